@@ -111,6 +111,10 @@ enum fh_code service_store_serves(struct store *store, struct fh_error *error)
         return error_set(error, FH_INVALID,
                          "A backup was being restored into this store, and it is not whole: run "
                          "freehold restore again.");
+    if (strcmp(marks.unfinished, LEDGER_REBUILT) == 0)
+        return error_set(error, FH_INVALID,
+                         "This store was filled by a rebuild, and what its service has published "
+                         "is in the former one alone: take that, and run freehold rebuild again.");
     if (marks.unfinished[0])
         return error_set(error, FH_INVALID,
                          "This store takes another one's place and is not whole yet: run freehold "
@@ -312,15 +316,20 @@ static void move_turn(struct world_turn *turn)
 }
 
 /* The loop must turn once between a store's last use and its closing. */
-static void close_moved_stores(struct moving *moving)
+void service_store_leave(struct store *store)
 {
     struct world_turn turn = {.run = move_turn, .owner = fiber_self()};
-    world_turn(moving->world, &turn);
+    world_turn(store->world, &turn);
     fiber_park();
+    store_close(store);
+}
+
+static void close_moved_stores(struct moving *moving)
+{
     if (moving->from)
-        store_close(moving->from);
+        service_store_leave(moving->from);
     if (moving->to)
-        store_close(moving->to);
+        service_store_leave(moving->to);
 }
 
 enum fh_code service_store_move(const fh_service *service, const json_t *config,

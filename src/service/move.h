@@ -16,6 +16,8 @@
 /* Opens the store that a configuration names. On a fiber. */
 enum fh_code service_store_open(const fh_service *service, const json_t *config,
                                 struct world *world, struct store **ret, struct fh_error *error);
+/* Closes a store that was used on this fiber. */
+void service_store_leave(struct store *store);
 /* FH_INVALID says why a service must not serve from this store: it was moved, is being moved, or is
  * not complete yet. */
 enum fh_code service_store_serves(struct store *store, struct fh_error *error);

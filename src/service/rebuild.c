@@ -18,6 +18,7 @@
 #include "event/subscribe/subscribe.h"
 #include "service/runtime.h"
 #include "store/derived/derived.h"
+#include "store/ledger.h"
 #include "store/model.h"
 
 #define LOOK_MS 100
@@ -28,6 +29,11 @@ bool service_is_rebuilt(const json_t *config)
     return json_is_object(json_object_get(config, "rebuild"));
 }
 
+bool service_rebuild_joins(const fh_service *service)
+{
+    return service->publishes[0].type || service->sagas[0].name;
+}
+
 static const char *first_command(const fh_service *service)
 {
     const size_t count = sizeof service->routes / sizeof *service->routes;
@@ -36,6 +42,20 @@ static const char *first_command(const fh_service *service)
             return service->routes[i].path;
     }
     return NULL;
+}
+
+/* Handlers that may change rows, when others have answered. */
+static bool handles_sagas(const fh_service *service)
+{
+    const size_t count = sizeof service->sagas / sizeof *service->sagas;
+    for (size_t i = 0; i < count && service->sagas[i].name; i++) {
+        const fh_step *step = service->sagas[i].steps;
+        while (step && step->name && !step->run)
+            step++;
+        if (service->sagas[i].undone || (step && step->name))
+            return true;
+    }
+    return false;
 }
 
 /* Of which the points are nowhere else. */
@@ -50,17 +70,16 @@ static bool keeps_series(const fh_service *service)
 
 enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *error)
 {
-    const char *own = first_command(service)                              ? "takes commands"
-                      : service->publishes[0].type                        ? "publishes events"
-                      : service->sagas[0].name                            ? "has sagas"
+    const char *own = first_command(service)   ? "takes commands"
+                      : handles_sagas(service) ? "handles steps of sagas, or their undoing, itself"
                       : service->timers[0].name || service->every[0].name ? "has timers"
                       : service->takes_over[0].service ? "has taken over what was another's"
                       : keeps_series(service)          ? "keeps series"
                                                        : NULL;
     if (own)
         return error_set(error, FH_UNSUPPORTED,
-                         "%s %s, and the effects are in its own store alone: only a service that "
-                         "does nothing but apply others' events can be rebuilt from them.",
+                         "%s %s, and the effects are in its own store alone: only a service of "
+                         "which all rows come from others' events can be rebuilt from them.",
                          service->name, own);
     if (!service->subscribes[0].service)
         return error_set(error, FH_UNSUPPORTED,
@@ -161,6 +180,20 @@ static enum fh_code has_same_schema(const struct runtime *runtime, struct fh_err
         (long long)serving);
 }
 
+/* So that no service takes it for a whole one. */
+static enum fh_code mark_filled_store(struct store *store, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_put(work, LEDGER_UNFINISHED, LEDGER_REBUILT, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
 enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *error)
 {
     struct filled filled = {0};
@@ -168,6 +201,8 @@ enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *erro
         runtime->host->works(runtime, true);
     CRASH_POINT("rebuild.begun");
     enum fh_code code = has_same_schema(runtime, error);
+    if (code == FH_OK && service_rebuild_joins(runtime->service))
+        code = mark_filled_store(runtime->context.store, error);
     if (code == FH_OK)
         code = fill_all(runtime, &filled, error);
     CRASH_POINT("rebuild.filled");

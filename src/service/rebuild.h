@@ -21,7 +21,12 @@
 struct runtime;
 
 bool service_is_rebuilt(const json_t *config);
-/* Whether all that the service knows is made of other services' events, so that they suffice for
+/* Whether the new store lacks what the former one is to others: the service publishes, or begins
+ * sagas. What follows
+ * from events is held back then while it is filled, and it is joined with the former one
+ * (rebuild_join.h) before anything is served from it. */
+bool service_rebuild_joins(const fh_service *service);
+/* Whether all rows of the service are made of other services' events, so that they suffice for
  * another store. FH_UNSUPPORTED: a sentence that says what is not. Pure. */
 enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *error);
 /* Makes the new store's folder, before the process is confined to it; and goes there, so that what

@@ -31,6 +31,7 @@
 #include "service/clocks.h"
 #include "service/restore.h"
 #include "service/rebuild.h"
+#include "service/rebuild_join.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/upkeep.h"
@@ -233,9 +234,11 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code =
             service_store_restore(runtime->service, runtime->config, runtime->world, &watch, error);
     if (code == FH_OK)
+        code = service_rebuild_join(runtime->service, runtime->config, runtime->world, error);
+    if (code == FH_OK)
         code = service_store_open(runtime->service, runtime->config, runtime->world,
                                   &context->store, error);
-    if (code == FH_OK)
+    if (code == FH_OK && !service_is_rebuilt(runtime->config))
         code = service_store_serves(context->store, error);
     if (code == FH_OK)
         code = open_replicas(runtime, error);
@@ -469,6 +472,8 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->context = (struct work_context){.world = world,
                                              .service = service,
                                              .reads_as = json_string_at(config, "rebuild.reads_as"),
+                                             .holds_back = service_is_rebuilt(config) &&
+                                                           service_rebuild_joins(service),
                                              .callers = json_object_get(config, "callers")};
     request_log_set(&runtime->request_log, json_string_at(config, "request_log"));
     admission_init(&runtime->admission, world);

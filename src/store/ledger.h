@@ -36,6 +36,8 @@ static inline enum fh_code ledger_prepare(struct store_work *work, char ret_inca
 #define LEDGER_MOVED "moved_to"
 /* A store that takes another one's place and is not complete yet: the other one's incarnation. */
 #define LEDGER_UNFINISHED "unfinished"
+/* ... or this: filled beside it, it lacks what is in that one alone (service/rebuild_join.h). */
+#define LEDGER_REBUILT "rebuild"
 /* The name of the restore that produced this store, so that it is not done twice. */
 #define LEDGER_RESTORED "restored_by"
 
