@@ -62,12 +62,13 @@ const struct cli_command cli_rebuild = {
     .words_max = 1,
     .summary = "Make a service's store anew from others' events, while it serves",
     .text =
-        "For a service that does nothing but apply others' events: a list, a search, a report.\n"
+        "For a service whose rows all come from others' events: a list, a search, a report.\n"
         "A second process of its program applies all of them to an empty store, beginning with\n"
         "its publishers' state where they offer it. When it has all that there is, the two\n"
         "stores are exchanged; requests wait while the service starts on the new one. If it\n"
         "does not get ready there, it goes on with the store that it had. What is parked in\n"
         "the new store, since it could not be applied, is a reason not to exchange them.\n"
+        "What the service publishes and begins is held back meanwhile, and goes on as it was.\n"
         "Publishers keep what the second process has not read yet. The running `up` goes on\n"
         "even if this command is interrupted; what the process does is in rebuild.log in the\n"
         "service's folder.\n"

@@ -11,7 +11,10 @@
  *   former.db is removed                             the service is on the new store
  *
  * If it does not get ready there, former.db is taken back at once. Of the two it is the valid one
- * as long as it is there, and under the name store.db there is a whole store at any time.
+ * as long as it is there, and under the name store.db there is a whole store at any time. A service
+ * that publishes takes what it has published over from former.db, and removes that itself, before
+ * it is ready (service/rebuild_join.c): if it dies between that and being ready, it goes on with
+ * the new store.
  */
 
 #define _GNU_SOURCE
@@ -61,18 +64,23 @@ static void end_rebuild(struct supervisor *supervisor)
     supervisor->rebuild.phase = REBUILD_NONE;
 }
 
+#define KEEPS "%s was not rebuilt, and keeps the store that it has: %s"
+#define STUCK "%s is on its new store, and does not get ready: %s"
+
 static void tell_given_up(struct supervisor *supervisor)
 {
     struct rebuild *rebuild = &supervisor->rebuild;
     const char *name = rebuilt_name(supervisor);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL,
-                   "%s was not rebuilt, and keeps the store that it has: %s", name, rebuild->why);
+    json_t *said = json_sprintf(rebuild->joined ? STUCK : KEEPS, name, rebuild->why);
+    if (rebuild->joined)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-stuck", NULL, STUCK, name,
+                       rebuild->why);
+    else
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL, KEEPS, name,
+                       rebuild->why);
     end_rebuild(supervisor);
     control_answer(supervisor->control, name,
-                   json_pack("{s:o, s:b}", "error",
-                             json_sprintf("%s was not rebuilt, and keeps the store that it has: %s",
-                                          name, rebuild->why),
-                             "back", 1));
+                   json_pack("{s:o, s:b}", "error", said, "back", !rebuild->joined));
 }
 
 static void tell_rebuilt(struct supervisor *supervisor)
@@ -89,6 +97,23 @@ static void tell_rebuilt(struct supervisor *supervisor)
                              "events", (json_int_t)rebuild->events, "took_ms",
                              (json_int_t)since_ms(supervisor, rebuild->began_ns), "paused_ms",
                              (json_int_t)paused_ms));
+}
+
+/* What it says itself, or else how it ended. */
+static void say_why(const struct child *child, const char *which, char *ret, size_t size)
+{
+    static const char mark[] = "can't start: ";
+    struct text lines;
+    text_init(&lines, 4096);
+    child_last_lines(child, 1, &lines);
+    const char *said = lines.data ? strstr(lines.data, mark) : NULL;
+    if (said && !child->exit_signal)
+        snprintf(ret, size, "%s", said + strlen(mark));
+    else
+        snprintf(ret, size, "%s %s.", which, child->why);
+    ret[strcspn(ret, "\n")] = '\0';
+    text_make_plain(ret, strlen(ret));
+    text_release(&lines);
 }
 
 /* ---- The exchange ---- */
@@ -110,6 +135,7 @@ static void take_former_store(struct instances *instances)
 {
     struct fh_error error;
     struct supervisor *supervisor = instances->model.owner;
+    supervisor->rebuild.joined = !rebuild_has_former(instances->part->folder_fd);
     CRASH_POINT("rebuild.failed");
     if (rebuild_take_back(instances->part->folder_fd, &error) != FH_OK)
         snprintf(supervisor->rebuild.why, sizeof supervisor->rebuild.why, "%s", error.message);
@@ -157,20 +183,21 @@ bool rebuild_takes(struct supervisor *supervisor, struct instances *instances,
     if ((rebuild->phase != REBUILD_EXCHANGE && rebuild->phase != REBUILD_BACK) ||
         instances != rebuilt_instances(supervisor))
         return false;
-    if (news == INSTANCES_SETTLED && *rebuild->why) {
+    if (news == INSTANCES_SETTLED && *rebuild->why && !rebuild->joined) {
         tell_given_up(supervisor);
     } else if (news == INSTANCES_SETTLED) {
         forget_former(supervisor);
         tell_rebuilt(supervisor);
     } else if (news == INSTANCES_PARTED_FAILED && rebuild->phase == REBUILD_EXCHANGE &&
                !*rebuild->why) {
-        snprintf(rebuild->why, sizeof rebuild->why, "On the new store its process %s.",
-                 instances->children[0]->why);
+        say_why(instances->children[0], "On the new store its process", rebuild->why,
+                sizeof rebuild->why);
         part_rebuilt(supervisor, REBUILD_BACK, take_former_store);
     } else if (news == INSTANCES_PARTED_FAILED) { /* upgrades and restores may help it again */
         size_t length = strlen(rebuild->why);
-        snprintf(rebuild->why + length, sizeof rebuild->why - length,
-                 " It does not get ready on the former store now: see its log.");
+        snprintf(rebuild->why + length, sizeof rebuild->why - length, "%s",
+                 rebuild->joined ? " See its log."
+                                 : " It does not get ready on the former store now: see its log.");
         tell_given_up(supervisor);
     }
     return true;
@@ -189,23 +216,6 @@ static enum fh_code rebuild_has_room(const struct provision_part *part, bool for
     return error_set(error, FH_UNAVAILABLE,
                      "A rebuild of %s takes %" PRId64 " MB, and its disk has %" PRId64 " MB left.",
                      part->name, room.needed >> 20, room.there >> 20);
-}
-
-/* What it says itself, or else how it ended. */
-static void why_not_filled(const struct child *child, char *ret, size_t size)
-{
-    static const char mark[] = "can't start: ";
-    struct text lines;
-    text_init(&lines, 4096);
-    child_last_lines(child, 1, &lines);
-    const char *said = lines.data ? strstr(lines.data, mark) : NULL;
-    if (said && !child->exit_signal)
-        snprintf(ret, size, "%s", said + strlen(mark));
-    else
-        snprintf(ret, size, "The process that fills the new store %s.", child->why);
-    ret[strcspn(ret, "\n")] = '\0';
-    text_make_plain(ret, strlen(ret));
-    text_release(&lines);
 }
 
 /* An upgrade restarts the service, too, or is about to: the exchange comes after it. */
@@ -261,7 +271,7 @@ static void filler_changed(struct child *child)
         bool again = child->exit_signal || child->exit_code == PROCESS_EXIT_UNAVAILABLE;
         if (again && child->failures < REBUILD_FAILURES_MAX)
             return;
-        why_not_filled(child, rebuild->why, sizeof rebuild->why);
+        say_why(child, "The process that fills the new store", rebuild->why, sizeof rebuild->why);
     }
     if (ended || child->state == CHILD_READY) {
         rebuild->phase = REBUILD_LEAVING;

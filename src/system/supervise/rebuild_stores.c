@@ -19,12 +19,13 @@
 
 #include "base/crash.h"
 #include "service/rebuild.h"
+#include "service/rebuild_join.h"
 #include "system/provision/state.h"
 
 #define STORE "store.db"
 #define STORE_LOG STORE "-wal"
 #define STORE_INDEX STORE "-shm"
-#define FORMER "former.db"
+#define FORMER REBUILD_FORMER ".db"
 
 static bool has_log(int folder_fd)
 {
@@ -59,6 +60,12 @@ enum fh_code rebuild_take(int folder_fd, struct fh_error *error)
     return code;
 }
 
+bool rebuild_has_former(int folder_fd)
+{
+    struct stat status;
+    return fstatat(folder_fd, FORMER, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* While no process uses it. FH_OK also where there is none, or the new one was not taken yet. */
 enum fh_code rebuild_take_back(int folder_fd, struct fh_error *error)
 {
@@ -83,6 +90,10 @@ void rebuild_sweep(int folder_fd)
 {
     state_remove(folder_fd, SERVICE_REBUILD_FOLDER);
     state_remove(folder_fd, REBUILD_CONFIG);
+    /* Of a service that died while it read the former one, into which it writes nothing. */
+    state_remove(folder_fd, FORMER "-wal");
+    state_remove(folder_fd, FORMER "-shm");
+    state_remove(folder_fd, REBUILD_FORMER ".lock");
 }
 
 enum fh_code rebuild_recover(int folder_fd, struct fh_error *error)

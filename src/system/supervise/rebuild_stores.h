@@ -4,6 +4,8 @@
 
 /* The two stores of a service that is rebuilt (rebuild.h), as files in its folder. */
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 #define REBUILD_CONFIG "rebuild.json" /* of the process that fills the new one */
@@ -11,6 +13,9 @@
 /* The new store takes the place of the present one, which is kept beside it. While no process uses
  * either. */
 enum fh_code rebuild_take(int folder_fd, struct fh_error *error);
+/* Whether one is kept. A service that publishes removes it itself, before it serves from the new
+ * one (service/rebuild_join.h): from then on there is no way back. */
+bool rebuild_has_former(int folder_fd);
 /* The kept one is had back. FH_OK also where there is none, or the new one was not taken yet. */
 enum fh_code rebuild_take_back(int folder_fd, struct fh_error *error);
 /* From here on the new store is the valid one. */
