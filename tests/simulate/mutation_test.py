@@ -197,6 +197,7 @@ UNIT = {
     "points_swept_early": "series_work",
     "question_runs_on": "sqlite_question",
     "question_waits_with_reader": "sqlite_question",
+    "rebuilt_reaches_out": "rebuild_join",
     "received_without_end": "http_bounds",
     "reference_passed": "event_carried",
     "refused_body_runs": "http_strict",

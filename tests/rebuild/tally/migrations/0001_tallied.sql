@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE tallied (id INTEGER PRIMARY KEY, amount INTEGER NOT NULL, times INTEGER NOT NULL);
+CREATE TABLE filed (id INTEGER PRIMARY KEY, times INTEGER NOT NULL);
