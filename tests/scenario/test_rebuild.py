@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import threading
 import urllib.parse
@@ -202,6 +203,18 @@ def test_what_it_says_at_a_terminal(shop):
     assert done.returncode == 1 and "search is not being rebuilt." in done.stderr
     shop.stop()
     assert shop.rebuild().returncode == 3
+
+
+def test_a_new_store_can_be_looked_at_before_it_is_taken(shop):
+    spoil(shop)
+    before, pid, kept = shop.incarnation(), shop.pid("search"), shop.search / "rebuilt.db"
+    done = shop.rebuild("--keep")
+    assert re.fullmatch(rf"A new store of search was filled in \d+\.\d s from \d+ events: {kept}\n", done.stdout), done
+    assert shop.incarnation() == before and shop.pid("search") == pid and shop.nothing_is_left()
+    store = sqlite3.connect(f"file:{kept}?immutable=1", uri=True)
+    assert sorted(store.execute("SELECT id, name, price FROM products")) == shop.there() != shop.found()
+    store.close()
+    assert shop.rebuild().returncode == 0 and shop.equals() and not kept.exists()
 
 
 def test_it_waits_for_its_publisher_and_goes_on_where_it_was_killed(shop):

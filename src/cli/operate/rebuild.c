@@ -24,6 +24,10 @@ static int tell_rebuild(const struct following *asked, bool abandons)
         cli_print_json(rebuilt ? rebuilt : asked->end);
     else if (back)
         printf("%s\n", error);
+    else if (json_string_at(rebuilt, "kept"))
+        printf("A new store of %s was filled in %.1f s from %lld events: %s\n", asked->service,
+               (double)cli_number(rebuilt, "took_ms") / 1000,
+               (long long)cli_number(rebuilt, "events"), json_string_at(rebuilt, "kept"));
     else
         printf("%s was rebuilt in %.1f s from %lld events; its requests waited %.1f s.\n",
                asked->service, (double)cli_number(rebuilt, "took_ms") / 1000,
@@ -42,9 +46,10 @@ static int run_rebuild(const struct cli_command *command, char **words, const ch
     if (code != CLI_DONE)
         return code;
     code = follow(&asked, &state,
-                  json_pack("{s:s, s:s, s:b, s:b}", "command", "rebuild", "service", words[0],
+                  json_pack("{s:s, s:s, s:b, s:b, s:b}", "command", "rebuild", "service", words[0],
                             "abandon", abandons, "force",
-                            cli_value(command, values, "--force") != NULL),
+                            cli_value(command, values, "--force") != NULL, "keep",
+                            cli_value(command, values, "--keep") != NULL),
                   REBUILD_ANSWER_MS_MAX);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped");
@@ -69,11 +74,14 @@ const struct cli_command cli_rebuild = {
         "does not get ready there, it goes on with the store that it had. What is parked in\n"
         "the new store, since it could not be applied, is a reason not to exchange them.\n"
         "What the service publishes and begins is held back meanwhile, and goes on as it was.\n"
+        "With --keep the new store is not taken: it is left in the service's folder, as\n"
+        "rebuilt.db, until the next rebuild of the service begins.\n"
         "Publishers keep what the second process has not read yet. The running `up` goes on\n"
         "even if this command is interrupted; what the process does is in rebuild.log in the\n"
         "service's folder.\n"
         "Exit codes: 0 rebuilt, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--force", NULL, "exchange the stores even if events are parked in the new one"},
+                {"--keep", NULL, "leave the new store beside the present one, to be looked at"},
                 {"--abandon", NULL, "give up one that is under way"},
                 CLI_OPTION_STATE_RUNNING,
                 CLI_OPTION_JSON},

@@ -64,20 +64,23 @@ static void end_rebuild(struct supervisor *supervisor)
     supervisor->rebuild.phase = REBUILD_NONE;
 }
 
-#define KEEPS "%s was not rebuilt, and keeps the store that it has: %s"
-#define STUCK "%s is on its new store, and does not get ready: %s"
-
 static void tell_given_up(struct supervisor *supervisor)
 {
     struct rebuild *rebuild = &supervisor->rebuild;
     const char *name = rebuilt_name(supervisor);
-    json_t *said = json_sprintf(rebuild->joined ? STUCK : KEEPS, name, rebuild->why);
-    if (rebuild->joined)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-stuck", NULL, STUCK, name,
+    json_t *said;
+    if (rebuild->joined) {
+        said =
+            json_sprintf("%s is on its new store, and does not get ready: %s", name, rebuild->why);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-stuck", NULL,
+                       "%s is on its new store, and does not get ready: %s", name, rebuild->why);
+    } else {
+        said = json_sprintf("%s was not rebuilt, and keeps the store that it has: %s", name,
+                            rebuild->why);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL,
+                       "%s was not rebuilt, and keeps the store that it has: %s", name,
                        rebuild->why);
-    else
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, "rebuild-failed", NULL, KEEPS, name,
-                       rebuild->why);
+    }
     end_rebuild(supervisor);
     control_answer(supervisor->control, name,
                    json_pack("{s:o, s:b}", "error", said, "back", !rebuild->joined));
@@ -97,6 +100,27 @@ static void tell_rebuilt(struct supervisor *supervisor)
                              "events", (json_int_t)rebuild->events, "took_ms",
                              (json_int_t)since_ms(supervisor, rebuild->began_ns), "paused_ms",
                              (json_int_t)paused_ms));
+}
+
+static void lay_aside(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    struct rebuild *rebuild = &supervisor->rebuild;
+    const struct provision_part *part = rebuilt_instances(supervisor)->part;
+    if (rebuild_lay_aside(part->folder_fd, &error) != FH_OK) {
+        snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
+        tell_given_up(supervisor);
+        return;
+    }
+    supervisor_say(supervisor, SUPERVISE_DONE, "rebuild-kept", part->name,
+                   "a new store of %s is beside the one that it serves from: %s", part->name,
+                   REBUILD_ASIDE);
+    end_rebuild(supervisor);
+    control_answer(supervisor->control, part->name,
+                   json_pack("{s:b, s:{s:s, s:I, s:I, s:o}}", "done", 1, "rebuilt", "service",
+                             part->name, "events", (json_int_t)rebuild->events, "took_ms",
+                             (json_int_t)since_ms(supervisor, rebuild->began_ns), "kept",
+                             json_sprintf("%s/" REBUILD_ASIDE, part->folder)));
 }
 
 /* What it says itself, or else how it ended. */
@@ -252,6 +276,10 @@ static void report_filler(struct world_timer *timer)
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
     if (*rebuild->why) {
         tell_given_up(supervisor);
+        return;
+    }
+    if (rebuild->keeps) {
+        lay_aside(supervisor);
         return;
     }
     supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-exchanging", rebuilt_name(supervisor),
@@ -417,10 +445,12 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
     if (code != FH_OK)
         return code;
     rebuild_sweep(part->folder_fd);
+    state_remove(part->folder_fd, REBUILD_ASIDE);
     if (rebuild_has_room(part, true, error) != FH_OK)
         return error->code;
     state_remove(part->folder_fd, REBUILD_LOG);
-    supervisor->rebuild = (struct rebuild){.service = service};
+    supervisor->rebuild = (struct rebuild){.service = service,
+                                           .keeps = json_is_true(json_object_get(request, "keep"))};
     code = configure_filler(part, takes_parked, error);
     if (code == FH_OK)
         code = start_filler(supervisor, part, error);

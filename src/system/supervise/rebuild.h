@@ -29,6 +29,7 @@ struct rebuild {
     struct child child;
     struct start_terms terms;
     bool running;   /* the child is not released yet */
+    bool keeps;     /* the new store is only laid aside, to be looked at */
     bool joined;    /* the new store is the valid one, though the service died on it at first */
     char why[256];  /* it is given up; "": it is not */
     int64_t events; /* or rows that the new store was filled with, as last told */

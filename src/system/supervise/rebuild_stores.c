@@ -26,6 +26,7 @@
 #define STORE_LOG STORE "-wal"
 #define STORE_INDEX STORE "-shm"
 #define FORMER REBUILD_FORMER ".db"
+#define FILLED "filled the new store"
 
 static bool has_log(int folder_fd)
 {
@@ -33,12 +34,21 @@ static bool has_log(int folder_fd)
     return fstatat(folder_fd, STORE_LOG, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size > 0;
 }
 
+static enum fh_code ended_in_order(int folder_fd, const char *which, struct fh_error *error)
+{
+    if (!has_log(folder_fd))
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE, "The process that %s did not end in order. Try again.",
+                     which);
+}
+
 static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_error *error)
 {
-    if (has_log(folder_fd) || has_log(beside_fd))
-        return error_set(error, FH_UNAVAILABLE,
-                         "The process that %s did not end in order. Try again.",
-                         has_log(folder_fd) ? "served" : "filled the new store");
+    enum fh_code code = ended_in_order(folder_fd, "served", error);
+    if (code == FH_OK)
+        code = ended_in_order(beside_fd, FILLED, error);
+    if (code != FH_OK)
+        return code;
     state_remove(folder_fd, FORMER);
     if (linkat(folder_fd, STORE, folder_fd, FORMER, 0) != 0 || fsync(folder_fd) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The former store can't be kept");
@@ -48,16 +58,38 @@ static enum fh_code link_and_rename(int folder_fd, int beside_fd, struct fh_erro
     return FH_OK;
 }
 
-enum fh_code rebuild_take(int folder_fd, struct fh_error *error)
+static enum fh_code rename_aside(int folder_fd, int beside_fd, struct fh_error *error)
+{
+    enum fh_code code = ended_in_order(beside_fd, FILLED, error);
+    if (code == FH_OK &&
+        (renameat(beside_fd, STORE, folder_fd, REBUILD_ASIDE) != 0 || fsync(folder_fd) != 0))
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The new store can't be renamed");
+    return code;
+}
+
+/* In the service's folder and the new store's. */
+static enum fh_code
+do_beside(int folder_fd, enum fh_code (*act)(int folder_fd, int beside_fd, struct fh_error *error),
+          struct fh_error *error)
 {
     int beside_fd =
         openat(folder_fd, SERVICE_REBUILD_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (beside_fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno,
                                "The new store's folder can't be opened");
-    enum fh_code code = link_and_rename(folder_fd, beside_fd, error);
+    enum fh_code code = act(folder_fd, beside_fd, error);
     close(beside_fd);
     return code;
+}
+
+enum fh_code rebuild_take(int folder_fd, struct fh_error *error)
+{
+    return do_beside(folder_fd, link_and_rename, error);
+}
+
+enum fh_code rebuild_lay_aside(int folder_fd, struct fh_error *error)
+{
+    return do_beside(folder_fd, rename_aside, error);
 }
 
 bool rebuild_has_former(int folder_fd)

@@ -9,10 +9,13 @@
 #include "base/error.h"
 
 #define REBUILD_CONFIG "rebuild.json" /* of the process that fills the new one */
+#define REBUILD_ASIDE "rebuilt.db"    /* a new one that was filled to be looked at */
 
 /* The new store takes the place of the present one, which is kept beside it. While no process uses
  * either. */
 enum fh_code rebuild_take(int folder_fd, struct fh_error *error);
+/* The new store becomes a file that no process uses, REBUILD_ASIDE; the present one stays. */
+enum fh_code rebuild_lay_aside(int folder_fd, struct fh_error *error);
 /* Whether one is kept. A service that publishes removes it itself, before it serves from the new
  * one (service/rebuild_join.h): from then on there is no way back. */
 bool rebuild_has_former(int folder_fd);
