@@ -614,6 +614,7 @@ static void expect_same(struct hearing *hearing)
     struct conformance *c = hearing->c;
     struct world *world = c->harness.world;
     int64_t deadline_ns = world_in_ms(world, PATIENCE_MS);
+    EXPECT(subscription_next(hearing->subscriber.events, NULL) != NULL);
     while (!is_level(hearing) && world_monotonic_ns(world) < deadline_ns)
         fiber_sleep_until(world, world_in_ms(world, 5));
     EXPECT(is_level(hearing));
