@@ -65,6 +65,7 @@ static void an_edit_keeps_what_was_not_shown_and_shows_no_earlier_data(void **st
     assert_int_equal(edited.code, FH_OK);
     json_decref(edited.answer); /* it is the same name, so it failed again */
     struct asked asked = ask(fixture, show_entry, "1", false);
+    assert_int_equal(asked.code, FH_OK);
     char *text = json_text(asked.answer);
     assert_null(strstr(text, SECRET_NAME));
     assert_non_null(strstr(text, "\"before\""));
