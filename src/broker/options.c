@@ -29,3 +29,8 @@ enum fh_code broker_option_number(const json_t *options, const char *name, int64
                          name, (long long)most);
     return FH_OK;
 }
+
+enum fh_code broker_option_outside(const json_t *options, int64_t *ret, struct fh_error *error)
+{
+    return broker_option_number(options, "outside_kept_s", 0, BROKER_KEEP_S_MAX, ret, error);
+}

@@ -128,6 +128,10 @@ bool cli_read_number(const char *given, long long most, long long *ret);
 bool cli_read_span(const char *given, long long *ret_s);
 /* "17s", "3h"; "-" if it is not an integer. */
 void cli_format_span(char *out, size_t size, const json_t *seconds);
+/* For how long events are held for readers outside: "7d on the topic, 2h in the outbox". */
+#define CLI_OUTSIDE_SIZE 80
+void cli_format_outside(char *out, size_t size, long long topic_s, long long outbox_s,
+                        const char *otherwise);
 
 /* ---- Finding the running system ---- */
 

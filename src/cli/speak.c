@@ -88,6 +88,24 @@ void cli_format_span(char *out, size_t size, const json_t *seconds)
         snprintf(out, size, "%lldd", s / 86400);
 }
 
+void cli_format_outside(char *out, size_t size, long long topic_s, long long outbox_s,
+                        const char *otherwise)
+{
+    char on_topic[32], in_outbox[32];
+    json_t *topic = json_integer(topic_s), *outbox = json_integer(outbox_s);
+    cli_format_span(on_topic, sizeof on_topic, topic);
+    cli_format_span(in_outbox, sizeof in_outbox, outbox);
+    if (topic_s && outbox_s)
+        snprintf(out, size, "%s on the topic, %s in the outbox", on_topic, in_outbox);
+    else if (topic_s || outbox_s)
+        snprintf(out, size, "%s %s", topic_s ? on_topic : in_outbox,
+                 topic_s ? "on the topic" : "in the outbox");
+    else
+        snprintf(out, size, "%s", otherwise);
+    json_decref(topic);
+    json_decref(outbox);
+}
+
 const char *cli_value(const struct cli_command *command, const char **values, const char *option)
 {
     for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {

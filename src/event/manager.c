@@ -182,9 +182,11 @@ json_t *event_manager_relay(const struct event_manager *manager)
     relay_view(manager, &view);
     if (!view.ours)
         return NULL;
-    json_t *state = json_pack("{s:s, s:b, s:I, s:I, s:I}", "bus", view.driver, "connected",
-                              view.connected, "position", (json_int_t)view.position, "depth",
-                              (json_int_t)view.depth, "age_ms", (json_int_t)view.age_ms);
+    json_t *state =
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:b}", "bus", view.driver, "connected",
+                  view.connected, "position", (json_int_t)view.position, "depth",
+                  (json_int_t)view.depth, "age_ms", (json_int_t)view.age_ms, "outside_kept_s",
+                  (json_int_t)view.outside_kept_s, "outside_overflows", view.outside_overflows);
     FH_ASSERT(state != NULL);
     if (*view.reason)
         json_object_set_new(state, "reason", json_string(view.reason));
@@ -274,6 +276,11 @@ json_t *event_manager_state(const struct event_manager *manager)
         json_object_set_new(state, "trimmed", json_integer(manager->trimmed.position));
         json_object_set_new(state, "expired", json_integer(manager->trimmed.expired));
         json_object_set_new(state, "subscribers", json_deep_copy(manager->trimmed.subscribers));
+        if (manager->trimmed.outside_kept_ms)
+            json_object_set_new(state, "outside",
+                                json_pack("{s:I, s:I}", "kept_ms",
+                                          (json_int_t)manager->trimmed.outside_kept_ms, "cut",
+                                          (json_int_t)manager->trimmed.outside_cut));
     }
     return state;
 }

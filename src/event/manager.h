@@ -63,6 +63,10 @@ struct event_trimmed {
     json_t *subscribers; /* [{"name", "share", "done", "expired"}]; NULL before the first look */
     /* How many of these, and of declared ones that have never asked, have expired. */
     int64_t expired;
+    /* For readers outside: for how long events are held, and how many this process had to remove
+     * before that; the last look did so, too. */
+    int64_t outside_kept_ms, outside_cut;
+    bool outside_cuts;
 };
 
 struct event_manager {
@@ -132,7 +136,8 @@ void event_manager_answer(struct event_manager *manager);
 void event_manager_committed(struct event_manager *manager, int64_t position, int count);
 
 /* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
- * "bus": {"bus", "connected", "position", "depth", "age_ms", "reason"}, "buses": [{"source", "bus",
+ * "bus": {"bus", "connected", "position", "depth", "age_ms", "outside_kept_s",
+ * "outside_overflows", "reason"}, "outside": {"kept_ms", "cut"}, "buses": [{"source", "bus",
  * "connected", "reason"}], "sources": [{"source", "bus", "topic", "connected", "lost", "reason"}],
  * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
  * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Reads only memory, so it

@@ -13,7 +13,8 @@
  *                                                     no service's, but a topic of others'
  *
  * Each is what the broker's driver takes as its options, and "partitions": how many the
- * publisher's topic has (8). Without them events are read from feeds alone.
+ * publisher's topic has (8). "bus" may have "outside_kept_s": for how long the topic is to hold
+ * events for readers outside. Without them events are read from feeds alone.
  */
 
 #include "service/runtime.h"

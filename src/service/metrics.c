@@ -146,6 +146,12 @@ static void write_outbox(struct text *text, const struct runtime *runtime)
                  ours ? (uint64_t)trimmed->expired : 0);
     if (!ours || !trimmed->subscribers)
         return;
+    write_metric(text, "freehold_outside_kept_seconds", "gauge",
+                 "For how long events are held in the outbox for readers outside.",
+                 (uint64_t)trimmed->outside_kept_ms / 1000);
+    write_metric(text, "freehold_outside_cut_total", "counter",
+                 "Events removed before that, since there were too many.",
+                 (uint64_t)trimmed->outside_cut);
     int64_t last = manager->position > trimmed->last ? manager->position : trimmed->last;
     write_metric(text, "freehold_outbox_events", "gauge", "Events in the outbox.",
                  last > trimmed->position ? (uint64_t)(last - trimmed->position) : 0);
@@ -221,6 +227,12 @@ static void write_relay(struct text *text, const struct event_manager *manager)
                     "# HELP freehold_relay_age_seconds Age of the oldest event not relayed.\n"
                     "# TYPE freehold_relay_age_seconds gauge\nfreehold_relay_age_seconds %.3f\n",
                     (double)view.age_ms / 1000);
+        write_metric(text, "freehold_relay_outside_kept_seconds", "gauge",
+                     "For how long the bus holds events for readers outside.",
+                     (uint64_t)view.outside_kept_s);
+        write_metric(text, "freehold_relay_outside_overflows", "gauge",
+                     "1: more is relayed within that time than the bus has room for.",
+                     view.outside_overflows);
         write_metric(text, "freehold_relay_published_total", "counter",
                      "Events that the bus has acknowledged.", view.published);
         write_metric(text, "freehold_relay_failures_total", "counter",

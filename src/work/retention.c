@@ -47,6 +47,7 @@ struct retention retention_of(const json_t *config)
         .events_kept_ms = number_or(said, "events_kept_ms", RETENTION_EVENTS_KEPT_MS),
         .events_kept_ms_max = number_or(said, "events_kept_ms_max", RETENTION_EVENTS_KEPT_MS_MAX),
         .events_max = number_or(said, "events_max", RETENTION_EVENTS_MAX),
+        .outside_kept_ms = number_or(said, "outside_kept_ms", 0),
         .sagas_kept_ms = number_or(said, "sagas_kept_ms", RETENTION_SAGAS_KEPT_MS),
     };
     int64_t look_ms =

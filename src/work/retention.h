@@ -25,6 +25,9 @@ struct retention {
      * that it is expired. */
     int64_t events_kept_ms_max;
     int64_t events_max;
+    /* Readers outside tell nobody how far they are, so events are held for them for so long,
+     * whoever has passed them; 0: not at all. The bounds above come first. */
+    int64_t outside_kept_ms;
     /* Ended sagas whose every receiver has been notified. A receiver that is restored from a backup
      * asks for what it has lost, so no backup should be older than this. */
     int64_t sagas_kept_ms;
@@ -39,7 +42,7 @@ struct retention {
 #define RETENTION_LOOK_MS_MIN 100
 
 /* Read from a process's configuration, "retention": {"events_kept_ms", "events_kept_ms_max",
- * "events_max", "sagas_kept_ms", "look_ms"}; each member is optional. */
+ * "events_max", "outside_kept_ms", "sagas_kept_ms", "look_ms"}; each member is optional. */
 struct retention retention_of(const json_t *config);
 
 /* The most marks kept for one period; an age is underestimated by up to an eighth of the period. */

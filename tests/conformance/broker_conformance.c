@@ -292,6 +292,25 @@ static void a_connection_that_is_refused_says_why_without_the_password(struct tr
     json_decref(options);
 }
 
+/* ---- readers outside ---- */
+
+static enum fh_code declare_held(struct trial *t, int kept_s, const struct broker_topic *topic,
+                                 int times)
+{
+    struct broker *broker;
+    json_t *options = json_deep_copy(t->options);
+    json_object_set_new(options, "outside_kept_s", json_integer(kept_s));
+    enum fh_code code =
+        t->driver->connect(t->harness.world, options, trial_soon(t), &broker, &t->error);
+    json_decref(options);
+    if (code)
+        return code;
+    for (int i = 0; i < times && !code; i++)
+        code = t->driver->declare(broker, topic, trial_soon(t), &t->error);
+    t->driver->close(broker);
+    return code;
+}
+
 /* ---- sources ---- */
 
 static bool publish_to_source(struct trial *t, int from, int to)
@@ -364,6 +383,18 @@ static void a_source_is_read_from_the_offset_that_is_asked_for(struct trial *t)
     t->driver->unconsume(within);
 }
 
+static void a_topic_that_holds_events_too_short_for_readers_outside_is_refused(struct trial *t)
+{
+    char name[96];
+    struct broker_topic topic = {name, PARTITIONS};
+    snprintf(name, sizeof name, "%s-held", t->topic.name);
+    EXPECT_OK(declare_held(t, 259200, &topic, 2));
+    EXPECT(declare_held(t, 400000, &topic, 1) == FH_CONFLICT);
+    EXPECT(strstr(t->error.message, "outside_kept_s"));
+    EXPECT_OK(declare_held(t, 259200, &topic, 1));
+    EXPECT_OK(t->driver->declare(t->broker, &topic, trial_soon(t), &t->error));
+}
+
 #define CASE(name)                                                                                 \
     {                                                                                              \
 #name, name                                                                                \
@@ -388,6 +419,7 @@ int main(int argc, char **argv)
         CASE(a_killed_server_is_connected_to_again),
         CASE(a_connection_that_is_refused_says_why_without_the_password),
         CASE(a_source_is_read_from_the_offset_that_is_asked_for),
+        CASE(a_topic_that_holds_events_too_short_for_readers_outside_is_refused),
     };
     return trial_main(cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
 }

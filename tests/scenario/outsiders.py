@@ -53,6 +53,36 @@ class Pika:
         self.connection.close()
 
 
+class PikaStream:
+    """What the topic holds for readers outside, from its first message on, whoever was there when it was published."""
+
+    def __init__(self, broker, topic, _folder):
+        pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
+        self.connection = pika.BlockingConnection(pika.ConnectionParameters(
+            broker["host"], broker["port"], credentials=pika.PlainCredentials(broker["user"], broker["password"])))
+        self.stream = f"freehold.{topic}.outside"
+
+    def read(self):
+        """All messages so far."""
+        channel, seen = self.connection.channel(), []
+        channel.basic_qos(prefetch_count=100)
+        last = channel.queue_declare(self.stream, passive=True).method.message_count
+        for method, properties, body in channel.consume(self.stream, arguments={"x-stream-offset": "first"},
+                                                        inactivity_timeout=1):
+            if not method:
+                break
+            seen.append(Message(body, int(method.routing_key), properties.content_type, None))
+            channel.basic_ack(method.delivery_tag)
+            if last and properties.headers["x-stream-offset"] >= last - 1:
+                break
+        channel.cancel()
+        channel.close()
+        return seen
+
+    def close(self):
+        self.connection.close()
+
+
 class NatsPy:
     """An ephemeral consumer of the topic's stream, from its first message on; in a program of its own."""
 
@@ -110,6 +140,7 @@ class Kcat:
 
 
 READERS = {"nats": NatsPy, "rabbitmq": Pika, "kafka": Kcat}
+LATE_READERS = {**READERS, "rabbitmq": PikaStream}  # they get what was published before they came
 
 
 def events_of(messages, source):

@@ -18,7 +18,7 @@ from buses import (ROOT, bus, carried, check_says_which_topics_travel_how, event
                    only_who_is_concerned_is_told, rename, rename_until)
 from conftest import FREEHOLD, SHOP_FILE, System, named, open_folder, wait_for, with_programs
 from nats import Nats, Refused
-from outsiders import READERS, events_of
+from outsiders import LATE_READERS, READERS, events_of
 from test_confinement import LANDLOCK
 
 
@@ -112,6 +112,7 @@ def test_strangers_are_not_let_in(shop, user, password):
 
 EXISTING = ("events: {{ broker: {kind}, host: 127.0.0.1, port: {port}, user: {user}, password: {password}, "
             "tls: {{ mode: off }}, options: {{ keep_s: 3600 }} }}")
+HELD_S = 3 * 86400  # for readers outside; longer than keep_s
 
 
 @contextlib.contextmanager
@@ -149,6 +150,27 @@ def an_ordinary_client_reads_events(shop, kind, broker, folder, user):
         client.close()
 
 
+def held_for_who_comes_late(shop, kind, broker, folder, user):
+    """Whoever was not there when they were published gets the events all the same, within the time; and that is said."""
+    check = json.loads(shop.command("check", shop.file, "--profile", "nats", "--json").stdout)
+    held = {one["service"]: one["outside"] for one in check["topics"]}
+    assert held["users"] == {"topic_s": HELD_S, "outbox_s": 7200} and held["shipping"] == {"topic_s": 0, "outbox_s": 0}, held
+    printed = shop.command("check", shop.file, "--profile", "nats").stdout
+    assert re.search(r"users .* 3d on the topic, 2h in the outbox", printed), printed
+    client = LATE_READERS[kind](broker, "shop-users", folder)
+    try:
+        def read():
+            told = [event["data"].get("name") for event in events_of(client.read(), "/users") if event["subject"] == str(user)]
+            return "Known Outside 4" in told and told
+        assert "Known Outside 0" in wait_for("it has what was published before it came", read)
+    finally:
+        client.close()
+    assert shop.state_of("users")["bus"]["outside_kept_s"] == HELD_S
+    assert not shop.state_of("users")["bus"]["outside_overflows"]
+    wait_for("its outbox was looked at", lambda: shop.state_of("users").get("outside") == {"kept_ms": 7200_000, "cut": 0})
+    assert "3d on the topic, 2h in the outbox" in shop.command("status", "--state", shop.state).stdout
+
+
 @pytest.mark.parametrize("kind", ["nats", "rabbitmq", "kafka"])
 def test_an_existing_broker_is_used_as_it_is(kind):
     named("nats")
@@ -157,6 +179,8 @@ def test_an_existing_broker_is_used_as_it_is(kind):
         file = folder / "freehold.yaml"
         text = with_programs(SHOP_FILE.read_text()).replace("events: { broker: nats }", EXISTING.format(kind=kind, **broker))
         text = text.replace("shipping: { ", "shipping: { bus: feed, ")  # its events are personal
+        text = text.replace("bus: { server: events, ", f"bus: {{ server: events, outside_kept_s: {HELD_S}, ")
+        text = text.replace("  users: { program", "  users: { retention: { outside_kept_s: 7200 }, program")
         file.write_text(text.replace(", tls: { mode: off }", ""))
         for service in SHOP_FILE.parent.iterdir():
             if (service / "migrations").is_dir():
@@ -174,6 +198,7 @@ def test_an_existing_broker_is_used_as_it_is(kind):
             told = shop.state_of("payments")["bus"]  # others than the system's services may read it there
             assert told["connected"] and told["position"] > 0, told
             an_ordinary_client_reads_events(shop, kind, broker, folder, user)
+            held_for_who_comes_late(shop, kind, broker, folder, user)
         finally:
             shop.stop(check=False)
             shutil.rmtree(folder, ignore_errors=True)

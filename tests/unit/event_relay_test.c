@@ -10,6 +10,7 @@
 #include "event/chain.h"
 #include "event/envelope.h"
 #include "event/outbox/trim.h"
+#include "event/relay/held.h"
 #include "event/relay/relay.h"
 #include "simulate/broker.h"
 #include "work/command.h"
@@ -305,6 +306,46 @@ static void trimming_waits_for_the_relay(void **state)
     assert_int_equal(trim_all(fixture), 40);
 }
 
+/* ---- what is held for readers outside ---- */
+
+#define HELD_KEPT_NS INT64_C(8000000000)
+
+static void more_than_a_topic_has_room_for_within_the_time_is_told(void **state)
+{
+    (void)state;
+    struct relay_held held = {.kept_ns = HELD_KEPT_NS, .bytes_max = 100}, none = {.bytes_max = 1};
+    for (int s = 0; s < 40; s++) /* 96 bytes within the time */
+        assert_false(relay_held_published(&held, 12, s * INT64_C(1000000000)));
+    assert_true(relay_held_published(&held, 60, INT64_C(40000000000)));
+    assert_false(relay_held_published(&held, 60, INT64_C(40000000001))); /* known already */
+    assert_true(relay_held_overflows(&held, INT64_C(41000000000)));
+    assert_false(relay_held_overflows(&held, INT64_C(40000000001) + HELD_KEPT_NS));
+    assert_false(relay_held_published(&held, 1, INT64_C(40000000001) + HELD_KEPT_NS));
+    assert_true(relay_held_published(&held, 101, INT64_C(41000000000) + HELD_KEPT_NS));
+    assert_false(relay_held_published(&none, 1000, 1));
+}
+
+static void a_topic_that_can_not_hold_what_is_declared_is_told_of_its_publisher(void **state)
+{
+    struct fixture *fixture = *state;
+    struct relay_view view;
+    json_object_set_new(options, "outside_kept_s", json_integer(3600));
+    json_object_set_new(options, "keep_bytes", json_integer(1000));
+    start_relay(fixture);
+    change(fixture, 1, 1, "one");
+    await_relayed(fixture);
+    relay_view(manager_of(fixture), &view);
+    assert_int_equal(view.outside_kept_s, 3600);
+    assert_false(view.outside_overflows);
+    change(fixture, 1, 50, "many");
+    await_relayed(fixture);
+    relay_view(manager_of(fixture), &view);
+    assert_true(view.outside_overflows);
+    json_t *told = event_manager_relay(manager_of(fixture));
+    assert_true(json_is_true(json_at(told, "outside_overflows")));
+    json_decref(told);
+}
+
 /* ---- a reading that fails ---- */
 
 static const struct store_ops *real_ops;
@@ -369,6 +410,8 @@ int main(void)
         TEST(a_new_beginning_claims_its_place_and_no_less),
         TEST(what_is_too_large_travels_without_its_data),
         TEST(trimming_waits_for_the_relay),
+        TEST(more_than_a_topic_has_room_for_within_the_time_is_told),
+        TEST(a_topic_that_can_not_hold_what_is_declared_is_told_of_its_publisher),
         TEST(nothing_is_left_out_where_the_store_fails_a_reading),
     };
     return cmocka_run_group_tests_name("event_relay", tests, NULL, NULL);

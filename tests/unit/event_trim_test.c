@@ -276,6 +276,63 @@ static void what_all_have_passed_is_kept_for_a_while(void **state)
     assert_int_equal(trim(fixture), 10);
 }
 
+/* Nobody knows how far they are: neither what all services have passed nor a look that comes late
+ * says that they have it. */
+static void what_is_held_for_readers_outside_stays_for_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.outside_kept_ms = 4000000;
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    assert_int_equal(trim(fixture), 0);
+    pass_ms(fixture, 3900000);
+    publish(fixture, 1);
+    has_done(fixture, "orders", 20, 20);
+    assert_int_equal(trim(fixture), 0);
+    pass_ms(fixture, 100001);
+    assert_int_equal(trim(fixture), 10);
+    pass_ms(fixture, 4000000);
+    assert_int_equal(trim(fixture), 20);
+    assert_int_equal(manager_of(fixture)->trimmed.outside_cut, 0);
+    json_t *told = event_manager_state(manager_of(fixture));
+    json_int_t kept_ms = 0;
+    assert_true(json_integer_at(told, "outside.kept_ms", &kept_ms) && kept_ms == 4000000);
+    json_decref(told);
+}
+
+static void nothing_is_held_for_readers_outside_unless_it_is_declared(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    assert_int_equal(trim(fixture), 10);
+    json_t *told = event_manager_state(manager_of(fixture));
+    assert_null(json_at(told, "outside"));
+    json_decref(told);
+}
+
+static void the_hard_limit_comes_before_readers_outside_and_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.outside_kept_ms = 4000000;
+    fixture->retention.events_max = 15;
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    assert_int_equal(trim(fixture), 0);
+    publish(fixture, 2);
+    assert_int_equal(trim(fixture), 15);
+    assert_int_equal(manager_of(fixture)->trimmed.outside_cut, 15);
+    assert_true(manager_of(fixture)->trimmed.outside_cuts);
+    assert_int_equal(trim(fixture), 15); /* once each */
+    assert_int_equal(manager_of(fixture)->trimmed.outside_cut, 15);
+    assert_false(manager_of(fixture)->trimmed.outside_cuts);
+    pass_ms(fixture, 600000);
+    assert_int_equal(trim(fixture), 15);
+    pass_ms(fixture, 4000001);
+    assert_int_equal(trim(fixture), 30); /* orders has expired, and their time is over */
+    assert_int_equal(manager_of(fixture)->trimmed.outside_cut, 15);
+}
+
 static void marks_of_ages_stay_few(void **state)
 {
     struct fixture *fixture = *state;
@@ -392,6 +449,9 @@ int main(void)
         CASE(a_dead_subscriber_holds_only_so_many_and_is_expired_then),
         CASE(a_dead_subscriber_holds_events_only_so_long),
         CASE(what_all_have_passed_is_kept_for_a_while),
+        CASE(what_is_held_for_readers_outside_stays_for_its_time),
+        CASE(nothing_is_held_for_readers_outside_unless_it_is_declared),
+        CASE(the_hard_limit_comes_before_readers_outside_and_is_counted),
         CASE(marks_of_ages_stay_few),
         CASE(what_could_not_be_stored_of_a_subscriber_is_stored_later),
         CASE(trimming_rests_as_long_as_it_keeps_ahead_of_what_is_published),

@@ -30,6 +30,7 @@ struct kafka_options {
     char host[256], user[128], password[256], mechanism[16];
     int port, replicas;
     int64_t keep_s, keep_bytes;
+    int64_t outside_kept_s; /* of a publisher: its topic keeps messages for so long at least */
     struct store_tls tls;
     struct kafka_setting settings[KAFKA_SETTINGS_MAX];
 };

@@ -14,7 +14,6 @@
 #include "broker/options.h"
 
 #define KAFKA_KEEP_S (24 * 60 * 60)
-#define KAFKA_KEEP_BYTES (INT64_C(1) << 30)
 
 static const char *const settings_allowed[KAFKA_SETTINGS_MAX] = {
     "batch.size",  "broker.address.family", "client.id",
@@ -50,11 +49,13 @@ static enum fh_code read_kafka_numbers(const json_t *options, struct kafka_optio
     if (!code)
         code = broker_option_number(options, "replicas", 1, 7, &replicas, error);
     if (!code)
-        code = broker_option_number(options, "keep_s", KAFKA_KEEP_S, INT64_C(10) * 366 * 86400,
+        code = broker_option_number(options, "keep_s", KAFKA_KEEP_S, BROKER_KEEP_S_MAX,
                                     &ret->keep_s, error);
     if (!code)
-        code = broker_option_number(options, "keep_bytes", KAFKA_KEEP_BYTES, INT64_C(1) << 50,
+        code = broker_option_number(options, "keep_bytes", BROKER_KEEP_BYTES, INT64_C(1) << 50,
                                     &ret->keep_bytes, error);
+    if (!code)
+        code = broker_option_outside(options, &ret->outside_kept_s, error);
     ret->port = (int)port;
     ret->replicas = (int)replicas;
     return code;

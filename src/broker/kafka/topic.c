@@ -62,6 +62,7 @@ static rd_kafka_AdminOptions_t *admin_options_new(const struct kafka_declaring *
 struct kafka_topic_settings {
     bool compacts;
     int64_t in_sync, record_size; /* 0: unknown */
+    int64_t keep_ms;              /* the same; negative: for ever */
 };
 
 static void read_topic_settings(const rd_kafka_ConfigResource_t *resource,
@@ -79,6 +80,8 @@ static void read_topic_settings(const rd_kafka_ConfigResource_t *resource,
             ret->compacts = strstr(value, "compact") != NULL;
         else if (strcmp(name, "min.insync.replicas") == 0)
             ret->in_sync = strtoll(value, NULL, 10);
+        else if (strcmp(name, "retention.ms") == 0)
+            ret->keep_ms = strtoll(value, NULL, 10);
         else if (strcmp(name, "max.message.bytes") == 0)
             ret->record_size = strtoll(value, NULL, 10);
     }
@@ -116,6 +119,7 @@ static enum fh_code judge_topic_settings(const struct kafka_declaring *declaring
     struct kafka_topic_settings is;
     const char *name = declaring->name;
     struct fh_error *error = declaring->error;
+    int64_t outside_ms = declaring->broker->options.outside_kept_s * 1000;
     ask_topic_settings(declaring, &is);
     if (is.compacts)
         return error_set(error, FH_CONFLICT,
@@ -132,6 +136,12 @@ static enum fh_code judge_topic_settings(const struct kafka_declaring *declaring
                          "Kafka takes events of %lld bytes into the topic %.120s: set its "
                          "max.message.bytes to %zu at least.",
                          (long long)is.record_size, name, KAFKA_RECORD_SIZE_MAX);
+    if (is.keep_ms > 0 && is.keep_ms < outside_ms)
+        return error_set(
+            error, FH_CONFLICT,
+            "Kafka keeps events in the topic %.64s for %lld ms, and \"outside_kept_s\" "
+            "says more: set its retention.ms to %lld.",
+            name, (long long)is.keep_ms, (long long)outside_ms);
     return FH_OK;
 }
 
@@ -164,12 +174,14 @@ static rd_kafka_NewTopic_t *new_topic(const struct kafka_declaring *declaring)
     const struct kafka_options *options = &declaring->broker->options;
     unsigned partitions = declaring->topic->partitions;
     int64_t keep = options->keep_bytes / partitions, segment = keep / SEGMENTS;
-    int64_t segment_ms = options->keep_s * 1000 / SEGMENTS;
+    int64_t keep_ms = 1000 * (options->keep_s > options->outside_kept_s ? options->keep_s
+                                                                        : options->outside_kept_s);
+    int64_t segment_ms = keep_ms / SEGMENTS;
     segment = segment < SEGMENT_MIN ? SEGMENT_MIN : segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
     if (segment_ms > SEGMENT_MS_MAX)
         segment_ms = SEGMENT_MS_MAX;
     char texts[6][KAFKA_NUMBER_SIZE], text[160];
-    snprintf(texts[0], KAFKA_NUMBER_SIZE, "%lld", (long long)options->keep_s * 1000);
+    snprintf(texts[0], KAFKA_NUMBER_SIZE, "%lld", (long long)keep_ms);
     snprintf(texts[1], KAFKA_NUMBER_SIZE, "%lld", (long long)(keep ? keep : 1));
     snprintf(texts[2], KAFKA_NUMBER_SIZE, "%lld", (long long)segment);
     snprintf(texts[3], KAFKA_NUMBER_SIZE, "%lld", (long long)segment_ms);

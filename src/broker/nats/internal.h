@@ -14,13 +14,13 @@
 #include "store/tls.h"
 
 #define NATS_PORT 4222
-#define NATS_KEEP_BYTES (INT64_C(1) << 30)
 #define NATS_WORD_SIZE 256 /* a subject, a stream's or a consumer's name */
 
 struct nats_options {
     char host[256], user[128], password[256], token[512];
     int port, replicas;
     int64_t keep_s, keep_bytes;
+    int64_t outside_kept_s; /* of a publisher: its topic keeps messages for so long at least */
     struct store_tls tls;
 };
 

@@ -16,11 +16,13 @@ static enum fh_code read_nats_numbers(const json_t *options, struct nats_options
     if (!code)
         code = broker_option_number(options, "replicas", 1, 5, &replicas, error);
     if (!code)
-        code = broker_option_number(options, "keep_s", KEEP_S, INT64_C(10) * 366 * 86400,
-                                    &ret->keep_s, error);
+        code =
+            broker_option_number(options, "keep_s", KEEP_S, BROKER_KEEP_S_MAX, &ret->keep_s, error);
     if (!code)
-        code = broker_option_number(options, "keep_bytes", NATS_KEEP_BYTES, INT64_C(1) << 50,
+        code = broker_option_number(options, "keep_bytes", BROKER_KEEP_BYTES, INT64_C(1) << 50,
                                     &ret->keep_bytes, error);
+    if (!code)
+        code = broker_option_outside(options, &ret->outside_kept_s, error);
     ret->port = (int)port;
     ret->replicas = (int)replicas;
     return code;

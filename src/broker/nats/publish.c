@@ -33,12 +33,24 @@ struct declaring {
 static enum fh_code judge_stream(const struct declaring *declaring, const jsStreamInfo *stream)
 {
     const struct broker_topic *topic = declaring->topic;
-    if ((unsigned)stream->Config->SubjectsLen == topic->partitions)
-        return FH_OK;
-    return error_set(declaring->error, FH_CONFLICT,
-                     "NATS has the topic %.128s with %d partitions, not %u: their number can't "
-                     "change.",
-                     topic->name, stream->Config->SubjectsLen, topic->partitions);
+    int64_t outside_ns = declaring->broker->options.outside_kept_s * INT64_C(1000000000);
+    if ((unsigned)stream->Config->SubjectsLen != topic->partitions)
+        return error_set(declaring->error, FH_CONFLICT,
+                         "NATS has the topic %.128s with %d partitions, not %u: their number can't "
+                         "change.",
+                         topic->name, stream->Config->SubjectsLen, topic->partitions);
+    if (stream->Config->MaxAge && stream->Config->MaxAge < outside_ns)
+        return error_set(declaring->error, FH_CONFLICT,
+                         "NATS keeps events of %.64s for %lld s, not %lld s as \"outside_kept_s\" "
+                         "says: set its stream's max age to that.",
+                         topic->name, (long long)stream->Config->MaxAge / 1000000000,
+                         (long long)outside_ns / 1000000000);
+    return FH_OK;
+}
+
+static int64_t nats_keep_s(const struct nats_options *options)
+{
+    return options->keep_s > options->outside_kept_s ? options->keep_s : options->outside_kept_s;
 }
 
 static natsStatus add_stream(struct declaring *declaring, const char *name, jsOptions *options,
@@ -63,7 +75,7 @@ static natsStatus add_stream(struct declaring *declaring, const char *name, jsOp
     config.Discard = js_DiscardOld;
     config.Storage = js_FileStorage;
     config.Replicas = from->replicas;
-    config.MaxAge = from->keep_s * INT64_C(1000000000);
+    config.MaxAge = nats_keep_s(from) * INT64_C(1000000000);
     config.MaxBytes = from->keep_bytes;
     config.MaxMsgSize = (int32_t)BROKER_MESSAGE_SIZE_MAX + FRAME_SIZE;
     config.Duplicates =

@@ -29,6 +29,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "broker/nats/internal.h"
+#include "broker/options.h"
 #include "store/server.h"
 
 #define PROGRAM "nats-server"
@@ -50,7 +51,7 @@ static const char *nats_programs(struct arena *arena)
 
 static int64_t bytes_of_topic(const json_t *topic)
 {
-    json_int_t bytes = NATS_KEEP_BYTES;
+    json_int_t bytes = BROKER_KEEP_BYTES;
     json_integer_at(topic, "options.keep_bytes", &bytes);
     return bytes;
 }

@@ -27,6 +27,7 @@ struct rabbitmq_options {
     char host[256], vhost[128], user[128], password[256];
     int port, replicas;
     int64_t keep_s, keep_bytes;
+    int64_t outside_kept_s; /* of a publisher: its topic has a stream that keeps them so long */
     struct store_tls tls;
 };
 
@@ -101,6 +102,8 @@ void rabbitmq_exchange_name(const struct broker_topic *topic, char ret[static RA
 /* Of a subscriber and one of a topic's partitions. */
 void rabbitmq_queue_name(const struct broker_topic *topic, unsigned partition, const char *name,
                          char ret[static RABBITMQ_NAME_SIZE]);
+/* Of what is held for readers outside. */
+void rabbitmq_stream_name(const struct broker_topic *topic, char ret[static RABBITMQ_NAME_SIZE]);
 /* Who deletes it shuts out the consumer that has it. */
 void rabbitmq_owner_name(const struct broker_topic *topic, const char *name, unsigned index,
                          unsigned of, char ret[static RABBITMQ_NAME_SIZE]);

@@ -8,8 +8,7 @@
 
 #define KEEP_S (24 * 60 * 60)
 #define KEEP_S_MAX (49 * 24 * 60 * 60) /* in milliseconds, it is what the server's timers take */
-#define KEEP_BYTES (INT64_C(1) << 30)
-#define ANYBODY "guest" /* as the server comes: from its own machine alone */
+#define ANYBODY "guest"                /* as the server comes: from its own machine alone */
 
 static enum fh_code read_rabbitmq_numbers(const json_t *options, struct rabbitmq_options *ret,
                                           struct fh_error *error)
@@ -22,8 +21,10 @@ static enum fh_code read_rabbitmq_numbers(const json_t *options, struct rabbitmq
     if (!code)
         code = broker_option_number(options, "keep_s", KEEP_S, KEEP_S_MAX, &ret->keep_s, error);
     if (!code)
-        code = broker_option_number(options, "keep_bytes", KEEP_BYTES, INT64_C(1) << 50,
+        code = broker_option_number(options, "keep_bytes", BROKER_KEEP_BYTES, INT64_C(1) << 50,
                                     &ret->keep_bytes, error);
+    if (!code)
+        code = broker_option_outside(options, &ret->outside_kept_s, error);
     ret->port = (int)port;
     ret->replicas = (int)replicas;
     return code;

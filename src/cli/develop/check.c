@@ -198,7 +198,8 @@ static void print_callers(struct system_file *file)
     json_decref(matrix);
 }
 
-/* By a bus, or from their publishers' feeds; nothing where no bus is named. */
+/* By a bus, or from their publishers' feeds; nothing where no bus is named, and nothing is held for
+ * readers outside. */
 static void print_topics(struct system_file *file)
 {
     json_t *topics = buses_map(file), *topic;
@@ -206,13 +207,17 @@ static void print_topics(struct system_file *file)
     size_t i;
     bool any = false;
     json_array_foreach (topics, i, topic)
-        any |= json_object_get(topic, "topic") != NULL;
+        any |= json_object_get(topic, "topic") != NULL ||
+               json_integer_value(json_at(topic, "outside.outbox_s"));
     if (any) {
-        printf("\nHow events travel (what a bus lacks is taken from the feed):\n");
-        table_begin(&table, (const char *const[]){"PUBLISHER", "BY", "TOPIC", "SUBSCRIBERS", NULL});
+        printf("\nHow events travel (what a bus lacks is taken from the feed), and for how long "
+               "they are held for readers outside:\n");
+        table_begin(&table, (const char *const[]){"PUBLISHER", "BY", "TOPIC", "SUBSCRIBERS",
+                                                  "FOR READERS OUTSIDE", NULL});
     }
     json_array_foreach (topics, i, topic) {
         char *words = any ? join_words(json_object_get(topic, "subscribers")) : NULL;
+        char held[CLI_OUTSIDE_SIZE];
         const char *server = json_string_at(topic, "server");
         const char *name = json_string_at(topic, "topic");
         if (!any)
@@ -222,6 +227,9 @@ static void print_topics(struct system_file *file)
                    server ? server : "");
         table_cell(&table, "%s", name ? name : "-");
         table_cell(&table, "%s", words && *words ? words : "nobody");
+        cli_format_outside(held, sizeof held, cli_number(json_at(topic, "outside"), "topic_s"),
+                           cli_number(json_at(topic, "outside"), "outbox_s"), "not held");
+        table_cell(&table, "%s", held);
         free(words);
     }
     if (any)

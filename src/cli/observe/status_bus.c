@@ -27,17 +27,23 @@ static void format_unrelayed(char *out, size_t size, const json_t *bus)
         snprintf(out, size, "%lld (%s)", depth, span);
 }
 
-static void print_relay(struct cli_table *table, const char *service, const json_t *bus)
+static void print_relay(struct cli_table *table, const char *service, const json_t *bus,
+                        const json_t *outside)
 {
-    char unrelayed[64];
+    char unrelayed[64], held[CLI_OUTSIDE_SIZE];
     const char *driver = json_string_at(bus, "bus"), *why = json_string_at(bus, "reason");
     bool connected = json_is_true(json_object_get(bus, "connected"));
     format_unrelayed(unrelayed, sizeof unrelayed, bus);
     table_cell(table, "%s", service);
     table_cell(table, "%s", driver ? driver : "-");
     table_cell(table, "%s", driver ? unrelayed : "-");
+    cli_format_outside(held, sizeof held, cli_number(bus, "outside_kept_s"),
+                       cli_number(outside, "kept_ms") / 1000, "-");
+    table_cell(table, "%s", held);
     if (connected)
         table_cell(table, "relaying");
+    else if (!bus)
+        table_cell(table, "no bus");
     else
         table_cell(table, "not now: %s", why ? why : "it is not connected yet.");
 }
@@ -50,12 +56,14 @@ void status_print_buses(const json_t *status)
     bool any = false;
     json_array_foreach (json_at(status, "services"), i, service) {
         const json_t *bus = json_at(service, "state.bus");
-        if (bus && !any)
-            table_begin(&table,
-                        (const char *const[]){"PUBLISHER", "BUS", "UNRELAYED", "RELAY", NULL});
-        any |= bus != NULL;
-        if (bus)
-            print_relay(&table, json_string_at(service, "name"), bus);
+        const json_t *outside = json_at(service, "state.outside");
+        if (!bus && !outside)
+            continue;
+        if (!any)
+            table_begin(&table, (const char *const[]){"PUBLISHER", "BUS", "UNRELAYED",
+                                                      "FOR READERS OUTSIDE", "RELAY", NULL});
+        any = true;
+        print_relay(&table, json_string_at(service, "name"), bus, outside);
     }
     if (any) {
         table_end(&table);
@@ -67,6 +75,17 @@ void status_note_buses(const json_t *service)
 {
     size_t i;
     json_t *bus, *source;
+    if (cli_number(json_at(service, "state.outside"), "cut") > 0)
+        cli_line(2,
+                 "%s has removed %lld events earlier than readers outside were to find them: there "
+                 "were more than events_max.",
+                 json_string_at(service, "name"),
+                 cli_number(json_at(service, "state.outside"), "cut"));
+    if (json_is_true(json_at(service, "state.bus.outside_overflows")))
+        cli_line(2,
+                 "The topic of %s has no room for what it is to hold for readers outside: "
+                 "keep_bytes of its broker.",
+                 json_string_at(service, "name"));
     json_array_foreach (json_at(service, "state.sources"), i, source) {
         if (cli_number(source, "lost") > 0)
             cli_line(2, "%s has lost %lld messages of %s: freehold parked list says which.",

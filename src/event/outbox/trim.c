@@ -31,6 +31,8 @@ struct look {
     json_t *list;   /* for operators */
     json_t *told;   /* {name: true} */
     int64_t expired;
+    int64_t outside; /* the last one that is not held for readers outside */
+    int64_t many;    /* the last one of those that are too many */
 };
 
 static bool still_subscribes(const struct look *look, const struct ledger_subscriber *subscriber)
@@ -95,9 +97,10 @@ static void expect_subscribers(struct look *look)
     }
 }
 
-/* The position through which events may be trimmed. */
-static enum fh_code trim_bound(const struct look *look, const struct retention *retention,
-                               int64_t *ret, struct fh_error *error)
+/* The position through which events may be trimmed. look->outside: through which no reader outside
+ * is to find them any more, or all. */
+static enum fh_code trim_bound(struct look *look, const struct retention *retention, int64_t *ret,
+                               struct fh_error *error)
 {
     struct work_context *context = look->manager->context;
     int64_t kept_ms = retention->events_kept_ms, settled = 0, aged = 0;
@@ -106,16 +109,39 @@ static enum fh_code trim_bound(const struct look *look, const struct retention *
     enum fh_code code = age_position(context, "kept", kept_ms, &settled, error);
     if (code == FH_OK)
         code = age_position(context, "kept_max", retention->events_kept_ms_max, &aged, error);
+    look->outside = look->last;
+    if (code == FH_OK && retention->outside_kept_ms)
+        code = age_position(context, "outside", retention->outside_kept_ms, &look->outside, error);
     if (code != FH_OK)
         return code;
     *ret = look->passed < settled ? look->passed : settled;
-    int64_t many = look->last - retention->events_max;
-    int64_t hard = many > aged ? many : aged;
+    if (*ret > look->outside)
+        *ret = look->outside;
+    look->many = look->last - retention->events_max;
+    int64_t hard = look->many > aged ? look->many : aged;
     if (context->store->ops->sequence && hard > settled)
         hard = settled;
     if (*ret < hard)
         *ret = hard;
     return FH_OK;
+}
+
+/* What was removed since the look because there were too many, and was held for readers outside.
+ * What is old enough for events_kept_s_max is old enough for them. */
+static void count_cut(struct event_manager *manager, const struct look *look,
+                      const struct retention *retention)
+{
+    struct event_trimmed *trimmed = &manager->trimmed;
+    int64_t from = look->trimmed > look->outside ? look->trimmed : look->outside;
+    int64_t to = trimmed->position < look->many ? trimmed->position : look->many;
+    trimmed->outside_kept_ms = retention->outside_kept_ms;
+    if (to > from && !trimmed->outside_cuts)
+        log_warning("outside-cut",
+                    "Events are removed that are held for readers outside for %lld s "
+                    "(outside_kept_s): there are more than %lld of them (events_max).",
+                    (long long)retention->outside_kept_ms / 1000, (long long)retention->events_max);
+    trimmed->outside_cuts = to > from;
+    trimmed->outside_cut += to > from ? to - from : 0;
 }
 
 static enum fh_code trim_slice(struct event_manager *manager, int64_t through, int limit,
@@ -207,8 +233,10 @@ enum fh_code event_trim(struct event_manager *manager, const struct retention *r
         report_trim_look(manager, &look);
         code = trim_bound(&look, retention, &through, error);
     }
-    if (code == FH_OK)
+    if (code == FH_OK) {
         code = trim_slices(manager, through, ret_more, error);
+        count_cut(manager, &look, retention);
+    }
     json_decref(look.list);
     json_decref(look.told);
     return code;

@@ -9,7 +9,8 @@
  *
  * A subscriber holds back what it has not committed; so does a declared subscriber that has not
  * asked yet. Neither can hold back more than retention.h allows: beyond that it is expired. Its
- * next request is answered with 410, and it returns by way of a snapshot.
+ * next request is answered with 410, and it returns by way of a snapshot. Readers outside tell
+ * nothing: they are held for by time, within the same bounds, or not at all.
  *
  * In an embedded store units of work share their commits with a slice, and its freed pages are
  * written to the log with theirs. So there it has only as many events as keeps the trimming ahead

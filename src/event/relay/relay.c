@@ -16,12 +16,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "broker/broker.h"
+#include "broker/options.h"
 #include "event/broker_link.h"
 #include "event/chain.h"
 #include "event/outbox/place.h"
 #include "event/outbox/reader.h"
 #include "event/outbox/subscribers.h"
 #include "event/relay/batch.h"
+#include "event/relay/held.h"
 #include "work/work.h"
 #include "world/world.h"
 
@@ -44,6 +46,7 @@ struct relay {
     bool lost_ahead;                   /* it failed: the chain has moved all the same */
     struct fiber_queue ahead_is_read;
     uint64_t published, failures;
+    struct relay_held held;
     char why[BUS_WHY_SIZE]; /* it can't go on; or "" */
 };
 
@@ -253,6 +256,22 @@ static enum fh_code publish_batch(struct relay *relay, struct fh_error *error)
     return code;
 }
 
+/* What the broker removes to make room it tells nobody. */
+static void count_held(struct relay *relay)
+{
+    const struct broker_message *messages = relay_batch_messages(relay->batch);
+    int64_t bytes = 0;
+    for (int i = 0; i < relay->batch->count; i++)
+        bytes += (int64_t)messages[i].length;
+    if (relay_held_published(&relay->held, bytes, world_monotonic_ns(relay_world(relay))))
+        log_warning("outside-overflows",
+                    "More than %lld bytes (keep_bytes) of events were relayed within %lld s "
+                    "(outside_kept_s): the bus removes some earlier than readers outside are to "
+                    "find them.",
+                    (long long)relay->held.bytes_max,
+                    (long long)(relay->held.kept_ns / 1000000000));
+}
+
 /* For as long as it takes. False: it is no longer ours to do. */
 static bool batch_is_published(struct relay *relay)
 {
@@ -261,6 +280,7 @@ static bool batch_is_published(struct relay *relay)
         if (publish_batch(relay, &error) == FH_OK) {
             relay_recovered(relay);
             relay->published += (uint64_t)relay->batch->count;
+            count_held(relay);
             CRASH_POINT("relay.published");
             return true;
         }
@@ -396,6 +416,14 @@ enum fh_code relay_topic(const char *system, const char *service, const json_t *
     return FH_OK;
 }
 
+static void hold_outside(struct relay *relay, const json_t *options)
+{
+    json_int_t kept_s = 0, bytes = BROKER_KEEP_BYTES;
+    json_integer_at(options, "outside_kept_s", &kept_s);
+    json_integer_at(options, "keep_bytes", &bytes);
+    relay->held = (struct relay_held){.kept_ns = kept_s * INT64_C(1000000000), .bytes_max = bytes};
+}
+
 enum fh_code relay_new(struct event_manager *manager, const char *system, const json_t *options,
                        struct fh_error *error)
 {
@@ -412,6 +440,7 @@ enum fh_code relay_new(struct event_manager *manager, const char *system, const 
         return code;
     }
     relay->topic.name = relay->topic_name;
+    hold_outside(relay, options);
     chain_init(&relay->chain, relay->topic.partitions);
     relay->batch = &relay->batches[0];
     relay->ahead = &relay->batches[1];
@@ -450,6 +479,9 @@ void relay_view(const struct event_manager *manager, struct relay_view *ret)
                       ? world_wall_ms(relay_world(relay)) - relay->batch->oldest_ms
                       : 0,
         .published = relay->published,
+        .outside_kept_s = relay->held.kept_ns / 1000000000,
+        .outside_overflows =
+            relay_held_overflows(&relay->held, world_monotonic_ns(relay_world(relay))),
         .failures = relay->failures,
         .reason = fault ? fault : "",
     };

@@ -58,7 +58,9 @@ struct relay_view {
     int64_t depth;      /* events behind it */
     int64_t age_ms;     /* of the oldest of them, as far as it was read */
     uint64_t published, failures;
-    const char *reason; /* why it is not connected, or "" */
+    int64_t outside_kept_s; /* for how long the topic holds events for readers outside; 0: not */
+    bool outside_overflows; /* it has no room for that: relay/held.h */
+    const char *reason;     /* why it is not connected, or "" */
 };
 void relay_view(const struct event_manager *manager, struct relay_view *ret);
 

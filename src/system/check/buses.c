@@ -28,9 +28,13 @@ json_t *buses_map(struct system_file *file)
         const struct system_server *server = brokers_of_publisher(file, service);
         if (!json_array_size(json_object_get(service->description, "publishes")))
             continue;
-        json_t *one = json_pack("{s:s, s:s, s:o}", "service", service->name, "by",
+        json_int_t topic_s = server ? system_file_bus(file, service)->outside_kept_s : 0;
+        json_int_t outbox_ms = 0;
+        json_integer_at(service->retention, "outside_kept_ms", &outbox_ms);
+        json_t *one = json_pack("{s:s, s:s, s:o, s:{s:I, s:I}}", "service", service->name, "by",
                                 server ? server->broker : SYSTEM_BUS_FEED, "subscribers",
-                                brokers_subscribers(file, service->name));
+                                brokers_subscribers(file, service->name), "outside", "topic_s",
+                                topic_s, "outbox_s", outbox_ms / 1000);
         if (server) {
             brokers_topic(file, service, server, topic, &partitions);
             json_object_set_new(one, "server", json_string(server->name));

@@ -7,7 +7,8 @@
 #include "system/file/file.h"
 
 /* [{"service", "by": "feed"}] or [{"service", "by": "nats", "server", "topic", "partitions"}], with
- * "subscribers", of each publisher in the order of the file. New reference. */
+ * "subscribers", and "outside": {"topic_s", "outbox_s"}, for how long each holds events for readers
+ * outside, of each publisher in the order of the file. New reference. */
 json_t *buses_map(struct system_file *file);
 
 /* Findings: personal fields on a bus that nobody has allowed there, a bus that can't be used as it

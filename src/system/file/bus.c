@@ -45,13 +45,23 @@ static void read_bus_personal(struct yaml_reader *reader, yaml_node_t *node, con
     yaml_read_list(reader, node, what, SYSTEM_BUS_PERSONAL_MAX, read_personal_type, into);
 }
 
+static void read_bus_outside(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    struct system_bus *bus = into;
+    yaml_integer(reader, node, what, 0, SYSTEM_BUS_OUTSIDE_S_MAX, &bus->outside_kept_s);
+    bus->outside_kept_place = yaml_place(reader, node);
+}
+
 /* A name alone, or a mapping. */
 void file_read_bus(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
         {"server", read_bus_server, true, "a broker under servers; feed: none"},
         {"personal", read_bus_personal, false,
-         "types of events that may go there with their personal fields"}};
+         "types of events that may go there with their personal fields"},
+        {"outside_kept_s", read_bus_outside, false,
+         "for how long a topic holds events for readers outside; default: 0, not at all"}};
     struct system_bus *bus = into;
     if (reader->schema) {
         yaml_describe_type(reader, "string");
@@ -95,12 +105,34 @@ bool file_bus_is_used(const struct system_file *file, const char *server)
     return false;
 }
 
+/* Nobody outside reads a topic that is not there, or that is on a private broker. */
+static void settle_outside(const struct system_bus *bus, const struct system_server *server,
+                           const char *whose, struct findings *findings)
+{
+    if (bus->outside_kept_s == 0)
+        return;
+    if (!server)
+        findings_error(findings, bus->outside_kept_place,
+                       "%s.outside_kept_s holds events on a topic, and the feed has none; in an "
+                       "outbox they are held by services.NAME.retention.outside_kept_s",
+                       whose);
+    else if (server->broker && !server->address.host)
+        findings_error(findings, bus->outside_kept_place,
+                       "%s.outside_kept_s: nobody outside reads %s, which is private; expected a "
+                       "broker that is there, with a host",
+                       whose, server->name);
+}
+
 static void settle_bus(struct system_file *file, const struct system_bus *bus, const char *whose,
                        struct findings *findings)
 {
-    if (!bus->server || strcmp(bus->server, SYSTEM_BUS_FEED) == 0)
+    if (!bus->server || strcmp(bus->server, SYSTEM_BUS_FEED) == 0) {
+        settle_outside(bus, NULL, whose, findings);
         return;
+    }
     const struct system_server *server = system_file_server(file, bus->server);
+    if (server)
+        settle_outside(bus, server, whose, findings);
     if (!server)
         file_report_no_bus(file, whose, bus->server, bus->place, findings);
     else if (!server->broker && server->engine)

@@ -12,6 +12,7 @@
 
 #define SYSTEM_BUS_FEED "feed" /* no broker has this name */
 #define SYSTEM_BUS_PERSONAL_MAX 64
+#define SYSTEM_BUS_OUTSIDE_S_MAX (10 * 366 * 86400) /* as much as drivers take */
 
 struct system_file;
 struct system_server;
@@ -26,6 +27,9 @@ struct system_bus {
     const char *personal[SYSTEM_BUS_PERSONAL_MAX];
     struct place personal_places[SYSTEM_BUS_PERSONAL_MAX];
     size_t personal_count;
+    /* For how long the topic holds events for readers outside; 0: not at all. */
+    int outside_kept_s;
+    struct place outside_kept_place;
 };
 
 /* The reader of a `bus`; `into` is a struct system_bus. */

@@ -113,6 +113,7 @@ static void settle_services(struct system_file *file, struct findings *findings)
         settle_migrations(file, service, findings);
         file_settle_outside(file, service, findings);
         file_settle_reads(file, service, findings);
+        file_settle_retention(service, findings);
         if (!service->settings)
             service->settings = json_object();
     }

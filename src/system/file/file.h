@@ -131,6 +131,7 @@ struct system_service {
     struct system_bus bus; /* that its events go out by; not given: the system's */
     bool logs_requests;    /* all of them, not only those that fail */
     json_t *retention; /* as in a process's configuration (work/retention.h); NULL: all defaults */
+    struct place outside_kept_place;
     json_t *description;           /* the program's description of itself; NULL until described */
     struct program_held described; /* the program that gave the description */
 };

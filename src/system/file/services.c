@@ -5,12 +5,14 @@
 
 #include <string.h>
 
+#include "base/json.h"
 #include "engine/engines.h"
 #include "system/file/bus.h"
 #include "system/file/gateway.h"
 #include "system/file/isolation.h"
 #include "system/file/outside.h"
 #include "system/file/servers.h"
+#include "work/retention.h"
 
 #define RETENTION_AMOUNT_MAX 1000000000 /* seconds, or events */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -87,11 +89,12 @@ static void read_request_log(struct yaml_reader *reader, yaml_node_t *node, cons
 }
 
 static void read_amount(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                        const char *name, int unit, json_t *retention)
+                        const char *name, int unit, void *into)
 {
+    const struct system_service *service = into;
     int amount;
     if (yaml_integer(reader, node, what, 1, RETENTION_AMOUNT_MAX, &amount))
-        json_object_set_new(retention, name, json_integer((json_int_t)amount * unit));
+        json_object_set_new(service->retention, name, json_integer((json_int_t)amount * unit));
 }
 
 static void read_events_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
@@ -118,17 +121,43 @@ static void read_sagas_s(struct yaml_reader *reader, yaml_node_t *node, const ch
     read_amount(reader, node, what, "sagas_kept_ms", 1000, into);
 }
 
+static void read_outside_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    struct system_service *service = into;
+    int amount;
+    service->outside_kept_place = yaml_place(reader, node);
+    if (yaml_integer(reader, node, what, 0, RETENTION_AMOUNT_MAX, &amount))
+        json_object_set_new(service->retention, "outside_kept_ms",
+                            json_integer((json_int_t)amount * 1000));
+}
+
 static void read_retention(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                            void *into)
 {
     static const struct yaml_key keys[] = {{"events_kept_s", read_events_s, false},
                                            {"events_kept_s_max", read_events_s_max, false},
                                            {"events_max", read_events_max, false},
+                                           {"outside_kept_s", read_outside_s, false,
+                                            "for how long the outbox holds events for readers "
+                                            "outside; default: 0, not at all"},
                                            {"sagas_kept_s", read_sagas_s, false}};
     struct system_service *service = into;
     if (!service->retention) /* a profile replaces individual values */
         service->retention = json_object();
-    yaml_read_mapping(reader, node, what, keys, COUNT(keys), service->retention);
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
+}
+
+void file_settle_retention(const struct system_service *service, struct findings *findings)
+{
+    json_int_t outside_ms = 0, most_ms = RETENTION_EVENTS_KEPT_MS_MAX;
+    json_integer_at(service->retention, "outside_kept_ms", &outside_ms);
+    json_integer_at(service->retention, "events_kept_ms_max", &most_ms);
+    if (outside_ms > most_ms)
+        findings_error(findings, service->outside_kept_place,
+                       "services.%s.retention.outside_kept_s is %lld, and no event is held for "
+                       "longer than events_kept_s_max says, %lld",
+                       service->name, (long long)outside_ms / 1000, (long long)most_ms / 1000);
 }
 
 static void read_service_bus(struct yaml_reader *reader, yaml_node_t *node, const char *what,

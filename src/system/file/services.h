@@ -12,5 +12,7 @@ yaml_read file_read_services; /* `into` is the struct system_file */
 /* The keys of one, which a profile may replace. */
 void file_read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                             struct system_service *service);
+/* Once all of them are read. */
+void file_settle_retention(const struct system_service *service, struct findings *findings);
 
 #endif

@@ -169,13 +169,16 @@ static void configure_topic(struct provision *provision, const struct system_ser
                             const struct system_server *server, json_t *kept)
 {
     const struct system_file *file = provision->options.file;
+    int outside_kept_s = system_file_bus(file, publisher)->outside_kept_s;
     for (size_t i = 0; i < file->service_count; i++) {
         const char *name = file->services[i].name;
         json_t *of_service = json_object_get(provision->buses, name);
-        if (&file->services[i] == publisher)
-            json_object_set_new(of_service, "bus",
-                                bus_json(provision, server, name, publisher->name, kept));
-        else if (brokers_subscribes(&file->services[i], publisher->name))
+        if (&file->services[i] == publisher) {
+            json_t *own = bus_json(provision, server, name, publisher->name, kept);
+            if (outside_kept_s)
+                json_object_set_new(own, "outside_kept_s", json_integer(outside_kept_s));
+            json_object_set_new(of_service, "bus", own);
+        } else if (brokers_subscribes(&file->services[i], publisher->name))
             json_object_set_new(json_object_get(of_service, "buses"), publisher->name,
                                 bus_json(provision, server, name, publisher->name, kept));
     }
