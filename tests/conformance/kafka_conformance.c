@@ -462,6 +462,115 @@ static void settings_that_lose_or_reorder_are_refused(struct trial *t)
     EXPECT(!strstr(t->error.message, "not-told"));
 }
 
+/* ---- TLS ---- */
+
+struct tls_way {
+    const char *port, *host, *ca, *client, *mechanism, *password; /* a port: NULL: not TLS's */
+    const char *says;                                             /* NULL: it is taken */
+};
+
+static json_t *tls_file(const char *folder, const char *name, const char *ending)
+{
+    return json_sprintf("%s/%s.%s", folder, name, ending);
+}
+
+static json_t *tls_options(struct trial *t, const struct tls_way *way)
+{
+    char path[64];
+    json_int_t port = 0;
+    const char *folder = json_string_at(t->options, "by_tls.folder");
+    snprintf(path, sizeof path, "%s%s", way->port ? "by_tls.ports." : "port",
+             way->port ? way->port : "");
+    FH_ASSERT(json_integer_at(t->options, path, &port));
+    json_t *options =
+        json_pack("{s:s, s:I, s:s, s:{s:s, s:o}}", "host", way->host ? way->host : "localhost",
+                  "port", port, "broker.address.family", "v4", "tls", "mode", "verify", "ca",
+                  tls_file(folder, way->ca ? way->ca : "ca", "pem"));
+    json_t *tls = json_object_get(options, "tls");
+    if (way->client) {
+        json_object_set_new(tls, "certificate", tls_file(folder, way->client, "pem"));
+        json_object_set_new(tls, "key", tls_file(folder, way->client, "key"));
+    }
+    if (way->mechanism) {
+        json_object_set_new(options, "mechanism", json_string(way->mechanism));
+        json_object_set(options, "user", json_object_get(t->options, "user"));
+        json_object_set(options, "password", json_object_get(t->options, "password"));
+    }
+    if (way->password)
+        json_object_set_new(options, "password", json_string(way->password));
+    return options;
+}
+
+/* Not only reached: events go there, and come. */
+static enum fh_code goes_by_tls(struct trial *t, const struct tls_way *way, int number)
+{
+    char text[16];
+    int count = 0;
+    struct broker *broker;
+    struct broker_consumer *consumer;
+    struct broker_message sent = {.data = text, .id = text}, got;
+    json_t *options = tls_options(t, way);
+    sent.length = (size_t)snprintf(text, sizeof text, "%d", number);
+    enum fh_code code =
+        t->driver->connect(t->harness.world, options, trial_soon(t), &broker, &t->error);
+    json_decref(options);
+    if (code)
+        return code;
+    code = t->driver->declare(broker, &t->topic, trial_soon(t), &t->error);
+    if (!code)
+        code =
+            t->driver->consume(broker, &t->topic, text, 0, 1, trial_soon(t), &consumer, &t->error);
+    if (!code) {
+        code = t->driver->publish(broker, &t->topic, &sent, 1, trial_soon(t), &t->error);
+        if (!code)
+            code = t->driver->take(consumer, &got, 1, trial_soon(t), &count, &t->error);
+        if (!code && (count != 1 || got.length != sent.length))
+            code = error_set(&t->error, FH_CONFLICT, "%d messages came, or another one.", count);
+        t->driver->unconsume(consumer);
+    }
+    t->driver->close(broker);
+    return code;
+}
+
+static void a_server_is_reached_by_tls_and_no_other_takes_its_place(struct trial *t)
+{
+    static const char wants[] = "it wants a certificate of the service that it knows";
+    static const struct tls_way ways[] = {
+        {.port = "good"},
+        {.port = "good", .ca = "other", .says = "its certificate is not of an authority in tls.ca"},
+        {.port = "good", .host = "127.0.0.1", .says = "its certificate is of another host"},
+        {.port = "elsewhere", .says = "its certificate is of another host"},
+        {.port = "expired", .says = "its certificate has expired"},
+        {.port = NULL, .says = "it takes no TLS"},
+        {.port = "mutual", .client = "client"},
+        {.port = "mutual", .says = wants},
+        {.port = "mutual", .client = "stranger", .says = wants},
+        {.port = "login", .mechanism = "SCRAM-SHA-256"},
+        {.port = "login", .mechanism = "PLAIN"},
+        {.port = "login", .mechanism = "SCRAM-SHA-256", .password = "not-told", .says = ""},
+        {.port = "login", .mechanism = "PLAIN", .password = "not-told", .says = ""},
+        {.port = "login", .mechanism = "PLAIN", .ca = "other", .says = "an authority in tls.ca"},
+    };
+    if (!json_object_get(t->options, "by_tls")) {
+        print_message("KAFKA IS NOT TRIED BY TLS HERE: THERE IS NO openssl\n");
+        return;
+    }
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const struct tls_way *way = &ways[i];
+        enum fh_code code = goes_by_tls(t, way, (int)i);
+        if (!way->says)
+            EXPECT_OK(code);
+        else if (code == FH_OK || !strstr(t->error.message, way->says) ||
+                 strstr(t->error.message, "not-told"))
+            snprintf(t->wrong, sizeof t->wrong, "way %zu, not \"%s\": %d %s", i, way->says, code,
+                     t->error.message);
+        if (way->says && way->password)
+            EXPECT(code == FH_INVALID);
+        if (t->wrong[0])
+            return;
+    }
+}
+
 #define CASE(name)                                                                                 \
     {                                                                                              \
 #name, name                                                                                \
@@ -485,6 +594,7 @@ int main(int argc, char **argv)
         CASE(a_server_that_goes_during_a_login_has_refused_nobody),
         CASE(a_consumer_that_does_not_end_holds_up_no_other),
         CASE(settings_that_lose_or_reorder_are_refused),
+        CASE(a_server_is_reached_by_tls_and_no_other_takes_its_place),
     };
     return trial_main(cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
 }

@@ -21,6 +21,10 @@
 #define LOG_LEVEL_TEXT "3" /* of syslog(3): errors; the others are noise */
 #define LOOK_SLICE_MS 100
 #define FETCH_KEY 1 /* a fetch's, in Kafka's protocol */
+/* openssl/x509_vfy.h, of which nothing else here is needed. */
+#define X509_HAS_EXPIRED 10
+#define X509_OTHER_NAME 62
+#define X509_OTHER_ADDRESS 64
 #define END_S_MAX 5
 #define LEFT_BEHIND_MAX 32
 
@@ -101,12 +105,73 @@ static bool is_refused_by_nobody(int err, const char *text)
     return err == RD_KAFKA_RESP_ERR__AUTHENTICATION && strstr(text, "handshake failed: Local: ");
 }
 
+/* The library's own words for a certificate that was not taken are the same whatever was wrong. It
+ * is not taken here either: this only learns why. */
+static int certificate_judged(rd_kafka_t *handle, const char *server, int32_t id, int *fault,
+                              int depth, const char *certificate, size_t size, char *ret_text,
+                              size_t text_size, void *owner)
+{
+    struct kafka_client *client = owner;
+    (void)handle, (void)server, (void)id, (void)depth, (void)certificate, (void)size;
+    if (*fault == 0)
+        return 1;
+    pthread_mutex_lock(&client->mutex);
+    client->certificate_fault = *fault;
+    pthread_mutex_unlock(&client->mutex);
+    snprintf(ret_text, text_size, "it does not hold (%d)", *fault);
+    return 0;
+}
+
+/* NULL: it is not about certificates. */
+static const char *certificate_words(int fault, const char *text)
+{
+    static const char *const unknown[] = {"alert bad certificate", "alert certificate required",
+                                          "alert certificate unknown", "alert unknown ca",
+                                          "client SSL authentication might be required"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        if (strstr(text, unknown[i]))
+            return "it wants a certificate of the service that it knows: name it in "
+                   "tls.certificate, its key in tls.key";
+    }
+    switch (fault) {
+    case 0:
+        return NULL;
+    case X509_HAS_EXPIRED:
+        return "its certificate has expired: it must be renewed";
+    case X509_OTHER_NAME:
+    case X509_OTHER_ADDRESS:
+        return "its certificate is of another host: it must name the one by which it is reached";
+    default:
+        return "its certificate is not of an authority in tls.ca, or not valid at this time";
+    }
+}
+
+/* As is known for certain, or `err`. A server that dies in a handshake is away, and no more. */
+static int certain_error(struct kafka_client *client, int err, const char **text)
+{
+    pthread_mutex_lock(&client->mutex);
+    const char *words = certificate_words(client->certificate_fault, *text);
+    client->certificate_fault = 0;
+    pthread_mutex_unlock(&client->mutex);
+    if (words) {
+        *text = words;
+        return RD_KAFKA_RESP_ERR__SSL;
+    }
+    if (strstr(*text, "connecting to a PLAINTEXT broker listener") ||
+        strstr(*text, "unexpected eof while reading"))
+        *text = "it takes no TLS (then say tls: { mode: off } where the way to it is safe), or has "
+                "gone";
+    return err == RD_KAFKA_RESP_ERR__SSL || is_refused_by_nobody(err, *text)
+               ? RD_KAFKA_RESP_ERR__TRANSPORT
+               : err;
+}
+
 static void handle_failed(rd_kafka_t *handle, int err, const char *text, void *owner)
 {
     struct kafka_client *client = owner;
     (void)handle;
-    if (is_refused_by_nobody(err, text))
-        err = RD_KAFKA_RESP_ERR__TRANSPORT;
+    if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        err = certain_error(client, err, &text);
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__TRANSPORT ||
         err == RD_KAFKA_RESP_ERR__RESOLVE || err == RD_KAFKA_RESP_ERR__SSL ||
         is_refusal((rd_kafka_resp_err_t)err))
@@ -152,7 +217,7 @@ static void library_logged(const rd_kafka_t *handle, int level, const char *faci
     unsigned more = 0;
     struct timespec now;
     (void)handle;
-    if (strcmp(facility, "FAIL") == 0)
+    if (strcmp(facility, "FAIL") == 0 || strstr(text, "verification callback failed"))
         return; /* of a connection: they come as errors too */
     clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_lock(&log_mutex);
@@ -282,6 +347,7 @@ enum fh_code kafka_client_new(struct world *world, rd_kafka_type_t type, rd_kafk
     kafka.rd_kafka_conf_set_opaque(conf, client);
     kafka.rd_kafka_conf_set_error_cb(conf, handle_failed);
     kafka.rd_kafka_conf_set_log_cb(conf, library_logged);
+    kafka.rd_kafka_conf_set_ssl_cert_verify_cb(conf, certificate_judged);
     kafka.rd_kafka_conf_interceptor_add_on_new(conf, "freehold", add_interceptor, client);
     client->handle = kafka.rd_kafka_new(type, conf, text, sizeof text);
     if (client->handle) {
@@ -353,7 +419,8 @@ bool kafka_client_is_lost(struct kafka_client *client, int64_t began_ns)
     pthread_mutex_lock(&client->mutex);
     rd_kafka_resp_err_t why = client->why;
     pthread_mutex_unlock(&client->mutex);
-    return is_refusal(why) || world_monotonic_ns(client->world) - began_ns > KAFKA_LOST_NS;
+    return is_refusal(why) || why == RD_KAFKA_RESP_ERR__SSL ||
+           world_monotonic_ns(client->world) - began_ns > KAFKA_LOST_NS;
 }
 
 enum fh_code kafka_look(struct kafka_client *client, const struct kafka_options *options,

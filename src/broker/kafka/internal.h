@@ -50,6 +50,7 @@ struct kafka_client {
     pthread_mutex_t mutex;
     char reason[160]; /* behind the mutex: the newest error, as the library words it; or "" */
     rd_kafka_resp_err_t why; /* likewise */
+    int certificate_fault;   /* likewise: OpenSSL's, since that error; 0: none */
     pthread_cond_t ended;    /* the library has ended it */
     bool is_ended, is_left;  /* behind the mutex; left: nobody waits for its end any more */
 };

@@ -71,6 +71,7 @@
     X(rd_kafka_conf_set_error_cb)                                                                  \
     X(rd_kafka_conf_set_log_cb)                                                                    \
     X(rd_kafka_conf_set_opaque)                                                                    \
+    X(rd_kafka_conf_set_ssl_cert_verify_cb)                                                        \
     X(rd_kafka_consume_batch_queue)                                                                \
     X(rd_kafka_destroy_flags)                                                                      \
     X(rd_kafka_err2name)                                                                           \
