@@ -168,7 +168,6 @@ struct broker_driver {
     const char *(*header)(const struct broker_message *message, const char *name,
                           size_t *ret_length);
     const char *attributes; /* "ce_" */
-    const char *no_sources; /* why there are neither: what it lacks; may be missing */
     /* Where messages were removed before a consumer took them `take` does not fail, but goes on
      * behind them: whoever misses an offset has to attach again to see whether that was so. */
     bool skips;

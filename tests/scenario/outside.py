@@ -7,6 +7,7 @@ import json
 import os
 import signal
 
+import pytest
 from conftest import wait_for
 from kafka_client import Kafka, Refused, kcat
 from nats import Nats
@@ -141,4 +142,91 @@ class NatsStream:
     def is_back(self):
         with contextlib.suppress(AssertionError, ValueError):
             return self.ask("STREAM.INFO") is not None
+        return False
+
+
+class RabbitStreams:
+    """A super stream as its plugin makes them, by their names: streams, each a partition."""
+    kind, partitions, first, has_keys, attributes = "rabbitmq", 2, 0, False, "cloudEvents_"
+
+    def __init__(self, broker, folder, name="orders", **arguments):
+        self.pika = pytest.importorskip("pika", reason="NOT PUBLISHED WITH pika: apt-get install python3-pika")
+        self.broker, self.folder, self.name, self.arguments = broker, folder, name, arguments
+        self.create()
+
+    @contextlib.contextmanager
+    def channel(self):
+        login = self.pika.PlainCredentials(self.broker["user"], self.broker["password"])
+
+        def connected():
+            with contextlib.suppress(self.pika.exceptions.AMQPError, OSError):
+                return self.pika.BlockingConnection(self.pika.ConnectionParameters(
+                    self.broker["host"], self.broker["port"], credentials=login, socket_timeout=60,
+                    blocked_connection_timeout=60))
+        connection = wait_for("RabbitMQ answers", connected)
+        try:
+            yield connection.channel()
+        finally:
+            with contextlib.suppress(self.pika.exceptions.AMQPError):
+                connection.close()
+
+    def stream(self, partition):
+        return f"{self.name}-{partition}" if self.partitions > 1 else self.name
+
+    def create(self):
+        self.texts = [[] for _ in range(self.partitions)]
+        self.more(self.partitions)
+
+    def more(self, partitions):
+        with self.channel() as channel:
+            for partition in range(partitions):
+                channel.queue_declare(self.stream(partition), durable=True,
+                                      arguments={"x-queue-type": "stream", **self.arguments})
+        self.texts += [[] for _ in range(partitions - len(self.texts))]
+
+    def publish(self, partition, messages, **headers):
+        """In this order; all are acknowledged when it returns."""
+        named = {name.replace("__", "-"): value for name, value in headers.items()}
+        properties = self.pika.BasicProperties(content_type=named.pop("content-type", None), headers=named, delivery_mode=2)
+        with self.channel() as channel:
+            channel.confirm_delivery()
+            for _, text in messages:
+                channel.basic_publish("", self.stream(partition), text.encode(), properties, mandatory=True)
+                self.texts[partition].append(text)
+
+    def find(self, partition, offset, good):
+        """The (offset, text) of the first message from that offset on that is good. The server gives offsets to what it writes
+        itself, too, where a segment begins."""
+        with self.channel() as channel:
+            channel.basic_qos(prefetch_count=100)
+            for method, properties, body in channel.consume(self.stream(partition), arguments={"x-stream-offset": offset},
+                                                            inactivity_timeout=5):
+                assert method, "it is there"
+                channel.basic_ack(method.delivery_tag)
+                if good(body.decode()):
+                    return properties.headers["x-stream-offset"], body.decode()
+
+    def oldest(self, partition):
+        return self.find(partition, "first", lambda text: True)
+
+    def read(self, partition):
+        """The texts that it has had. What was acknowledged is there, unless it was removed."""
+        texts = self.texts[partition]
+        assert not texts or self.find(partition, "last", lambda text: text == texts[-1])
+        return texts
+
+    def recreate(self):
+        with self.channel() as channel:
+            for partition in range(self.partitions):
+                channel.queue_delete(self.stream(partition))
+        self.create()
+
+    def kill(self):
+        """In order: killed at once, 3.10.8 may lose a stream for ever that it has made a moment before."""
+        with open(self.broker["pid_file"]) as file:
+            os.kill(int(file.read()), signal.SIGTERM)
+
+    def is_back(self):
+        with contextlib.suppress(AssertionError, self.pika.exceptions.AMQPError, OSError):
+            return all(self.read(partition) is not None for partition in range(self.partitions))
         return False

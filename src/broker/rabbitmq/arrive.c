@@ -24,11 +24,6 @@ void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer)
         ;
 }
 
-static bool is_tag(amqp_bytes_t tag, const char *text)
-{
-    return tag.len == strlen(text) && memcmp(tag.bytes, text, tag.len) == 0;
-}
-
 /* The partition that a consumer's tag says; false: another's. */
 static bool tag_partition(const struct rabbitmq_consumer *consumer, amqp_bytes_t tag, unsigned *ret)
 {
@@ -38,7 +33,7 @@ static bool tag_partition(const struct rabbitmq_consumer *consumer, amqp_bytes_t
     memcpy(text, tag.bytes, tag.len);
     text[tag.len] = '\0';
     *ret = (unsigned)strtoul(text, NULL, 10);
-    return !is_tag(tag, RABBITMQ_OWNER_TAG) && *ret < consumer->topic.partitions;
+    return !rabbitmq_is_text(tag, RABBITMQ_OWNER_TAG) && *ret < consumer->topic.partitions;
 }
 
 static void message_begins(struct rabbitmq_consumer *consumer, const amqp_basic_deliver_t *deliver)
@@ -65,23 +60,50 @@ static void message_is_whole(struct rabbitmq_consumer *consumer)
     *consumer->end = arrived;
     consumer->end = &arrived->next;
     consumer->waiting++;
-    consumer->waiting_size += arrived->length + sizeof *arrived;
+    consumer->waiting_size += rabbitmq_arrived_size(arrived);
     pthread_mutex_unlock(&consumer->mutex);
     rabbitmq_consumer_wake(consumer);
 }
 
-/* False: there is no memory. */
-static bool message_has_header(struct rabbitmq_consumer *consumer, uint64_t size)
+/* NULL: there is no memory. */
+static struct rabbitmq_arrived *arrived_new(const struct rabbitmq_consumer *consumer, uint64_t size,
+                                            const amqp_basic_properties_t *properties)
+{
+    bool source = consumer->source;
+    size_t headers = source ? rabbitmq_headers(properties, NULL) : 0;
+    struct rabbitmq_arrived *arrived = malloc(sizeof *arrived + size + headers);
+    if (!arrived)
+        return NULL;
+    *arrived = (struct rabbitmq_arrived){.partition = consumer->coming.partition,
+                                         .offset = source ? rabbitmq_offset_of(properties) : 0,
+                                         .time_ms = source ? rabbitmq_time_of(properties) : 0,
+                                         .length = size,
+                                         .headers_size = headers};
+    if (headers)
+        rabbitmq_headers(properties, arrived->data + size);
+    return arrived;
+}
+
+static bool message_has_header(struct rabbitmq_consumer *consumer, uint64_t size,
+                               const amqp_basic_properties_t *properties, char *ret_why,
+                               size_t why_size)
 {
     struct rabbitmq_coming *coming = &consumer->coming;
+    /* Of a source nothing is left out: what is too large comes as far as shows that. */
+    uint64_t kept =
+        consumer->source && size > BROKER_MESSAGE_SIZE_MAX ? BROKER_MESSAGE_SIZE_MAX + 1 : size;
     coming->header = true;
     coming->size = size;
-    if (coming->ours && size <= BROKER_MESSAGE_SIZE_MAX) {
-        coming->arrived = malloc(sizeof *coming->arrived + size);
-        if (!coming->arrived)
+    if (consumer->source && rabbitmq_offset_of(properties) < 0) {
+        snprintf(ret_why, why_size, "the queue is no stream: its messages have no offsets");
+        return false;
+    }
+    if (coming->ours && (consumer->source || size <= BROKER_MESSAGE_SIZE_MAX)) {
+        coming->arrived = arrived_new(consumer, kept, properties);
+        if (!coming->arrived) {
+            snprintf(ret_why, why_size, "there is no memory for a message");
             return false;
-        *coming->arrived =
-            (struct rabbitmq_arrived){.partition = coming->partition, .length = size};
+        }
     }
     if (size == 0)
         message_is_whole(consumer);
@@ -94,8 +116,11 @@ static bool message_goes_on(struct rabbitmq_consumer *consumer, amqp_bytes_t par
     struct rabbitmq_coming *coming = &consumer->coming;
     if (part.len > coming->size - coming->got)
         return false;
-    if (coming->arrived)
-        memcpy(coming->arrived->data + coming->got, part.bytes, part.len);
+    uint64_t room = coming->arrived && coming->got < coming->arrived->length
+                        ? coming->arrived->length - coming->got
+                        : 0;
+    if (room)
+        memcpy(coming->arrived->data + coming->got, part.bytes, part.len < room ? part.len : room);
     coming->got += part.len;
     if (coming->got == coming->size)
         message_is_whole(consumer);
@@ -112,7 +137,7 @@ static bool queue_attached(struct rabbitmq_consumer *consumer)
 static bool consumer_cancelled(struct rabbitmq_consumer *consumer, amqp_bytes_t tag, char *ret_why,
                                size_t size)
 {
-    consumer->superseded = is_tag(tag, RABBITMQ_OWNER_TAG);
+    consumer->superseded = rabbitmq_is_text(tag, RABBITMQ_OWNER_TAG);
     snprintf(ret_why, size, "%s",
              consumer->superseded ? "another consumer of this name has taken its place"
                                   : "a queue was deleted there");
@@ -153,7 +178,8 @@ bool rabbitmq_consumer_frame(struct rabbitmq_consumer *consumer, const amqp_fram
         return method_frame(consumer, &frame->payload.method, ret_why, size);
     case AMQP_FRAME_HEADER:
         return coming->method && !coming->header &&
-               message_has_header(consumer, frame->payload.properties.body_size);
+               message_has_header(consumer, frame->payload.properties.body_size,
+                                  frame->payload.properties.decoded, ret_why, size);
     case AMQP_FRAME_BODY:
         return coming->header && message_goes_on(consumer, frame->payload.body_fragment);
     default:

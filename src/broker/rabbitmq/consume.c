@@ -73,8 +73,8 @@ static enum fh_code bind_queues(struct rabbitmq_consumer *consumer, int64_t dead
 }
 
 /* The server delivers nothing before it is asked to, after this. */
-static enum fh_code bound_delivery(struct rabbitmq_link *link, int64_t deadline_ns,
-                                   struct fh_error *error)
+enum fh_code rabbitmq_consumer_bound(struct rabbitmq_link *link, int64_t deadline_ns,
+                                     struct fh_error *error)
 {
     rabbitmq_link_until(link, deadline_ns);
     rabbitmq.amqp_basic_qos(link->connection, RABBITMQ_CHANNEL, 0, RABBITMQ_UNACKNOWLEDGED_MAX, 0);
@@ -93,7 +93,7 @@ enum fh_code rabbitmq_consumer_open(struct rabbitmq_consumer *consumer, int64_t 
     if (!code)
         code = bind_queues(consumer, deadline_ns, error);
     if (!code)
-        code = bound_delivery(link, deadline_ns, error);
+        code = rabbitmq_consumer_bound(link, deadline_ns, error);
     if (code) {
         rabbitmq_link_lose(link, error->message);
         link->retry_ns = rabbitmq_in_ms(BEGIN_MS);
@@ -110,12 +110,34 @@ enum fh_code rabbitmq_consumer_open(struct rabbitmq_consumer *consumer, int64_t 
 
 /* ---- delivering ---- */
 
+/* A source: from there on. */
+static void ask_stream(struct rabbitmq_consumer *consumer)
+{
+    char tag[16];
+    amqp_table_entry_t entry = {
+        .key = rabbitmq_bytes(RABBITMQ_STREAM_OFFSET),
+        .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = consumer->from}};
+    snprintf(tag, sizeof tag, "%u", consumer->index);
+    amqp_basic_consume_t consume = {.queue = rabbitmq_bytes(consumer->stream),
+                                    .consumer_tag = rabbitmq_bytes(tag),
+                                    .arguments = {1, &entry}};
+    int status = rabbitmq.amqp_send_method(consumer->link.connection, RABBITMQ_CHANNEL,
+                                           AMQP_BASIC_CONSUME_METHOD, &consume);
+    if (status != AMQP_STATUS_OK)
+        rabbitmq_link_lose(&consumer->link, rabbitmq.amqp_error_string2(status));
+}
+
 /* Asks without waiting: what is delivered meanwhile would wait in the library, without a bound. */
 static void ask_for_deliveries(struct rabbitmq_consumer *consumer)
 {
     struct rabbitmq_link *link = &consumer->link;
     for (; consumer->asked < rabbitmq_consumer_queues(consumer) && link->connection;
          consumer->asked++) {
+        consumer->attach_ns = rabbitmq_now_ns();
+        if (consumer->source) {
+            ask_stream(consumer);
+            continue;
+        }
         char queue[RABBITMQ_NAME_SIZE], tag[16];
         snprintf(tag, sizeof tag, "%u", rabbitmq_consumer_queue(consumer, consumer->asked, queue));
         amqp_basic_consume_t consume = {.queue = rabbitmq_bytes(queue),
@@ -124,7 +146,6 @@ static void ask_for_deliveries(struct rabbitmq_consumer *consumer)
                                                AMQP_BASIC_CONSUME_METHOD, &consume);
         if (status != AMQP_STATUS_OK)
             rabbitmq_link_lose(link, rabbitmq.amqp_error_string2(status));
-        consumer->attach_ns = rabbitmq_now_ns();
     }
 }
 
@@ -188,6 +209,7 @@ static void tell_why_lost(struct rabbitmq_consumer *consumer)
     struct fh_error error = {0};
     rabbitmq_link_state(&consumer->link, &error);
     rabbitmq_consumer_lost(consumer, error.message);
+    consumer->superseded |= consumer->source; /* who reads it knows better where to begin again */
 }
 
 /* True: there may be more to do at once. */
@@ -204,7 +226,8 @@ static bool go_on_consuming(struct rabbitmq_consumer *consumer)
         rabbitmq_link_beat(link);
     else if (link->connection && !more && a_queue_is_stuck(consumer)) {
         rabbitmq_link_lose(link, "a queue does not answer");
-        rabbitmq_consumer_mend(consumer);
+        if (!consumer->source)
+            rabbitmq_consumer_mend(consumer);
     }
     if (!link->connection)
         tell_why_lost(consumer);

@@ -83,6 +83,32 @@ void rabbitmq_unconsume(struct broker_consumer *base)
     broker_worker_end(consumer->worker, consumer_close_now, consumer);
 }
 
+static enum fh_code start_consumer(struct broker *base, struct rabbitmq_consumer *consumer,
+                                   struct fh_error *error)
+{
+    if (!consumer)
+        return error_set(error, FH_NO_MEMORY, "There is no memory for a consumer of a topic.");
+    enum fh_code code = broker_worker_new_idle(base->world, rabbitmq_consumer_idle, consumer,
+                                               &consumer->worker, error);
+    if (code)
+        consumer_free(consumer);
+    return code;
+}
+
+enum fh_code rabbitmq_source_new(struct broker *base, unsigned partition,
+                                 struct rabbitmq_consumer **ret, struct fh_error *error)
+{
+    const struct broker_topic any = {"", BROKER_PARTITIONS_MAX};
+    struct rabbitmq_broker *broker = rabbitmq_of(base);
+    enum fh_code code = rabbitmq_link_state(&broker->link, error);
+    if (code)
+        return code;
+    *ret = consumer_new(broker, &any, "", partition, BROKER_PARTITIONS_MAX);
+    if (*ret)
+        (*ret)->source = true;
+    return start_consumer(base, *ret, error);
+}
+
 enum fh_code rabbitmq_consume(struct broker *base, const struct broker_topic *topic,
                               const char *name, unsigned index, unsigned of, int64_t deadline_ns,
                               struct broker_consumer **ret, struct fh_error *error)
@@ -96,14 +122,9 @@ enum fh_code rabbitmq_consume(struct broker *base, const struct broker_topic *to
     if (code)
         return code;
     struct rabbitmq_consumer *consumer = consumer_new(broker, topic, name, index, of);
-    if (!consumer)
-        return error_set(error, FH_NO_MEMORY, "There is no memory for a consumer of a topic.");
-    code = broker_worker_new_idle(base->world, rabbitmq_consumer_idle, consumer, &consumer->worker,
-                                  error);
-    if (code) {
-        consumer_free(consumer);
+    code = start_consumer(base, consumer, error);
+    if (code)
         return code;
-    }
     struct opening opening = {.consumer = consumer, .deadline_ns = deadline_ns, .error = error};
     rabbitmq_run(base->world, &consumer->link, consumer->worker, open_now, &opening, deadline_ns);
     if (opening.code) {

@@ -30,7 +30,6 @@ const struct broker_driver broker_rabbitmq = {
     .options = "vhost keep_s keep_bytes replicas",
     .check = rabbitmq_check,
     .trespass = rabbitmq_trespass,
-    .no_sources = "its queues have no offsets that a cursor could be",
     .server = &rabbitmq_server,
     .connect = rabbitmq_connect_and_name,
     .close = rabbitmq_close,
@@ -40,4 +39,8 @@ const struct broker_driver broker_rabbitmq = {
     .take = rabbitmq_take,
     .acknowledge = rabbitmq_acknowledge,
     .unconsume = rabbitmq_unconsume,
+    .attach = rabbitmq_attach,
+    .header = rabbitmq_header,
+    .attributes = "cloudEvents_",
+    .skips = true,
 };

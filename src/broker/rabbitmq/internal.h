@@ -156,9 +156,16 @@ struct rabbitmq_arrived {
     struct rabbitmq_arrived *next;
     unsigned partition;
     uint64_t mark;
-    size_t length;
-    char data[];
+    int64_t offset, time_ms; /* of a source */
+    size_t length, headers_size;
+    char data[]; /* and behind it the headers, of a source: properties.c */
 };
+
+/* What it takes of the memory for what waits. */
+static inline size_t rabbitmq_arrived_size(const struct rabbitmq_arrived *arrived)
+{
+    return sizeof *arrived + arrived->length + arrived->headers_size;
+}
 
 /* What is coming: a message's method, header and body are frames of their own. */
 struct rabbitmq_coming {
@@ -180,8 +187,11 @@ struct rabbitmq_consumer {
     /* the thread's */
     struct rabbitmq_options options;
     struct rabbitmq_link link;
+    bool source; /* it reads a stream of others: attach.c */
+    char stream[RABBITMQ_NAME_SIZE];
+    int64_t from;             /* this offset on */
     bool bound;               /* its queues were there once */
-    bool superseded;          /* by another one of its name: for ever */
+    bool superseded;          /* by another one of its name, or its connection is lost: for ever */
     unsigned asked, attached; /* of its queues: to be read, and those of them that are */
     int64_t attach_ns;        /* since when the next of them is waited for */
     uint64_t base_mark;       /* of the delivery tag 0 of this connection */
@@ -213,6 +223,9 @@ void rabbitmq_consumer_idle(void *argument, int wake_fd);
 /* On the thread: finds its topic, makes its queues, and shuts out another one of this name. */
 enum fh_code rabbitmq_consumer_open(struct rabbitmq_consumer *consumer, int64_t deadline_ns,
                                     struct fh_error *error);
+/* On the thread: bounds what is delivered to it, from the next call on. */
+enum fh_code rabbitmq_consumer_bound(struct rabbitmq_link *link, int64_t deadline_ns,
+                                     struct fh_error *error);
 /* On the thread, without its connection: deletes those of its queues that do not answer. */
 void rabbitmq_consumer_mend(struct rabbitmq_consumer *consumer);
 /* On the thread: tells the server what was acknowledged. */
@@ -220,6 +233,26 @@ void rabbitmq_consumer_acknowledge(struct rabbitmq_consumer *consumer);
 /* On the thread: forgets what came by a connection that is lost, and says why it is. */
 void rabbitmq_consumer_lost(struct rabbitmq_consumer *consumer, const char *why);
 void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer); /* the fiber */
+
+/* ---- attach.c, properties.c: sources ---- */
+
+#define RABBITMQ_STREAM_OFFSET "x-stream-offset"
+#define RABBITMQ_STREAM_LENGTH_MAX 240 /* of a source's topic */
+
+enum fh_code rabbitmq_attach(struct broker *base, const char *topic, unsigned partition,
+                             int64_t from, int64_t deadline_ns, struct broker_extent *ret_extent,
+                             struct broker_consumer **ret, struct fh_error *error);
+const char *rabbitmq_header(const struct broker_message *message, const char *name,
+                            size_t *ret_length);
+/* A consumer of one partition that is not open yet: rabbitmq_unconsume frees it. */
+enum fh_code rabbitmq_source_new(struct broker *base, unsigned partition,
+                                 struct rabbitmq_consumer **ret, struct fh_error *error);
+bool rabbitmq_is_text(amqp_bytes_t bytes, const char *text);
+/* A message's offset; negative: it has none. */
+int64_t rabbitmq_offset_of(const amqp_basic_properties_t *properties);
+int64_t rabbitmq_time_of(const amqp_basic_properties_t *properties);
+/* Its headers, and their size; `ret` NULL: the size alone. */
+size_t rabbitmq_headers(const amqp_basic_properties_t *properties, char *ret);
 
 /* How many queues it has, and the name of one of them; returns its partition. */
 unsigned rabbitmq_consumer_queues(const struct rabbitmq_consumer *consumer);

@@ -31,6 +31,7 @@
     X(amqp_error_string2)                                                                          \
     X(amqp_exchange_declare)                                                                       \
     X(amqp_get_rpc_reply)                                                                          \
+    X(amqp_get_server_properties)                                                                  \
     X(amqp_get_sockfd)                                                                             \
     X(amqp_login_with_properties)                                                                  \
     X(amqp_maybe_release_buffers)                                                                  \

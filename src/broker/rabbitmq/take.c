@@ -32,13 +32,18 @@ static int take_messages_waiting(struct rabbitmq_consumer *consumer,
         if (!consumer->first)
             consumer->end = &consumer->first;
         consumer->waiting--;
-        consumer->waiting_size -= arrived->length + sizeof *arrived;
+        consumer->waiting_size -= rabbitmq_arrived_size(arrived);
         consumer->taken[consumer->taken_count++] = arrived;
         consumer->handed = arrived->mark;
         messages[count++] = (struct broker_message){.partition = arrived->partition,
                                                     .data = arrived->data,
                                                     .length = arrived->length,
-                                                    .mark = arrived->mark};
+                                                    .mark = arrived->mark,
+                                                    .offset = arrived->offset,
+                                                    .time_ms = arrived->time_ms,
+                                                    .native = arrived};
+        if (consumer->source && arrived->offset >= consumer->base.end)
+            consumer->base.end = arrived->offset + 1;
     }
     bool wake = !had_room && waiting_has_room(consumer);
     pthread_mutex_unlock(&consumer->mutex);
@@ -77,6 +82,8 @@ enum fh_code rabbitmq_take(struct broker_consumer *base, struct broker_message *
         rabbitmq_forget_wakes(consumer);
         *ret_count = take_messages_waiting(consumer, messages, max);
         enum fh_code code = *ret_count ? FH_OK : consumer_state(consumer, error);
+        if (*ret_count && consumer->source) /* nobody else does, and it brings no more otherwise */
+            rabbitmq_acknowledge(base, consumer->handed);
         if (code || *ret_count || world_monotonic_ns(world) >= deadline_ns)
             return code;
         world_wait_for(world, consumer->wake_fd, WORLD_READABLE, deadline_ns);

@@ -133,9 +133,8 @@ static void settle_source(struct system_file *file, const struct system_source *
                        source->name, server->name);
     else if (driver && !driver->attach)
         findings_error(findings, source->server_place,
-                       "sources.%s: this freehold reads no topics of others by %s%s%s",
-                       source->name, driver->title, driver->no_sources ? ": " : "",
-                       driver->no_sources ? driver->no_sources : "");
+                       "sources.%s: this freehold reads no topics of others by %s", source->name,
+                       driver->title);
 }
 
 void file_settle_sources(struct system_file *file, struct findings *findings)
