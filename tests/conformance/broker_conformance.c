@@ -403,6 +403,37 @@ static void a_topic_that_holds_events_too_short_for_readers_outside_is_refused(s
     EXPECT_OK(t->driver->declare(t->broker, &topic, trial_soon(t), &t->error));
 }
 
+/* A server confirms what no queue gets, so whoever publishes looks for the stream, once for each
+ * connection: here the server has nothing any more when it comes back. */
+static void a_stream_for_readers_outside_is_there_before_events_are_acknowledged(struct trial *t)
+{
+    char topic[128];
+    struct broker *broker;
+    struct broker_consumer *consumer;
+    struct broker_extent extent;
+    struct broker_message sent = {.data = "0", .length = 1, .id = "0"};
+    int64_t until_ns = world_in_ms(t->harness.world, BACK_MS), at = 0;
+    enum fh_code code;
+    if (!is_rabbitmq(t))
+        return;
+    json_object_set_new(t->options, "outside_kept_s", json_integer(3600));
+    EXPECT_OK(t->driver->connect(t->harness.world, t->options, trial_soon(t), &broker, &t->error));
+    EXPECT_OK(t->driver->declare(broker, &t->topic, trial_soon(t), &t->error));
+    EXPECT_OK(t->driver->publish(broker, &t->topic, &sent, 1, trial_soon(t), &t->error));
+    t->bed->wipe(t->options);
+    while ((code = t->driver->publish(broker, &t->topic, &sent, 1,
+                                      world_in_ms(t->harness.world, TRY_MS), &t->error)) &&
+           world_monotonic_ns(t->harness.world) < until_ns)
+        fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 20));
+    EXPECT_OK(code);
+    snprintf(topic, sizeof topic, "freehold.%s.outside", t->topic.name);
+    EXPECT_OK(t->driver->attach(broker, topic, 0, BROKER_FROM_OLDEST, trial_soon(t), &extent,
+                                &consumer, &t->error));
+    EXPECT(source_brings(t, consumer, 0, 1, &at));
+    t->driver->unconsume(consumer);
+    t->driver->close(broker);
+}
+
 #define CASE(name)                                                                                 \
     {                                                                                              \
 #name, name                                                                                \
@@ -428,6 +459,7 @@ int main(int argc, char **argv)
         CASE(a_connection_that_is_refused_says_why_without_the_password),
         CASE(a_source_is_read_from_the_offset_that_is_asked_for),
         CASE(a_topic_that_holds_events_too_short_for_readers_outside_is_refused),
+        CASE(a_stream_for_readers_outside_is_there_before_events_are_acknowledged),
     };
     return trial_main(cases, sizeof cases / sizeof *cases, argc > 1 ? argv[1] : NULL);
 }

@@ -126,6 +126,7 @@ struct rabbitmq_broker {
     struct rabbitmq_link link;
     uint64_t confirms;  /* which of the link's channels does */
     uint64_t published; /* messages on it */
+    uint64_t held;      /* on which of them the stream for readers outside was seen */
 };
 
 static inline struct rabbitmq_broker *rabbitmq_of(struct broker *broker)

@@ -35,6 +35,17 @@ struct publishing {
     int missing;
 };
 
+/* A server that comes back without the stream confirms what goes there all the same. */
+static enum fh_code look_for_stream(struct publishing *publishing)
+{
+    struct rabbitmq_broker *broker = publishing->broker;
+    if (!broker->options.outside_kept_s || broker->held == broker->link.channels)
+        return FH_OK;
+    enum fh_code code = rabbitmq_topic_declare(&broker->link, publishing->topic, publishing->error);
+    broker->held = code ? 0 : broker->link.channels;
+    return code;
+}
+
 /* FH_OK: the channel is there, and confirms. */
 static enum fh_code open_confirming_channel(struct publishing *publishing)
 {
@@ -46,6 +57,8 @@ static enum fh_code open_confirming_channel(struct publishing *publishing)
         return FH_OK;
     rabbitmq_link_until(link, publishing->deadline_ns);
     enum fh_code code = rabbitmq_link_channel(link, publishing->error);
+    if (!code)
+        code = look_for_stream(publishing);
     if (code)
         return code;
     rabbitmq.amqp_confirm_select(link->connection, RABBITMQ_CHANNEL);

@@ -140,6 +140,7 @@ static void declare_now(void *argument)
     }
     rabbitmq_link_until(link, declaring->deadline_ns);
     declaring->code = rabbitmq_topic_declare(link, declaring->topic, declaring->error);
+    declaring->broker->held = declaring->code ? 0 : link->channels;
 }
 
 enum fh_code rabbitmq_declare(struct broker *base, const struct broker_topic *topic,
