@@ -59,10 +59,11 @@ static void message_is_whole(struct rabbitmq_consumer *consumer)
     pthread_mutex_lock(&consumer->mutex);
     *consumer->end = arrived;
     consumer->end = &arrived->next;
-    consumer->waiting++;
+    bool first = consumer->waiting++ == 0; /* `take` waits only when it has seen none */
     consumer->waiting_size += rabbitmq_arrived_size(arrived);
     pthread_mutex_unlock(&consumer->mutex);
-    rabbitmq_consumer_wake(consumer);
+    if (first)
+        rabbitmq_consumer_wake(consumer);
 }
 
 /* NULL: there is no memory. */
