@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include "service/migration.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sodium.h>
@@ -15,9 +14,8 @@
 
 #include "base/text.h"
 
-#define MIGRATION_SIZE_MAX ((size_t)4 << 20)
+#define SQL_FILE_SIZE_MAX ((size_t)4 << 20)
 
-static const char *const note_begins = "-- freehold:";
 static const char *const note_alone = "alone";
 static const char *const note_breaks = "breaks older versions:";
 
@@ -45,56 +43,33 @@ void migration_checksum(const char *sql, size_t length, char ret[65])
     sodium_bin2hex(ret, 65, hash, sizeof hash);
 }
 
-static enum fh_code read_migration_file(const char *path, struct migration *migration,
-                                        struct fh_error *error)
+enum fh_code sql_file_read(const char *path, const char *what, char **ret, struct fh_error *error)
 {
     FILE *file = fopen(path, "re");
+    *ret = NULL;
     if (!file)
-        return error_set_errno(error, FH_INVALID, errno, "The migration %s can't be read", path);
+        return error_set_errno(error, FH_INVALID, errno, "The %s %s can't be read", what, path);
     struct text text;
     char buffer[4096];
     size_t got;
-    text_init(&text, MIGRATION_SIZE_MAX);
+    text_init(&text, SQL_FILE_SIZE_MAX);
     text_add(&text, "");
     while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
         text_append(&text, buffer, got);
     bool failed = ferror(file) || text.overflow;
     fclose(file);
-    size_t length = text.length;
-    migration->sql = text_take(&text);
+    bool is_text = text.length == strlen(text.data);
     if (failed)
-        return error_set(error, FH_INVALID, "The migration %s can't be read whole.", path);
-    if (strlen(migration->sql) != length)
-        return error_set(error, FH_INVALID, "The migration %s contains a NUL: is it text?", path);
-    migration_checksum(migration->sql, length, migration->checksum);
-    return FH_OK;
+        error_set(error, FH_INVALID, "The %s %s can't be read whole.", what, path);
+    else if (!is_text)
+        error_set(error, FH_INVALID, "The %s %s contains a NUL: is it text?", what, path);
+    else
+        *ret = text_take(&text);
+    text_release(&text);
+    return *ret ? FH_OK : FH_INVALID;
 }
 
 /* ---- Notes ---- */
-
-/* The next note among the comments before a statement: its text after the colon. */
-static bool note_next(const char **at, const char *end, const char **ret, size_t *ret_length)
-{
-    while (*at < end) {
-        const char *line = *at;
-        size_t length = strcspn(line, "\n");
-        *at = line + length + (line[length] == '\n');
-        while (length > 0 && isspace((unsigned char)*line))
-            line++, length--;
-        size_t prefix = strlen(note_begins);
-        if (length < prefix || strncmp(line, note_begins, prefix) != 0)
-            continue;
-        line += prefix, length -= prefix;
-        while (length > 0 && isspace((unsigned char)*line))
-            line++, length--;
-        while (length > 0 && isspace((unsigned char)line[length - 1]))
-            length--;
-        *ret = line;
-        *ret_length = length;
-        return true;
-    }
-    return false;
-}
 
 static bool note_is(const char *note, size_t length, const char *known, bool with_reason)
 {
@@ -107,7 +82,7 @@ bool migration_breaks(const struct migration *migration, const struct script_sta
 {
     const char *at = migration->sql + statement->start, *note;
     size_t length;
-    while (note_next(&at, statement->text, &note, &length)) {
+    while (script_note(&at, statement->text, &note, &length)) {
         if (!note_is(note, length, note_breaks, true))
             continue;
         size_t begins = strlen(note_breaks);
@@ -125,7 +100,7 @@ static enum fh_code read_gap(struct migration *migration, size_t start, const ch
 {
     const char *at = migration->sql + start, *note;
     size_t length;
-    while (note_next(&at, end, &note, &length)) {
+    while (script_note(&at, end, &note, &length)) {
         if (first && note_is(note, length, note_alone, false))
             migration->alone = true;
         else if (!*end || !note_is(note, length, note_breaks, true))
@@ -192,7 +167,10 @@ static enum fh_code add_file(struct migrations *all, const char *folder, const c
              variant ? "/" : "", name);
     char path[4352];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_migration_file(path, migration, error);
+    enum fh_code code = sql_file_read(path, "migration", &migration->sql, error);
+    if (code == FH_OK)
+        migration_checksum(migration->sql, strlen(migration->sql), migration->checksum);
+    return code;
 }
 
 static enum fh_code add_folder(struct migrations *all, const char *folder, const char *variant,

@@ -36,6 +36,9 @@ enum fh_code migrations_read(const char *folder, const char *engine,
 void migrations_release(struct migrations *all);
 struct migration *migrations_find(const struct migrations *all, int64_t version);
 
+/* A file of SQL, which is `what`: malloc'ed. FH_INVALID says why there is no text of it. */
+enum fh_code sql_file_read(const char *path, const char *what, char **ret, struct fh_error *error);
+
 /* Hex, of the first `length` bytes of a migration. */
 void migration_checksum(const char *sql, size_t length, char ret[65]);
 /* Why this statement may break older versions, according to the note before it; false: it has none.

@@ -305,3 +305,27 @@ char *script_as_postgresql(const struct script_statement *statement,
     }
     return copy;
 }
+
+bool script_note(const char **at, const char *end, const char **ret, size_t *ret_length)
+{
+    static const char begins[] = "-- freehold:";
+    while (*at < end) {
+        const char *line = *at;
+        size_t length = strcspn(line, "\n");
+        *at = line + length + (line[length] == '\n');
+        while (length > 0 && isspace((unsigned char)*line))
+            line++, length--;
+        size_t prefix = strlen(begins);
+        if (length < prefix || strncmp(line, begins, prefix) != 0)
+            continue;
+        line += prefix, length -= prefix;
+        while (length > 0 && isspace((unsigned char)*line))
+            line++, length--;
+        while (length > 0 && isspace((unsigned char)line[length - 1]))
+            length--;
+        *ret = line;
+        *ret_length = length;
+        return true;
+    }
+    return false;
+}

@@ -41,6 +41,9 @@ void script_word(const struct script_statement *statement, const struct sql_dial
 /* Whether a word (in capitals) occurs outside quotes and comments. */
 bool script_has_word(const struct script_statement *statement, const struct sql_dialect *dialect,
                      const char *word);
+/* The next note from *at to `end`, which is what Freehold reads in a comment, "-- freehold: NOTE"
+ * on a line of its own: its text after the colon, without the spaces around it. */
+bool script_note(const char **at, const char *end, const char **ret, size_t *ret_length);
 /* A statement of another dialect as PostgreSQL's parser can read it: with its quotes around names,
  * without the words for counting columns. malloc'ed. */
 char *script_as_postgresql(const struct script_statement *statement,
