@@ -128,6 +128,7 @@ void runtime_stop(struct runtime *runtime)
     runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
     world_timer_start(runtime->world, &runtime->drain_end,
                       world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
+    store_end_questions(runtime->context.store, world_in_ms(runtime->world, RUNTIME_QUESTION_MS));
     lease_manager_drain(runtime->context.leases);
     event_manager_drain(runtime->context.events);
     timer_manager_drain(runtime->context.timers);

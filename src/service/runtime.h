@@ -23,6 +23,7 @@
 #define RUNTIME_BUCKETS 7
 #define RUNTIME_DEADLINE_MS 10000
 #define RUNTIME_EXPIRE_INTERVAL_MS 300000
+#define RUNTIME_QUESTION_MS (PROCESS_GRACE_MS / 4) /* that questions of the store get, draining */
 #define RUNTIME_DRAIN_MS_MAX (PROCESS_GRACE_MS + 3000) /* `up` kills after 15 s */
 
 enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };

@@ -74,6 +74,9 @@ static inline bool store_writes(enum store_mode mode)
 }
 #define STORE_MIGRATE_WAIT_MS 600000
 #define STORE_ASKED_TOO_LATE "The deadline passed before the answer was complete."
+#define STORE_ASKED_TOO_LARGE                                                                      \
+    "The question sorts or groups more than it may keep in memory; an index in that order spares " \
+    "it that."
 #define STORE_ASKED_TOO_MUCH "Too many questions wait for the store already."
 #define STORE_TOO_BUSY "The store was busy for too long; nothing was done."
 
@@ -130,6 +133,9 @@ struct store {
     struct store_hold hold;
     int outbox_rows;                     /* how many outbox rows to read at once: see ledger.c */
     struct store_committing *committing; /* the newest first */
+    /* Until when questions (sql_ask) are answered, whatever deadlines they have; 0: they have none
+     * but these. Set when the process ends. */
+    _Atomic int64_t asked_until_ns;
     const char *lacks; /* what this server can't promise, as a sentence; NULL: nothing */
 };
 
@@ -183,6 +189,7 @@ struct store_work {
      * the statement fails with FH_UNAVAILABLE. Nor is a question answered (sql_ask). 0: no
      * deadline. */
     int64_t deadline_ns;
+    bool asks_long; /* its question may take all of that time: only one such is answered at once */
     struct store_member *member; /* the one that runs now; NULL: it is no member of anything */
     /* What it publishes stays in memory until its commit has ended, which may fill in positions. */
     bool keeps_events;
@@ -327,6 +334,12 @@ static inline enum fh_code store_part(struct store_work *work, struct fh_error *
 static inline bool store_is_damaged(const struct fh_error *error)
 {
     return strncmp(error->native, STORE_DAMAGED, sizeof STORE_DAMAGED - 1) == 0;
+}
+
+/* Of all questions that are answered then, and of later ones. */
+static inline void store_end_questions(struct store *store, int64_t at_ns)
+{
+    atomic_store_explicit(&store->asked_until_ns, at_ns, memory_order_relaxed);
 }
 
 /* The store works, but more was asked of it than it can answer in time: an FH_UNAVAILABLE that is

@@ -174,6 +174,7 @@ UNIT = {
     "later_events_dropped": "event_parked_many",
     "later_version_passed": "event_versions_ways",
     "length_beside_chunks_taken": "http_strict",
+    "long_questions_take_all": "sqlite_question",
     "member_read_twice": "json",
     "mended_before_events": "event_sync",
     "mended_unfenced": "event_sync",

@@ -314,6 +314,67 @@ static void only_so_many_wait_and_the_next_is_refused_at_once(void **state)
     on_new_store(ask_too_many);
 }
 
+/* The first is under way, and the second waits, while others are answered. */
+static void ask_long_and_short(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct asker longs[SQLITE_QUESTIONS_LONG_MAX + 1], shorts[3];
+    open_store(fixture);
+    for (int i = 0; i <= SQLITE_QUESTIONS_LONG_MAX; i++) {
+        longs[i] = asker_of(fixture, ask_at_word);
+        longs[i].work->asks_long = true;
+        begin_asking(&longs[i]);
+    }
+    pass_round(fixture);
+    assert_int_equal(of_engine(fixture)->questions.running, SQLITE_QUESTIONS_LONG_MAX);
+    for (int i = 0; i < 3; i++) {
+        shorts[i] = asker_of(fixture, ask_count);
+        begin_asking(&shorts[i]);
+    }
+    until_answered(fixture, 3);
+    assert_int_equal(of_engine(fixture)->questions.waiting, 1);
+    for (int i = 0; i <= SQLITE_QUESTIONS_LONG_MAX; i++)
+        uv_sem_post(&fixture->word);
+    until_answered(fixture, 3 + SQLITE_QUESTIONS_LONG_MAX + 1);
+    for (int i = 0; i <= SQLITE_QUESTIONS_LONG_MAX; i++)
+        assert_int_equal(longs[i].count, 1);
+}
+
+static void those_that_take_long_leave_a_place_to_others(void **state)
+{
+    (void)state;
+    on_new_store(ask_long_and_short);
+}
+
+static void ask_long_too_often(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct asker longs[1 + SQLITE_QUESTIONS_LONG_WAITING_MAX], last;
+    open_store(fixture);
+    for (int i = 0; i <= SQLITE_QUESTIONS_LONG_WAITING_MAX; i++) {
+        longs[i] = asker_of(fixture, i == 0 ? ask_at_word : ask_count);
+        longs[i].work->asks_long = true;
+        begin_asking(&longs[i]);
+    }
+    pass_round(fixture);
+    last = asker_of(fixture, ask_count);
+    last.work->asks_long = true;
+    asker_ask(&last);
+    assert_true(last.code == FH_UNAVAILABLE && store_is_busy(&last.error));
+    last.work->asks_long = false;
+    asker_ask(&last);
+    assert_int_equal(last.code, FH_OK);
+    store_rollback(last.work);
+    uv_sem_post(&fixture->word);
+    until_answered(fixture, 1 + SQLITE_QUESTIONS_LONG_WAITING_MAX);
+}
+
+static void fewer_of_those_that_take_long_wait(void **state)
+{
+    (void)state;
+    on_new_store(ask_long_too_often);
+}
+
 struct reading {
     struct fixture *fixture;
     struct store_work *work;
@@ -629,6 +690,8 @@ int main(void)
         cmocka_unit_test(those_with_all_readers_and_those_without_are_all_answered),
         cmocka_unit_test(questions_that_wait_keep_no_reader_from_others),
         cmocka_unit_test(only_so_many_wait_and_the_next_is_refused_at_once),
+        cmocka_unit_test(those_that_take_long_leave_a_place_to_others),
+        cmocka_unit_test(fewer_of_those_that_take_long_wait),
         cmocka_unit_test(others_in_its_snapshot_wait_until_it_is_answered),
         cmocka_unit_test(after_one_that_is_late_or_fails_the_snapshot_is_as_before),
         cmocka_unit_test(one_that_is_late_in_line_leaves_it),

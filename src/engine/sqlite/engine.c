@@ -60,6 +60,7 @@ static struct sqlite_store *sqlite_store_new(const struct store_options *options
         return NULL;
     /* Spares a mutex at each malloc. Refused once SQLite is in use, which does no harm. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite_memory_init();
     store_init(&store->base, &engine_sqlite, options, world);
     store->lock = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);

@@ -28,7 +28,10 @@ extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 #define SQLITE_READERS_ASKING_MAX 8   /* of questions in line or under way */
 #define SQLITE_QUESTIONS_MAX 2        /* that are answered at once, each on a reader of its own */
 #define SQLITE_QUESTIONS_WAITING_MAX 64
+#define SQLITE_QUESTIONS_LONG_MAX 1 /* of these that may take long, so that others have a place */
+#define SQLITE_QUESTIONS_LONG_WAITING_MAX 16
 #define SQLITE_QUESTION_MS_MAX 60000 /* of one that has no deadline */
+#define SQLITE_QUESTION_MEMORY_MAX ((int64_t)256 << 20)
 
 #define SQLITE_RECENT 256
 
@@ -132,10 +135,11 @@ struct sqlite_question;
 struct sqlite_questions {
     struct sqlite_question *first, *last; /* that wait, in order of arrival */
     int waiting, running;
-    struct fiber_queue over; /* who waits for the last one */
-    int frames_max;          /* of the log, at which it is to begin anew before others begin */
-    unsigned log;            /* sqlite_checkpoint.log, when frames_max was set */
-    bool paused;             /* until then, or until `pause` */
+    int waiting_long, running_long; /* of these, in units of work that ask long */
+    struct fiber_queue over;        /* who waits for the last one */
+    int frames_max; /* of the log, at which it is to begin anew before others begin */
+    unsigned log;   /* sqlite_checkpoint.log, when frames_max was set */
+    bool paused;    /* until then, or until `pause` */
     struct world_timer pause;
 };
 
@@ -314,6 +318,12 @@ static inline bool sqlite_questions_pend(const struct sqlite_store *store)
 {
     return store->questions.first || store->questions.running;
 }
+
+/* memory.c: before SQLite is used; from now on counts what this thread takes, up to `most` (0: no
+ * more); whether that is more. */
+void sqlite_memory_init(void);
+void sqlite_memory_count(int64_t most);
+bool sqlite_memory_is_over(void);
 
 /* start.c: syncs everything that a killed process may have left unsynced. Call it before the
  * database at `path` is opened. */

@@ -2,7 +2,8 @@
 /*
  * Questions: what may take long is answered off the loop, by one job in the world's pool, on a
  * reader that nothing else uses meanwhile (sql_ask). At most SQLITE_QUESTIONS_MAX of a store are at
- * once; others wait in line.
+ * once; others wait in line. Of those that may take all the time they have, reports, one is
+ * answered at once, so that the others have a place.
  *
  *     asked     in line                        its deadline passes: late, and nothing was done
  *     started   its turn, and a reader for it  late: the statement under way is interrupted
@@ -15,7 +16,8 @@
  * over. None is kept from its turn so for good: those with readers end, and a reader that becomes
  * free is offered to the line before anybody else.
  *
- * A late question is nobody's failure but that of who asked too much: STORE_BUSY.
+ * A late question is nobody's failure but that of who asked too much: STORE_BUSY. One that sorts
+ * more than it may keep in memory (memory.c) is ended as a late one is, and is the service's fault.
  *
  * Whoever would wait with a reader beyond SQLITE_READERS_ASKING_MAX of them is refused, so that
  * there are some for units of work that only read, and for questions that take one in their turn.
@@ -38,7 +40,7 @@ struct sqlite_question {
     struct arena *arena; /* of whoever asks */
     struct fiber *fiber;
     int64_t deadline_ns;
-    bool waits, begun, late;
+    bool waits, begun, late, large;
     struct world_timer timer;
     struct world_job job;
     enum fh_code code;
@@ -76,6 +78,7 @@ static void line_enter(struct sqlite_questions *line, struct sqlite_question *qu
         line->first = question;
     line->last = question;
     line->waiting++;
+    line->waiting_long += question->work->base.asks_long;
     question->waits = true;
     if (question->work->connection)
         question->work->connection->asking++;
@@ -92,6 +95,7 @@ static void line_leave(struct sqlite_questions *line, struct sqlite_question *qu
     else
         line->last = question->previous;
     line->waiting--;
+    line->waiting_long -= question->work->base.asks_long;
     question->waits = false;
 }
 
@@ -116,11 +120,15 @@ static void question_overdue(struct world_timer *timer)
 
 /* ---- under way ---- */
 
-static int is_question_late(void *context)
+static int is_question_over(void *context)
 {
     struct sqlite_question *question = context;
-    question->late = world_monotonic_ns(store_asked(question)->base.world) >= question->deadline_ns;
-    return question->late;
+    const struct store *store = &store_asked(question)->base;
+    int64_t now_ns = world_monotonic_ns(store->world);
+    int64_t ends_ns = atomic_load_explicit(&store->asked_until_ns, memory_order_relaxed);
+    question->late = now_ns >= question->deadline_ns || (ends_ns && now_ns >= ends_ns);
+    question->large |= sqlite_memory_is_over();
+    return question->late || question->large;
 }
 
 static void question_run(struct world_job *job)
@@ -129,8 +137,11 @@ static void question_run(struct world_job *job)
     sqlite3 *db = question->work->connection->db;
     question->begun = true;
     struct arena *before = json_arena_set(question->arena);
-    sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, is_question_late, question);
+    sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, is_question_over, question);
+    sqlite_memory_count(SQLITE_QUESTION_MEMORY_MAX);
     question->code = question->answer(&question->work->base, question->context, question->error);
+    question->large |= question->code != FH_OK && sqlite_memory_is_over();
+    sqlite_memory_count(0);
     sqlite3_progress_handler(db, 0, NULL, NULL);
     json_arena_set(before);
 }
@@ -141,10 +152,19 @@ static void question_done(struct world_job *job)
     struct sqlite_store *store = store_asked(question);
     struct sqlite_connection *reader = question->work->connection;
     store->questions.running--;
+    store->questions.running_long -= question->work->base.asks_long;
     reader->asked = false;
     fiber_wake_all(&reader->answered);
     question_end(question);
     sqlite_questions_start(store);
+}
+
+static bool is_kept_back(const struct sqlite_questions *line,
+                         const struct sqlite_question *question, bool pauses)
+{
+    if (question->work->base.asks_long && line->running_long >= SQLITE_QUESTIONS_LONG_MAX)
+        return true;
+    return pauses && !question->work->connection;
 }
 
 /* False: there is none for it now. `question->code`: of one that can't be opened. */
@@ -168,6 +188,7 @@ static void question_start(struct sqlite_store *store, struct sqlite_question *q
         store->shared = NULL; /* it has a user, so it is not released */
     reader->asked = true;
     store->questions.running++;
+    store->questions.running_long += question->work->base.asks_long;
     question->job =
         (struct world_job){.run = question_run, .done = question_done, .owner = question};
     world_job(store->base.world, &question->job);
@@ -213,7 +234,7 @@ void sqlite_questions_start(struct sqlite_store *store)
     bool pauses = log_comes_first(store);
     for (; question && line->running < SQLITE_QUESTIONS_MAX; question = next) {
         next = question->next;
-        if ((pauses && !question->work->connection) || !reader_for(store, question))
+        if (is_kept_back(line, question, pauses) || !reader_for(store, question))
             continue;
         line_leave(line, question);
         world_timer_stop(store->base.world, &question->timer);
@@ -244,7 +265,9 @@ static enum fh_code may_ask(const struct sqlite_work *work, int64_t deadline_ns,
         return error_set(error, FH_UNSUPPORTED,
                          "A question is asked in a unit of work that only reads, while nothing "
                          "else is done in it.");
-    if (store->questions.waiting >= SQLITE_QUESTIONS_WAITING_MAX ||
+    const struct sqlite_questions *line = &store->questions;
+    if (line->waiting >= SQLITE_QUESTIONS_WAITING_MAX ||
+        (work->base.asks_long && line->waiting_long >= SQLITE_QUESTIONS_LONG_WAITING_MAX) ||
         keeps_too_many_readers(store, work->connection))
         return sqlite_busy(error, STORE_ASKED_TOO_MUCH);
     if (world_monotonic_ns(store->base.world) >= deadline_ns)
@@ -280,5 +303,7 @@ enum fh_code sqlite_ask(struct store_work *base, sql_question *answer, void *con
         world_timer_start(world, &question.timer, question.deadline_ns);
     fiber_park();
     work->question = NULL;
-    return question.late ? late_error(&question) : question.code;
+    if (question.late)
+        return late_error(&question);
+    return question.large ? error_set(error, FH_UNSUPPORTED, STORE_ASKED_TOO_LARGE) : question.code;
 }
