@@ -398,9 +398,9 @@ FH_API int64_t fh_exec_count(fh_work *w, const char *sql, ...) FH_OBJECTS; /* ro
 /* Reads committed rows without opening the transaction: to look something up before fh_get. */
 FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
-/* Macros of these names end the list of objects. `freehold check` knows the SQL that is a literal
- * there (in C), and says what the service's tables do not have. */
+/* Macros of these names end the list of objects; `freehold check` knows SQL that is a literal. */
 #include "freehold/statement.h"
+#include "freehold/report.h" /* fh_report */
 
 /* ---- The document model ---- */
 

@@ -71,7 +71,7 @@ extern const struct cli_command cli_up, cli_move, cli_rebuild, cli_status, cli_s
     cli_check, cli_gateway, cli_simulate, cli_test, cli_parked, cli_saga, cli_timers, cli_scale,
     cli_upgrade, cli_rotate_keys, cli_keep, cli_migrate, cli_config, cli_new, cli_help, cli_version,
     cli_complete, cli_logs, cli_trace, cli_events, cli_audit, cli_restore_report, cli_backup,
-    cli_restore, cli_personal, cli_key, cli_describe;
+    cli_restore, cli_personal, cli_key, cli_describe, cli_report;
 
 /* The default for FILE. */
 #define CLI_SYSTEM_FILE "freehold.yaml"
@@ -199,6 +199,9 @@ int cli_operator_path(struct cli_operator *asking, const char *pattern, json_t *
  * of a 200 answer, a new reference. */
 int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
                      const char *path, json_t *values, json_t **ret);
+/* The same GET, waited for up to `timeout_ms`. */
+int cli_operator_get_within(struct cli_operator *asking, const char *service, const char *path,
+                            json_t *values, int timeout_ms, json_t **ret);
 /* POSTs the body, which is taken, to each process of one service: `process` is what `up` says of it
  * (cli_control_status). *ret is set in any case, to an array of the answers that could be got.
  * *ret_silent: some gave none, so that nobody knows whether they have done it. */

@@ -89,16 +89,16 @@ static void offer_engines(void)
         offer_word(NULL, one->name);
 }
 
-/* The texts `name` of the list that a running service answers with; those alone whose `other` is
- * `wanted`, unless that is NULL. Each once. */
-static void offer_listed(const struct line *line, const char *path, const char *list,
+/* The texts `name` of the list that the running service answers with that is the word `at`; those
+ * alone whose `other` is `wanted`, unless that is NULL. Each once. */
+static void offer_listed(const struct line *line, int at, const char *path, const char *list,
                          const char *name, const char *other, const char *wanted)
 {
     struct cli_operator asking;
     json_t *body, *one, *offered = json_object();
     size_t i;
     if (cli_operator_begin(&asking, line->state) == CLI_DONE) {
-        if (cli_operator_ask(&asking, line->words[1], "GET", path, json_object(), &body) ==
+        if (cli_operator_ask(&asking, line->words[at], "GET", path, json_object(), &body) ==
             CLI_DONE) {
             json_array_foreach (json_object_get(body, list), i, one) {
                 const char *text = json_string_at(one, name);
@@ -115,22 +115,25 @@ static void offer_listed(const struct line *line, const char *path, const char *
     json_decref(offered);
 }
 
-/* What only a running service knows: its open sagas, and what it has parked, timers too. */
+/* What only a running service knows: its open sagas, what it has parked, timers too, its reports.
+ */
 static void offer_of_service(const char *form, const struct line *line,
                              const struct cli_command *command)
 {
     bool sagas = command == &cli_saga, parked = command == &cli_parked;
     bool timers = command == &cli_timers;
+    if (command == &cli_report && strcmp(form, "REPORT") == 0 && line->count == 1)
+        offer_listed(line, 0, "/_freehold/reports", "reports", "name", NULL, NULL);
     if (line->count < 2)
         return;
     if (sagas && strcmp(form, "ID") == 0)
-        offer_listed(line, "/_freehold/sagas", "sagas", "id", NULL, NULL);
+        offer_listed(line, 1, "/_freehold/sagas", "sagas", "id", NULL, NULL);
     else if (timers && strcmp(form, "ID") == 0)
-        offer_listed(line, "/_freehold/timers?state=parked", "timers", "id", NULL, NULL);
+        offer_listed(line, 1, "/_freehold/timers?state=parked", "timers", "id", NULL, NULL);
     else if (parked && strcmp(form, "SOURCE") == 0)
-        offer_listed(line, "/_freehold/parked", "keys", "source", NULL, NULL);
+        offer_listed(line, 1, "/_freehold/parked", "keys", "source", NULL, NULL);
     else if (parked && strcmp(form, "KEY") == 0 && line->count > 2)
-        offer_listed(line, "/_freehold/parked", "keys", "key", "source", line->words[2]);
+        offer_listed(line, 1, "/_freehold/parked", "keys", "key", "source", line->words[2]);
 }
 
 static void offer_options(const struct cli_command *command)

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 10
+#define TABLE_COLUMNS_MAX 256
 
 struct cli_table {
     const char *heads[TABLE_COLUMNS_MAX]; /* ">SINCE": numbers, at the right of their column */

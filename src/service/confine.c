@@ -375,6 +375,8 @@ static enum fh_code confine_client(const json_t *config, const char *folder, con
         need_public_files(&needs);
     need_certificates(&needs, json_object_get(store ? store : shared, "tls"));
     need_all(&needs, config);
+    if (json_string_at(config, "reports"))
+        need_file(&needs, json_string_at(config, "reports"));
     struct reach reach = {folder,      readable,         needs.file_count ? needs.files : NULL,
                           needs.ports, needs.port_count, needs.calls};
     return confine(&reach, ret, error);

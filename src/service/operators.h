@@ -25,6 +25,7 @@
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
  *   GET  /_freehold/sagas?ended=true       the newest that are over; with=NAME=VALUE, here and
  *                                          above: only those whose input has that
+ *   GET  /_freehold/reports, /_freehold/report   its reports: reports.h
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
  *                                          and the timers that are set (timers_needed)
  *   GET  /_freehold/timers?state=          timers and schedules (timers_list)

@@ -24,6 +24,7 @@
 #include "service/openapi.h"
 #include "service/operators.h"
 #include "service/isolation.h"
+#include "service/reports.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/task.h"
@@ -258,6 +259,8 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/replay/abandon", false, FH_OPERATORS, operators_replay_end},
                   {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
                   {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
+                  {"GET", "/_freehold/reports", false, FH_OPERATORS, operators_reports},
+                  {"GET", "/_freehold/report", false, FH_OPERATORS, operators_report},
                   {"GET", "/_freehold/sagas", false, FH_OPERATORS, operators_sagas},
                   {"GET", "/_freehold/definitions", false, FH_OPERATORS, operators_definitions},
                   {"GET", "/_freehold/saga", false, FH_OPERATORS, operators_saga},

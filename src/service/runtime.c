@@ -29,6 +29,7 @@
 #include "service/marks.h"
 #include "service/move.h"
 #include "service/clocks.h"
+#include "service/reports.h"
 #include "service/restore.h"
 #include "service/rebuild.h"
 #include "service/rebuild_join.h"
@@ -71,6 +72,7 @@ static void free_managers(struct runtime *runtime)
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
     meters_free(runtime->context.meters);
+    reports_release(&runtime->reports);
     lease_manager_free(runtime->context.leases);
 }
 
@@ -434,6 +436,7 @@ static void run_start(void *argument)
         code = service_may_be_rebuilt(runtime->service, &error);
     if (code == FH_OK)
         code = meters_new(runtime->service, &runtime->context.meters, &error);
+    service_reports_take(runtime->service, runtime->config, runtime->engine, &runtime->reports);
     if (code == FH_OK)
         code = start_store(runtime, &error);
     if (code == FH_OK)
@@ -472,6 +475,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->keeps_schema = getenv(PROCESS_KEEPS_SCHEMA) != NULL;
     runtime->context = (struct work_context){.world = world,
                                              .service = service,
+                                             .reports = &runtime->reports,
                                              .reads_as = json_string_at(config, "rebuild.reads_as"),
                                              .holds_back = service_is_rebuilt(config) &&
                                                            service_rebuild_joins(service),

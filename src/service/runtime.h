@@ -15,6 +15,7 @@
 #include "service/process.h"
 #include "service/undecided.h"
 #include "shape/problem.h"
+#include "store/relational/report.h"
 #include "work/lease.h"
 #include "work/request_log.h"
 #include "work/work.h"
@@ -81,6 +82,7 @@ struct runtime {
     bool migrating;    /* what is being done to the store, or has failed, is its migrations */
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
+    struct reports reports;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
     unsigned exchanges;                   /* requests that wait or have a fiber, answered or not */
     struct admission admission;           /* which of these begin when */

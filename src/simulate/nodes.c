@@ -2,7 +2,7 @@
 /*
  * A service of the simulated system: its runtime on a node. A process that ends, however it ended,
  * is started again a little later, as `up` does. Its configuration is what `up` would write; its
- * folder is on the node's disk, its migrations are the real files.
+ * folder is on the node's disk, its migrations and reports are the real files.
  */
 
 #include <stdlib.h>
@@ -307,6 +307,8 @@ static json_t *config_of(struct run *run, const struct run_node *node)
         json_object_set(config, "settings", service->settings);
         if (service->migrations)
             json_object_set_new(config, "migrations", json_string(service->migrations));
+        if (service->reports)
+            json_object_set_new(config, "reports", json_string(service->reports));
     }
     json_object_set_new(config, "callers", callers_of(run, node->service->name));
     run_bus_configure(run, node->service, config);

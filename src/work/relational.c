@@ -9,8 +9,6 @@
 #include "work/page.h"
 #include "work/work.h"
 
-#define OBJECTS_MAX 16
-
 /* The public names are macros that end the list of objects with NULL. */
 #undef fh_row
 #undef fh_try_row
@@ -20,15 +18,15 @@
 #undef fh_peek
 #undef fh_page_rows
 
-static int objects_of_args(fh_work *w, va_list args, json_t **objects)
+int work_objects_of(fh_work *w, va_list args, json_t **objects)
 {
     int count = 0;
     for (json_t *object; (object = va_arg(args, json_t *));) {
-        if (count == OBJECTS_MAX || !json_is_object(object)) {
+        if (count == WORK_OBJECTS_MAX || !json_is_object(object)) {
             struct fh_error error;
             error_set(&error, FH_UNSUPPORTED,
                       "A statement takes at most %d JSON objects to find its names in.",
-                      OBJECTS_MAX);
+                      WORK_OBJECTS_MAX);
             work_fail(w, &error);
         }
         objects[count++] = object;
@@ -81,10 +79,10 @@ static void statement_done(fh_work *w, unsigned number, const char *sql, bool wa
 static json_t *run_sql(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes,
                        json_t *last)
 {
-    json_t *objects[OBJECTS_MAX + 1], *rows = NULL;
+    json_t *objects[WORK_OBJECTS_MAX + 1], *rows = NULL;
     struct fh_error error;
     must_be_relational(w);
-    int count = objects_of_args(w, args, objects);
+    int count = work_objects_of(w, args, objects);
     if (last)
         objects[count++] = last;
     struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
@@ -157,14 +155,14 @@ json_t *fh_page_rows(fh_work *w, const char *sql, ...)
 
 json_t *fh_peek(fh_work *w, const char *sql, ...)
 {
-    json_t *objects[OBJECTS_MAX], *rows = NULL;
+    json_t *objects[WORK_OBJECTS_MAX], *rows = NULL;
     struct store_work *work;
     struct fh_error error;
     must_be_relational(w);
     work_asks(w);
     va_list args;
     va_start(args, sql);
-    int count = objects_of_args(w, args, objects);
+    int count = work_objects_of(w, args, objects);
     va_end(args);
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);

@@ -52,6 +52,7 @@ struct work_context {
     const char *reads_as; /* the name in which it reads others' events; NULL: the service's */
     bool holds_back;      /* all events have been applied to another store: see work_reaches_out */
     const json_t *settings; /* NULL: none */
+    const struct reports *reports; /* NULL: none */
     /* Which callers may ask for what: "callers" of the configuration. */
     const json_t *callers;
     struct work_keys *keys;       /* commands in progress in this process */
@@ -309,6 +310,9 @@ _Noreturn void work_fail_as(fh_work *w, enum problem_type type, const char *poin
 /* Fails while a cast runs (freehold/versions.h): `what` is none of the things that it may use. */
 void work_is_no_cast(fh_work *w, const char *what);
 #define WORK_MEMORY_FAULT "The unit of work needs more memory than it may have."
+/* The objects that a call's `...` ends with: how many there are. */
+#define WORK_OBJECTS_MAX 16
+int work_objects_of(fh_work *w, va_list args, json_t **objects);
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *work_vprintf(fh_work *w, const char *format, va_list args)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "store/relational/sql.h"
+#include "store/relational/report.h"
 
 #define INCREMENTS 20
 #define WRITERS 8
@@ -660,6 +660,40 @@ static void a_script_of_several_statements_is_one_unit_of_work(struct conformanc
     conformance_reads(c, "SELECT x FROM a", "[{'x':1}]");
 }
 
+/* ---- Reports ---- */
+
+static void a_report_is_answered_whole_or_the_engine_says_that_it_has_none(struct conformance *c)
+{
+    struct report report = {.name = "names"};
+    struct sql_value values[RELATIONAL_NAMES_MAX];
+    json_t *answer = NULL, *given = json_pack("{s:s}", "from", "2");
+    make_items(c);
+    EXPECT(conformance_does(c, "INSERT INTO item VALUES (1, 'a'), (2, 'b'), (3, 'c')", NULL) ==
+           FH_OK);
+    bool fits = report_read(&report,
+                            "-- freehold: takes from integer\n"
+                            "SELECT name FROM item WHERE id >= :from ORDER BY id",
+                            c->store->engine->sql);
+    EXPECT(fits);
+    EXPECT(report_bind(&report, &given, 1, values, &c->error) == FH_OK);
+    json_decref(given);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    enum fh_code code = report_run(work, &report, values, REPORT_TABLE, &answer, &c->error);
+    if (c->store->engine->sql->report)
+        EXPECT(code == FH_OK &&
+               conformance_is(c, answer, "{'columns':['name'],'rows':[['b'],['c']]}"));
+    else
+        EXPECT(code == FH_UNSUPPORTED && !answer);
+    json_decref(answer);
+    /* The unit of work reads on, in the same snapshot. */
+    json_t *rows = conformance_rows(c, work, "SELECT count(*) AS n FROM item", NULL);
+    EXPECT(conformance_is(c, rows, "[{'n':3}]"));
+    json_decref(rows);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    report_release(&report);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -693,6 +727,7 @@ int main(void)
         CASE(changes_are_counted),
         CASE(a_store_opened_again_keeps_everything_and_its_incarnation),
         CASE(a_script_of_several_statements_is_one_unit_of_work),
+        CASE(a_report_is_answered_whole_or_the_engine_says_that_it_has_none),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

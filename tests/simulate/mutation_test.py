@@ -205,6 +205,8 @@ UNIT = {
     "relayed_without_a_word": "event_relay",
     "replay_forgotten": "event_replay",
     "replay_reaches_out": "event_replay",
+    "report_cut_short": "report_work",
+    "report_reads_all": "report_work",
     "restart_migrates": "system_instances",
     "retried_uncast": "event_versions",
     "row_version_ignored": "event_versions_ways",

@@ -423,8 +423,8 @@ doc_insert doc_update docs event event_data exec exec_count fact fail fail_at fe
 kv_add kv_count kv_delete kv_expire_at kv_expires_at kv_field kv_field_add kv_field_delete kv_field_set kv_fields
 kv_highest kv_lowest kv_member_delete kv_near kv_place kv_place_set kv_score kv_score_add kv_score_set kv_set log
 must_own nest now now_ms object_of page_docs page_rows path peek peek_doc peek_kv peek_kv_fields pointer query real
-reply reply_bytes reply_header row rows saga_answer saga_input saga_reason search series service_name settings text timer_data
-timer_due_ms try_doc try_doc_update try_fetch try_get try_kv try_row undone_answer undone_request url_refusal user
+reply reply_bytes reply_header report row rows saga_answer saga_input saga_reason search series service_name settings text
+timer_data timer_due_ms try_doc try_doc_update try_fetch try_get try_kv try_row undone_answer undone_request url_refusal user
 user_claim user_has_role user_has_scope""".split()
 
 

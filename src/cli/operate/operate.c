@@ -85,27 +85,38 @@ int cli_operator_path(struct cli_operator *asking, const char *pattern, json_t *
     return code == FH_OK ? CLI_DONE : cli_fail(CLI_USAGE, "%s", error.message);
 }
 
+static int ask_service_once(struct cli_operator *asking, struct cli_ask *ask, int timeout_ms,
+                            json_t **ret)
+{
+    int code = CLI_USAGE;
+    ask->headers[0][0] = "Freehold-From";
+    ask->headers[0][1] = "operator";
+    if ((ask->address = cli_service_address(asking->system, ask->service))) {
+        cli_ask_all(&asking->state, ask, 1, timeout_ms);
+        code = take_service_answer(ask, ret);
+    }
+    free(ask->answer);
+    return code;
+}
+
+int cli_operator_get_within(struct cli_operator *asking, const char *service, const char *path,
+                            json_t *values, int timeout_ms, json_t **ret)
+{
+    struct cli_ask ask = {.service = service, .method = "GET"};
+    int code = cli_operator_path(asking, path, values, &ask.path);
+    return code == CLI_DONE ? ask_service_once(asking, &ask, timeout_ms, ret) : code;
+}
+
 int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
                      const char *path, json_t *values, json_t **ret)
 {
-    char *body = NULL;
-    struct cli_ask ask = {
-        .service = service, .method = method, .headers = {{"Freehold-From", "operator"}}};
-    int code = CLI_DONE;
-    if (strcmp(method, "POST") == 0) {
-        ask.path = path;
-        ask.body = body = json_text(values);
-        json_decref(values);
-    } else {
-        code = cli_operator_path(asking, path, values, &ask.path);
-    }
-    if (code == CLI_DONE && !(ask.address = cli_service_address(asking->system, service)))
-        code = CLI_USAGE;
-    if (code == CLI_DONE) {
-        cli_ask_all(&asking->state, &ask, 1, OPERATE_MS_MAX);
-        code = take_service_answer(&ask, ret);
-    }
-    free(ask.answer);
+    struct cli_ask ask = {.service = service, .method = method, .path = path};
+    if (strcmp(method, "POST") != 0)
+        return cli_operator_get_within(asking, service, path, values, OPERATE_MS_MAX, ret);
+    char *body = json_text(values);
+    json_decref(values);
+    ask.body = body;
+    int code = ask_service_once(asking, &ask, OPERATE_MS_MAX, ret);
     json_text_free(body);
     return code;
 }

@@ -35,6 +35,7 @@ static const struct sql_ops sqlite_sql = {
     .keep_command = sqlite_keep_command,
     .look_for_command = sqlite_look_for_command,
     .ask = sqlite_ask,
+    .report = sqlite_report,
     .trial = &sqlite_trial,
 };
 

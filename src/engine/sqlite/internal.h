@@ -201,6 +201,8 @@ int sqlite_returning_insert(sqlite3 *db, const struct sqlite_prepared *prepared)
 enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
                                   const struct sql_value *values, int count, sql_visit *visit,
                                   void *context, int64_t *ret_changes, struct fh_error *error);
+/* Visits all rows (NULL: discards them). SQLITE_DONE, or SQLite's code. */
+int sqlite_step_all(sqlite3_stmt *statement, sql_visit *visit, void *context);
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
 /* A retryable FH_CONFLICT: the group broke, and nothing may run outside it. */
 enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error);
@@ -318,6 +320,12 @@ static inline bool sqlite_questions_pend(const struct sqlite_store *store)
 {
     return store->questions.first || store->questions.running;
 }
+
+/* report.c: of sql_ops; and of a trial's, which sets its own authorizer again. */
+enum fh_code sqlite_report(struct store_work *work, const char *sql, const struct sql_value *values,
+                           int count, const struct sql_taker *taker, struct fh_error *error);
+enum fh_code sqlite_report_try(sqlite3 *db, const char *sql, int count,
+                               const struct sql_taker *taker, struct fh_error *error);
 
 /* memory.c: before SQLite is used; from now on counts what this thread takes, up to `most` (0: no
  * more); whether that is more. */

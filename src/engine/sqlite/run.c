@@ -57,7 +57,7 @@ static void mend_returned(const struct sql_row *row, struct sql_value *values)
     }
 }
 
-static int step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
+int sqlite_step_all(sqlite3_stmt *statement, sql_visit *visit, void *context)
 {
     const char *names[SQL_VALUES_MAX], *types[SQL_VALUES_MAX];
     struct sql_value values[SQL_VALUES_MAX];
@@ -87,7 +87,7 @@ static int insert_and_read(sqlite3 *db, const struct sqlite_prepared *prepared, 
                            void *context)
 {
     int result = sqlite_returning_insert(db, prepared);
-    return result == SQLITE_ROW ? step_all(prepared->inserted, visit, context) : result;
+    return result == SQLITE_ROW ? sqlite_step_all(prepared->inserted, visit, context) : result;
 }
 
 enum fh_code sqlite_may_run(struct store_work *work, struct fh_error *error)
@@ -196,7 +196,7 @@ static enum fh_code run_ready(struct sqlite_work *own, const char *sql,
     int64_t before = sqlite3_total_changes64(connection->db);
     if (result == SQLITE_OK)
         result = reads_back ? insert_and_read(connection->db, prepared, visit, context)
-                            : step_all(prepared->statement, visit, context);
+                            : sqlite_step_all(prepared->statement, visit, context);
     code = result == SQLITE_DONE ? FH_OK : sqlite_statement_failed(&own->base, result, error);
     struct sqlite_prepared did = *prepared;
     sqlite_statement_done(connection, sql, prepared); /* only now has it counted its rows */

@@ -192,8 +192,12 @@ static struct compiled *compile_text(const char *sql, const char *list_format)
 void relational_read(const char *sql, const char *list_format, struct relational_reading *ret)
 {
     struct compiled *compiled = compile_text(sql, list_format);
-    *ret = (struct relational_reading){
-        .sql = compiled->sql, .count = compiled->count, .control = compiled->control};
+    *ret = (struct relational_reading){.sql = compiled->sql,
+                                       .count = compiled->count,
+                                       .control = compiled->control,
+                                       .cut_off = compiled->cut_off};
+    for (int i = 0; i < compiled->count; i++)
+        ret->lists |= compiled->lists[i];
     memcpy(ret->names, compiled->names, sizeof ret->names);
     compiled->sql = NULL;
     compiled->count = 0;
@@ -310,7 +314,7 @@ static json_t *typed_text(const struct sql_value *value, const char *type)
     return json_stringn(value->text, value->length);
 }
 
-static json_t *json_of_value(const struct sql_value *value, const char *type)
+json_t *relational_json(const struct sql_value *value, const char *type)
 {
     switch (value->kind) {
     case SQL_NULL:
@@ -347,7 +351,7 @@ static bool collect_row(void *context, const struct sql_row *row)
     json_t *object = json_object();
     for (int i = 0; i < row->count; i++) {
         if (json_object_set_new_nocheck(object, row->names[i],
-                                        json_of_value(&row->values[i], row->types[i])) != 0)
+                                        relational_json(&row->values[i], row->types[i])) != 0)
             collecting->failed = true;
     }
     if (json_array_append_new(collecting->rows, object) != 0)

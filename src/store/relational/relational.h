@@ -24,10 +24,16 @@ struct relational_reading {
     int count;
     char *names[RELATIONAL_NAMES_MAX];
     bool control; /* it would end the transaction, or change how the store works */
+    bool lists;   /* a name stands for several values: IN (:names) */
+    bool cut_off; /* it is too long, or has too many names */
 };
 /* `list_format` is the engine's. */
 void relational_read(const char *sql, const char *list_format, struct relational_reading *ret);
 void relational_reading_release(struct relational_reading *reading);
+
+/* Of a column declared as `type`, which may be NULL: a new reference. NULL: JSON has no such
+ * number, the text is not UTF-8, or there is no memory. */
+json_t *relational_json(const struct sql_value *value, const char *type);
 
 void relational_cache_free(struct relational_cache *cache); /* a store's; NULL is fine */
 

@@ -50,6 +50,14 @@ typedef bool sql_visit(void *context, const struct sql_row *row);
  * arena for JSON, which is set. */
 typedef enum fh_code sql_question(struct store_work *work, void *context, struct fh_error *error);
 
+/* Who takes what a report's statement finds. False, of either, stops the statement. */
+struct sql_taker {
+    bool (*columns)(void *context, const char *const *names, int count); /* once, before any row */
+    sql_visit *row;
+    void *context;
+    int value_size_max; /* of a text or blob, and of a row of a table */
+};
+
 struct sql_ops {
     const struct sql_dialect *dialect;
     /* How "IN (:ids)" is written, with the number of the parameter, which is bound to a JSON
@@ -91,6 +99,11 @@ struct sql_ops {
     /* See sql_ask. NULL: a statement that takes long keeps nobody else waiting. */
     enum fh_code (*ask)(struct store_work *work, sql_question *question, void *context,
                         struct fh_error *error);
+    /* Runs a report's statement, in a question (sql_ask). It reads what the service itself keeps,
+     * and does nothing else, whatever it says: FH_UNSUPPORTED tells what it would do. FH_INVALID:
+     * it meets a larger value than the taker takes. NULL: the engine runs no reports. */
+    enum fh_code (*report)(struct store_work *work, const char *sql, const struct sql_value *values,
+                           int count, const struct sql_taker *taker, struct fh_error *error);
     /* Of an engine that notifies (ENGINE_NOTIFIES): see store_notify_others. */
     enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* A serializable unit of work records its reads by index pages, and conflicts with all others

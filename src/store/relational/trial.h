@@ -10,6 +10,7 @@
  */
 
 #include "base/error.h"
+#include "store/relational/sql.h"
 
 struct sql_trial;
 typedef void sql_trial_column(void *context, const char *table, const char *column,
@@ -23,6 +24,10 @@ struct sql_trial_ops {
     enum fh_code (*run)(struct sql_trial *trial, const char *sql, struct fh_error *error);
     /* Whether the store could run it; it is not run. Parameters are ?1, ?2. */
     enum fh_code (*prepare)(struct sql_trial *trial, const char *sql, struct fh_error *error);
+    /* The same of a report's statement, which is told its columns: FH_UNSUPPORTED, too, what a
+     * store would not do for a report (sql_ops.report). NULL: the engine runs no reports. */
+    enum fh_code (*report)(struct sql_trial *trial, const char *sql, int count,
+                           const struct sql_taker *taker, struct fh_error *error);
     /* Visits the columns that other engines keep exact decimals in, and this one doubles. NULL: it
      * keeps them exactly. */
     void (*rounding)(struct sql_trial *trial, sql_trial_column *visit, void *context);

@@ -30,6 +30,7 @@
 #include "system/check/breaks.h"
 #include "system/check/describe.h"
 #include "system/check/migrations.h"
+#include "system/check/reports.h"
 
 #define SHOWN_LENGTH_MAX 120 /* of a statement, in a message */
 #define PARSED_LIST "(?%d)"
@@ -44,6 +45,7 @@ struct trying {
     struct findings *findings;
     json_t *not_judged;
     json_t *rounding; /* "table.column" that was told of */
+    struct reports reports;
 };
 
 static void not_judged_of(const struct trying *trying, const char *what, const char *why)
@@ -231,9 +233,10 @@ static void report_refused(const struct trying *trying, const json_t *statement,
                          trying->service->name, why);
 }
 
-/* The names that the text has, against those that the call gives it. */
+/* The names that the text has, against those that the call gives it. `optional`: which of them may
+ * be missing; NULL: none. */
 static void check_names(const struct trying *trying, const json_t *statement,
-                        const struct relational_reading *reading)
+                        const struct relational_reading *reading, const bool *optional)
 {
     char why[256];
     struct arguments given;
@@ -242,7 +245,7 @@ static void check_names(const struct trying *trying, const json_t *statement,
         findings_error(trying->findings, place_of_statement(trying, statement), "%s: %s",
                        trying->service->name, given.fault);
     for (int i = 0; i < reading->count && given.known && !given.fault[0]; i++) {
-        if (arguments_have(&given, reading->names[i]))
+        if ((optional && optional[i]) || arguments_have(&given, reading->names[i]))
             continue;
         snprintf(why, sizeof why,
                  "no object that it is given has \"%.100s\", for its parameter :%.60s",
@@ -266,8 +269,25 @@ static void check_handler_statement(const struct trying *trying, const json_t *s
     else if (code != FH_OK && code != FH_UNAVAILABLE)
         report_refused(trying, statement, error.message);
     else
-        check_names(trying, statement, &reading);
+        check_names(trying, statement, &reading, NULL);
     relational_reading_release(&reading);
+}
+
+static bool is_report_call(const json_t *statement)
+{
+    const char *call = json_string_at(statement, "call");
+    return call && strcmp(call, "fh_report") == 0;
+}
+
+/* Its literal is a report's name. */
+static void check_report_call(const struct trying *trying, const json_t *statement)
+{
+    const char *name = json_string_at(statement, "sql");
+    const struct report *report = name ? reports_find(&trying->reports, name) : NULL;
+    if (report)
+        check_names(trying, statement, &report->reading, report->optional);
+    else if (name)
+        report_statement(trying, statement, "there is no report of that name");
 }
 
 /* What it fails for is reported with the others. */
@@ -275,7 +295,7 @@ static void run_creation(const struct trying *trying, const json_t *statement)
 {
     const char *sql = json_string_at(statement, "sql");
     sql += sql ? strspn(sql, " \t\r\n") : 0;
-    if (sql && trying->trial && strncasecmp(sql, "CREATE", 6) == 0 &&
+    if (sql && !is_report_call(statement) && trying->trial && strncasecmp(sql, "CREATE", 6) == 0 &&
         try_statement(trying, sql, true, ERROR_UNHEEDED) == FH_OK)
         check_rounding(trying, place_of_statement(trying, statement));
 }
@@ -331,7 +351,9 @@ static void check_handlers(const struct trying *trying, const json_t *said)
         run_creation(trying, statement);
     json_array_foreach (statements, i, statement) {
         const char *sql = json_string_at(statement, "sql");
-        if (sql && !is_created(sql))
+        if (is_report_call(statement))
+            check_report_call(trying, statement);
+        else if (sql && !is_created(sql))
             check_handler_statement(trying, statement);
     }
     json_decref(statements);
@@ -355,8 +377,12 @@ static void check_service(struct trying *trying, const json_t *said)
         not_judged_of(trying, "the SQL", why);
         return;
     }
-    if (try_migrations(trying))
+    if (try_migrations(trying)) {
         check_handlers(trying, said);
+        if (trying->trial)
+            reports_check_statements(trying->file, trying->service, trying->engine, trying->trial,
+                                     &trying->reports, trying->findings);
+    }
     if (sql->trial)
         sql->trial->close(trying->trial);
 }
@@ -374,8 +400,10 @@ void statements_check(struct system_file *file, struct findings *findings, json_
                                 .findings = findings,
                                 .not_judged = not_judged,
                                 .rounding = json_object()};
+        reports_check(file, service, trying.engine, findings, &trying.reports);
         if (model && strcmp(model, "relational") == 0 && trying.engine && trying.engine->sql)
             check_service(&trying, said[i]);
+        reports_release(&trying.reports);
         json_decref(trying.rounding);
         json_decref(said[i]);
     }

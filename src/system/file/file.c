@@ -82,23 +82,25 @@ static void read_system_bus(struct yaml_reader *reader, yaml_node_t *node, const
 
 /* ---- Checks across values ---- */
 
-static void settle_migrations(struct system_file *file, struct system_service *service,
-                              struct findings *findings)
+/* Of files that are a service's, `what`: the one that is said, or the usual one if that is there.
+ */
+static void settle_folder(struct system_file *file, const struct system_service *service,
+                          const char *what, const char **folder, struct place place,
+                          struct findings *findings)
 {
     struct stat status;
-    if (!service->migrations) {
+    if (!*folder) {
         const char *usual =
-            arena_printf(&file->arena, "%s/%s/migrations", file->folder, service->name);
+            arena_printf(&file->arena, "%s/%s/%s", file->folder, service->name, what);
         if (stat(usual, &status) == 0 && S_ISDIR(status.st_mode))
-            service->migrations = usual;
+            *folder = usual;
         return;
     }
-    if (service->migrations[0] != '/')
-        service->migrations =
-            arena_printf(&file->arena, "%s/%s", file->folder, service->migrations);
-    if (stat(service->migrations, &status) != 0 || !S_ISDIR(status.st_mode))
-        findings_error(findings, service->migrations_place,
-                       "services.%s.migrations: there is no such folder", service->name);
+    if (**folder != '/')
+        *folder = arena_printf(&file->arena, "%s/%s", file->folder, *folder);
+    if (stat(*folder, &status) != 0 || !S_ISDIR(status.st_mode))
+        findings_error(findings, place, "services.%s.%s: there is no such folder", service->name,
+                       what);
 }
 
 static void settle_services(struct system_file *file, struct findings *findings)
@@ -110,7 +112,10 @@ static void settle_services(struct system_file *file, struct findings *findings)
         struct system_service *service = &file->services[i];
         if (service->engine)
             file_settle_store(file, service, findings);
-        settle_migrations(file, service, findings);
+        settle_folder(file, service, "migrations", &service->migrations, service->migrations_place,
+                      findings);
+        settle_folder(file, service, "reports", &service->reports, service->reports_place,
+                      findings);
         file_settle_outside(file, service, findings);
         file_settle_reads(file, service, findings);
         file_settle_retention(service, findings);

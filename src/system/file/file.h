@@ -109,6 +109,8 @@ struct system_service {
     const char *program_path; /* absolute, with links, once found; NULL before */
     const char *migrations;   /* absolute; NULL: none */
     struct place migrations_place;
+    const char *reports; /* absolute; NULL: none */
+    struct place reports_place;
     const char *engine;
     struct place engine_place;
     /* After a move that the file does not reflect yet: what the file says of the store, and what it

@@ -33,6 +33,14 @@ static void read_migrations(struct yaml_reader *reader, yaml_node_t *node, const
     service->migrations_place = yaml_place(reader, node);
 }
 
+static void read_reports(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    struct system_service *service = into;
+    service->reports = yaml_text(reader, node, what);
+    service->reports_place = yaml_place(reader, node);
+}
+
 static void read_settings(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                           void *into)
 {
@@ -172,6 +180,7 @@ void file_read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const
     static const struct yaml_key keys[] = {
         {"program", read_program, false, "the service's program; default: its name"},
         {"migrations", read_migrations, false, "a folder; default: NAME/migrations, if there"},
+        {"reports", read_reports, false, "a folder; default: NAME/reports, if there"},
         {"engine", file_read_engine, false,
          "of its store; default: the one that is a file in its folder"},
         {"store", file_read_store, false, "where the store is, for a server engine"},

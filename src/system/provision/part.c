@@ -124,6 +124,7 @@ void part_show_to_service(const struct provision *provision, const struct system
 {
     const struct system_file *file = provision->options.file;
     part_show(part, service->migrations);
+    part_show(part, service->reports);
     for (size_t i = 0; i < service->read_count; i++) {
         if (!namespace_is_below(service->reads[i].path, provision->state.folder))
             part_show(part, service->reads[i].path);

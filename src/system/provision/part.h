@@ -24,8 +24,9 @@ void part_show(struct provision_part *part, const char *path);
 void part_open(struct provision_part *part, const char *path);
 /* A file that the process may read even if it is root's alone. */
 void part_lend_key(struct provision_part *part, const char *path);
-/* What the system file says a service reads: its migrations, and certificates for its store; of one
- * that moves its store (part->moves) those of all servers, since it is also where it was before. */
+/* What the system file says a service reads: its migrations, its reports, and certificates for its
+ * store; of one that moves its store (part->moves) those of all servers, since it is also where it
+ * was before. */
 void part_show_to_service(const struct provision *provision, const struct system_service *service,
                           struct provision_part *part);
 /* To the gateway: what it needs of the server on which gateways count together. */

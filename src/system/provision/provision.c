@@ -162,6 +162,8 @@ static enum fh_code write_service_config(struct provision *provision,
     json_object_set_new(config, "folder", json_string(part->folder));
     json_object_set_new(config, "migrations",
                         service->migrations ? json_string(service->migrations) : json_null());
+    if (service->reports)
+        json_object_set_new(config, "reports", json_string(service->reports));
     json_object_set(config, "settings", service->settings);
     json_object_set(config, "retention", service->retention);
     subscribed_configure(options->file, service, config);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_CHECK_REPORTS_H
+#define SYSTEM_CHECK_REPORTS_H
+
+/* The reports of a service (service/reports.h): whether each can be run, before any is. */
+
+#include "service/reports.h"
+#include "store/relational/trial.h"
+#include "system/file/file.h"
+
+/* Reads them; *ret: those that there are, to be released. What is wrong with their files, and a
+ * store that runs none, is found. `engine` NULL: it is not known, which is reported elsewhere. */
+void reports_check(struct system_file *file, const struct system_service *service,
+                   const struct engine *engine, struct findings *findings, struct reports *ret);
+/* Tries their statements on a store that has all that the migrations make. */
+void reports_check_statements(struct system_file *file, const struct system_service *service,
+                              const struct engine *engine, struct sql_trial *trial,
+                              const struct reports *all, struct findings *findings);
+
+#endif

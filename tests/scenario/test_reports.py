@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of a running service: by its routes and by the command, while it works and while it ends; and what `check`
+says of them before."""
+
+import csv
+import io
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from conftest import FREEHOLD, ROOT, System, open_folder
+
+PROGRAMS = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "reports"
+TILL = ROOT / "tests" / "reports"
+SECRET = "Zaphod, of 42, \"The\" Street"
+
+
+def lay_out(folder):
+    shutil.copytree(TILL / "till", folder / "till", ignore=shutil.ignore_patterns("*.c"))
+    text = (TILL / "freehold.yaml").read_text().replace("${REPORTS_PROGRAMS}", str(PROGRAMS))
+    (folder / "freehold.yaml").write_text(text)
+    return folder / "freehold.yaml"
+
+
+@pytest.fixture(name="till")
+def till_with_sales():
+    folder = open_folder()
+    system = System(lay_out(folder), folder / "state")
+    (folder / "till" / "reports" / "wrong.sql").write_text("SELECT :day")
+    system.up()
+    try:
+        for day, customer, cents in (("d1", SECRET, 700), ("d1", "Ford\n\x1b[31m", 50), ("d2", SECRET, 9007199254740993)):
+            sale = {"day": day, "customer": customer, "cents": cents}
+            assert system.http("POST", "/api/sales", sale).status == 201
+        yield system
+    finally:
+        print(system.logs())
+        system.stop(check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def report(till, *words, code=0):
+    done = subprocess.run([FREEHOLD, "report", *words, "--state", str(till.state)], capture_output=True, timeout=120)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return (done.stdout if code == 0 else done.stderr).decode()  # with the ends of lines as they are
+
+
+def log_of(till):
+    return (pathlib.Path(till.state) / "till" / "log").read_text()
+
+
+def test_a_report_is_asked_by_routes_and_by_operators(till):
+    answer = till.http("GET", "/api/reports/by_day?from_day=d2")
+    assert answer.status == 200 and answer.body == [{"day": "d2", "cents": "9007199254740993", "sales": 1}]
+
+    listed = json.loads(report(till, "till", "--json"))["reports"]
+    assert [one["name"] for one in listed] == ["by_day", "customers", "endless", "wrong"]
+    assert listed[0]["takes"][1] == {"name": "customer", "type": "text", "optional": True}
+    assert "no note says what :day is" in listed[3]["why"] and "[report-unusable]" in log_of(till)
+    assert "from_day=text [customer=text]" in report(till, "till")
+
+    assert json.loads(report(till, "till", "by_day", "from_day=d1", "--json")) == {
+        "columns": ["day", "cents", "sales"], "rows": [["d1", 750, 2], ["d2", "9007199254740993", 1]]}
+    assert report(till, "till", "by_day", "from_day=d1", f"customer={SECRET}").split()[-3:] == ["d2", "9007199254740993", "1"]
+    assert report(till, "till", "by_day", "from_day=d9", "--csv") == "day,cents,sales\r\n"
+    rows = list(csv.reader(io.StringIO(report(till, "till", "customers", "--csv"), newline="")))
+    assert rows == [["customer", "last", "most"], ["Ford\n\x1b[31m", "", "50"], [SECRET, "", "9007199254740993"]]
+    assert "\x1b" not in report(till, "till", "customers")
+
+    for words, code, why in ((("till", "by_day"), 1, 'takes "from_day", of type text'),
+                             (("till", "by_day", "from_day=d1", f"x={SECRET}"), 1, 'takes no "x"'),
+                             (("till", "by_day", "from_day"), 2, "is not NAME=VALUE"),
+                             (("till", "by_day", "from_day=1", "from_day=2"), 2, "given twice"),
+                             (("till", "by-day"), 1, "no report of that name"),
+                             (("till", "wrong"), 1, "wrong.sql, line 1"),
+                             (("till", "--csv"), 2, "--csv is for one report"),
+                             (("tell",), 2, "did you mean 'till'?")):
+        assert why in report(till, *words, code=code)
+    assert "Zaphod" not in log_of(till)  # neither what is asked with nor what is found
+    assert "report" not in till.command("audit", "--state", till.state).stdout
+
+
+def test_one_that_takes_long_holds_nobody_up_and_ends_with_the_service(till):
+    """Two are under way, as many as may be, and a third waits."""
+    command = [FREEHOLD, "report", "till", "endless", "--state", str(till.state)]
+    asked = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        # Not "still running" at a time, but: they have not ended when all of this was answered.
+        for day in ("d3", "d4"):
+            assert till.http("POST", "/api/sales", {"day": day, "customer": "Ford", "cents": 1}).status == 201
+        assert till.call("till", "GET", "/livez").status == 200
+        assert [one.poll() for one in asked] == [None] * 3
+        till.stop()
+        for one in asked:
+            said = one.communicate(timeout=120)[1]
+            assert one.returncode == 1 and "till" in said
+    finally:
+        for one in asked:
+            one.kill()
+    assert "[service-drained]" in log_of(till) and "[draining-cut-short]" not in log_of(till)
+
+
+def test_check_knows_what_can_not_be_run(tmp_path):
+    file = lay_out(tmp_path)
+    reports = tmp_path / "till" / "reports"
+
+    def check():
+        done = subprocess.run([FREEHOLD, "check", str(file), "--json"], capture_output=True, text=True, timeout=120)
+        return [(pathlib.Path(one["file"]).name, one["line"], one["message"]) for one in json.loads(done.stdout)["errors"]]
+
+    assert not check()
+    wrong = {"a_column": ("-- One.\nSELECT days FROM sale", 2, "no such column: days"),
+             "a_table": ("SELECT day FROM sales", 1, "no such table: sales"),
+             "change": ("UPDATE sale SET day = 'x' RETURNING day", 1, "something else than to read"),
+             "own": ("SELECT * FROM fh_outbox", 1, "fh_outbox, which is not the service's own"),
+             "same": ("SELECT day, day FROM sale", 1, 'two of its columns are called "day"'),
+             "takes": ("-- freehold: takes to_day text\nSELECT day FROM sale", 1, "does not name :to_day"),
+             "Two Words": ("SELECT 1", 1, "lower-case letters")}
+    for name, (text, _, _) in wrong.items():
+        (reports / f"{name}.sql").write_text(text)
+    (reports / "by_day.sql").rename(reports / "by_days.sql")
+    found = check()
+    for name, (_, line, why) in wrong.items():
+        assert [one for one in found if one[:2] == (f"{name}.sql", line) and why in one[2]], (name, found)
+    assert [one for one in found if one[0] == "till.c" and 'fh_report can\'t run "by_day"' in one[2]], found
+    assert len(found) == len(wrong) + 1
+    shutil.rmtree(reports)
+    reports.mkdir()
+    (reports / "by_day.sql").write_text("-- freehold: takes to_day text\nSELECT :to_day")
+    assert not check()  # what fh_query gives is not known
+    file.write_text(file.read_text().replace('till" }', 'till", reports: till/nowhere }'))
+    assert ["there is no such folder" in one[2] for one in check()] == [True]
+
+
+def test_a_store_that_runs_none_is_told(tmp_path):
+    file = lay_out(tmp_path)
+    file.write_text(file.read_text().replace('till" }', 'till", engine: postgresql }'))
+    done = subprocess.run([FREEHOLD, "check", str(file)], capture_output=True, text=True, timeout=120)
+    assert "till has reports, and a store of PostgreSQL can't run any yet" in done.stderr + done.stdout
