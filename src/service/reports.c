@@ -58,10 +58,13 @@ static struct report *report_added(struct reports *all, const char *variant, con
     char name[REPORT_NAME_LENGTH_MAX + 1];
     snprintf(name, sizeof name, "%.*s", (int)length, file);
     struct report *report = report_named(all, name);
-    if (report)
+    if (report) {
         report_release(report);
-    else
+    } else {
+        all->rows = realloc(all->rows, (size_t)(all->count + 1) * sizeof *all->rows);
+        FH_ASSERT(all->rows != NULL);
         report = &all->rows[all->count++];
+    }
     *report = (struct report){.line = 1};
     snprintf(report->name, sizeof report->name, "%s", name);
     snprintf(report->file, sizeof report->file, "%s%s%.80s", variant ? variant : "",
@@ -126,12 +129,11 @@ enum fh_code reports_read(const char *folder, const char *engine, const struct s
     *ret = (struct reports){0};
     if (!folder)
         return FH_OK;
-    ret->rows = calloc(REPORTS_MAX, sizeof *ret->rows);
-    FH_ASSERT(ret->rows != NULL);
     enum fh_code code = add_reports(ret, folder, NULL, sql, error);
     if (code == FH_OK)
         code = add_reports(ret, folder, engine, sql, error);
-    qsort(ret->rows, (size_t)ret->count, sizeof *ret->rows, compare_reports);
+    if (ret->count > 1)
+        qsort(ret->rows, (size_t)ret->count, sizeof *ret->rows, compare_reports);
     if (code != FH_OK)
         reports_release(ret);
     return code;

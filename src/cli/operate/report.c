@@ -100,7 +100,7 @@ static void add_csv_value(struct text *csv, const json_t *value)
 {
     char *text = text_of_cell(value);
     size_t length = json_is_string(value) ? json_string_length(value) : text ? strlen(text) : 0;
-    bool quotes = text && (!length || memchr(text, '\0', length) || text[0] == ' ' ||
+    bool quotes = text && (!length || strlen(text) < length || text[0] == ' ' ||
                            text[length - 1] == ' ' || text[strcspn(text, "\",\r\n")]);
     text_add(csv, quotes ? "\"" : "");
     for (size_t i = 0; i < length; i++) {
