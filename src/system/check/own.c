@@ -13,6 +13,7 @@
 #include "store/store.h"
 #include "system/check/event_keys.h"
 #include "system/check/migrations.h"
+#include "system/check/reports.h"
 #include "system/check/settings.h"
 #include "system/provision/links.h"
 
@@ -77,6 +78,7 @@ void own_check(const struct system_file *file, const struct system_service *serv
     const struct own own = {file, service, findings};
     check_model(&own, service);
     check_derives(&own, service);
+    reports_check_store(service, engine_named(service->engine), findings);
     check_model_store(&own, service);
     settings_check(service, findings);
     check_allowed_fetches(&own, service);

@@ -19,34 +19,54 @@ static struct place place_of_report(struct system_file *file, const struct syste
     return (struct place){arena_text(&file->arena, path), report->line, 1};
 }
 
-/* Says why not. */
-static bool may_have_reports(const struct system_service *service, const struct engine *engine,
-                             struct place place, struct findings *findings)
+static struct place place_of_reports(const struct system_service *service)
+{
+    return service->reports_place.file ? service->reports_place : service->place;
+}
+
+static bool has_tables(const struct system_service *service)
 {
     const char *model = json_string_at(service->description, "model");
-    if (strcmp(model ? model : "", "relational") != 0)
-        findings_error(findings, place, "%s has reports, and no tables that they could read: %s",
-                       service->name, service->reports);
-    else if (!engine->sql || !engine->sql->report)
-        findings_error(findings, place,
+    return model && strcmp(model, "relational") == 0;
+}
+
+/* Of those that are for other engines alone there are none here. */
+static bool has_reports(const struct system_service *service, const struct engine *engine)
+{
+    struct reports all;
+    if (!engine->sql ||
+        reports_read(service->reports, service->engine, engine->sql, &all, ERROR_UNHEEDED) != FH_OK)
+        return true;
+    bool any = all.count > 0;
+    reports_release(&all);
+    return any;
+}
+
+void reports_check_store(const struct system_service *service, const struct engine *engine,
+                         struct findings *findings)
+{
+    if (!service->reports || !engine)
+        return;
+    if (!has_tables(service))
+        findings_error(findings, place_of_reports(service),
+                       "%s has reports, and no tables that they could read: %s", service->name,
+                       service->reports);
+    else if ((!engine->sql || !engine->sql->report) && has_reports(service, engine))
+        findings_error(findings, place_of_reports(service),
                        "%s has reports, and a store of %s can't run any yet: expected %s",
                        service->name, engine->title, engine_embedded()->name);
-    else
-        return true;
-    return false;
 }
 
 void reports_check(struct system_file *file, const struct system_service *service,
                    const struct engine *engine, struct findings *findings, struct reports *ret)
 {
     struct fh_error error;
-    struct place place = service->reports_place.file ? service->reports_place : service->place;
     *ret = (struct reports){0};
-    if (!service->reports || !service->description || !engine ||
-        !may_have_reports(service, engine, place, findings))
-        return;
+    if (!service->reports || !engine || !engine->sql || !engine->sql->report ||
+        !has_tables(service))
+        return; /* reports_check_store has reported it */
     if (reports_read(service->reports, service->engine, engine->sql, ret, &error) != FH_OK)
-        findings_error(findings, place, "%s: %s", service->name, error.message);
+        findings_error(findings, place_of_reports(service), "%s: %s", service->name, error.message);
     for (int i = 0; i < ret->count; i++) {
         const struct report *report = &ret->rows[i];
         if (report->why[0])

@@ -8,8 +8,12 @@
 #include "store/relational/trial.h"
 #include "system/file/file.h"
 
-/* Reads them; *ret: those that there are, to be released. What is wrong with their files, and a
- * store that runs none, is found. `engine` NULL: it is not known, which is reported elsewhere. */
+/* Finds those of a service whose store runs none. `engine` NULL: it is not known, which is reported
+ * elsewhere. */
+void reports_check_store(const struct system_service *service, const struct engine *engine,
+                         struct findings *findings);
+/* Reads them; *ret: those that there are, to be released. What is wrong with their files is found.
+ */
 void reports_check(struct system_file *file, const struct system_service *service,
                    const struct engine *engine, struct findings *findings, struct reports *ret);
 /* Tries their statements on a store that has all that the migrations make. */
