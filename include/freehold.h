@@ -231,7 +231,7 @@ struct fh_saga_definition {
 #include "freehold/tell.h"
 #include "freehold/time.h"
 #include "freehold/versions.h" /* struct fh_upcast, fh_downcast */
-#include "freehold/derived.h"  /* struct fh_derived, fh_derive, fh_search, fh_fact, fh_series */
+#include "freehold/derived.h" /* struct fh_derived, fh_derive, fh_search, fh_fact, fh_series, ... */
 
 /*
  * The layout that an object file was compiled with, for the library it will run with; FH_SERVICE
@@ -400,7 +400,6 @@ FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
 /* Macros of these names end the list of objects; `freehold check` knows SQL that is a literal. */
 #include "freehold/statement.h"
-#include "freehold/report.h" /* fh_report */
 
 /* ---- The document model ---- */
 
