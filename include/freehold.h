@@ -52,8 +52,9 @@ enum fh_model {
     FH_RELATIONAL = 1,
     FH_DOCUMENT,
     FH_KEY_VALUE,
-    FH_SEARCH, /* of derived stores alone (freehold/derived.h), as the next one */
-    FH_SERIES
+    FH_SEARCH, /* of derived stores alone (freehold/derived.h), as those below */
+    FH_SERIES,
+    FH_COLUMNS
 };
 
 /* Who may use a route. The gateway serves only public routes and answers 404 for all others. */

@@ -2,8 +2,8 @@
 #ifndef FREEHOLD_DERIVED_H
 #define FREEHOLD_DERIVED_H
 
-/* A part of freehold.h, which includes it: derived stores (docs/guide/search.md, series.md), and
- * reports. */
+/* A part of freehold.h, which includes it: derived stores (docs/guide/search.md, series.md,
+ * columns.md), and reports. */
 
 /*
  * What a service keeps besides its store, for questions that the store is bad at, in a store of
@@ -12,10 +12,11 @@
  *     FH_SEARCH   made of what is in the store: words are found by rank, values are filtered and
  *                 counted
  *     FH_SERIES   points in time, which nothing else keeps: what was measured, answered as curves
+ *     FH_COLUMNS  facts, which nothing else keeps: what happened, summed up by groups
  */
 
-/* What a field is for. One of FH_SERIES is FH_TAG, or has no use: it is measured. One of FH_SEARCH
- * has at least one. */
+/* What a field is for. One of FH_SERIES or FH_COLUMNS is FH_TAG, or has no use: it is measured. One
+ * of FH_SEARCH has at least one. */
 enum fh_use {
     FH_TEXT = 1,  /* its words are found: an FH_STRING, or each of an FH_LIST */
     FH_FACET = 2, /* as FH_TAG, and how often each value occurs among what was found is counted */
@@ -47,8 +48,9 @@ struct fh_derived {
     /* Raised where the values are made otherwise and the declaration is the same: it is made
      * anew. */
     int version;
-    /* FH_SERIES: older points are neither answered nor kept; may be changed at any time. At most
-     * 36,500; 0: all are kept. `state`, `keys` and `language` are not for series. */
+    /* FH_SERIES, FH_COLUMNS: what is older is neither answered nor kept; may be changed at any
+     * time. At most 36,500; 0: all is kept. `state`, `keys` and `language` are for FH_SEARCH alone.
+     */
     int keep_days;
 };
 
@@ -89,6 +91,8 @@ FH_API json_t *fh_search(fh_work *w, const char *name, size_t size, const struct
  * UTC, which point: given again it counts once, as it was given last. The others are numbers, or
  * null. Points come in any order, at most 1,000 in a unit of work; what is older than `.keep_days`
  * is left out. An FH_INT is an integer, or a text of digits.
+ *
+ * Of an FH_COLUMNS it is a fact, besides all others: given again, it is another one.
  */
 FH_API void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact);
 
@@ -125,6 +129,34 @@ struct fh_series {
 FH_API json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series);
 /* Called as fh_series(w, "measured", &series). */
 #define fh_series(w, name, ...) fh_series(w, name, sizeof(struct fh_series), __VA_ARGS__)
+
+struct fh_columns {
+    const char *const *by; /* tags: a row for each of their values; NULL: one row. Ends with NULL */
+    /* "sum c", of the field c in each group, or mean, min, max, count; "uniq c" counts different
+     * values, of a tag, too; "count" alone counts facts. At most 32; ends with NULL. */
+    const char *const *values;
+    /* {"category": "shoes", "site": [1, 2]}: only facts with these, or one of these; NULL: all */
+    json_t *filter;
+    json_t *having; /* {"sum c": {"min": 100, "max": 200}}: only rows within; NULL: all */
+    /* One of `values` or `by`, or "at_ms"; NULL: by time, and then by the tags in `by`. */
+    const char *sort;
+    bool descending;
+    int64_t from_ms, to_ms; /* of facts from the one on and before the other; both 0: whenever */
+    /* A row for each interval, too; they begin at its multiples since 1970. 0: for all time. */
+    int64_t every_ms;
+    int limit; /* rows, 1 to 10,000; 0: 1,000 */
+};
+/*
+ * {"columns": ["at_ms", "category", "sum c"], "rows": [[1700000000000, "shoes", 700]], "more":
+ * false}: the time only with `every_ms`; `more`: there are rows behind the limit. Rows are of
+ * groups that have facts. At most 100,000 groups, and 1,000,000 different values of "uniq".
+ *
+ * When it may be asked: as fh_search.
+ */
+FH_API json_t *fh_columns(fh_work *w, const char *name, size_t size,
+                          const struct fh_columns *columns);
+/* Called as fh_columns(w, "sold", &columns). */
+#define fh_columns(w, name, ...) fh_columns(w, name, sizeof(struct fh_columns), __VA_ARGS__)
 
 /* ---- Reports (docs/guide/reports.md) ---- */
 

@@ -76,7 +76,7 @@ static void add_engine(const struct engine *engine)
     FH_ASSERT(!derived ||
               (derived->any && derived->prepare && derived->filling && derived->set_filling &&
                derived->put && derived->remove && derived->search && derived->measure &&
-               derived->series && derived->trim));
+               derived->series && derived->add && derived->columns && derived->trim));
     FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&

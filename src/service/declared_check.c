@@ -346,12 +346,12 @@ static enum fh_code check_events(const fh_service *service, struct fh_error *err
 /* These are none that a service's own store can have. */
 static enum fh_code check_own_model(const fh_service *service, struct fh_error *error)
 {
-    if (service->model != FH_SEARCH && service->model != FH_SERIES)
+    if (service->model != FH_SEARCH && service->model != FH_SERIES && service->model != FH_COLUMNS)
         return FH_OK;
     return error_set(error, FH_INVALID,
                      "The model of %s is %s, which derived stores alone have: expected "
                      "FH_RELATIONAL, FH_DOCUMENT or FH_KEY_VALUE.",
-                     service->name, service->model == FH_SEARCH ? "FH_SEARCH" : "FH_SERIES");
+                     service->name, derived_model_name(service->model));
 }
 
 enum fh_code declared_check(const fh_service *service, struct fh_error *error)

@@ -203,7 +203,10 @@ static json_t *describe_derived(const struct fh_derived *derived)
         json_array_append_new(
             fields, json_pack("{s:s, s:o}", "name", field->name, "use", describe_uses(field->use)));
     set_member_text(object, "name", derived->name);
-    set_member_text(object, "model", derived->model == FH_SERIES ? "series" : "search");
+    set_member_text(object, "model",
+                    derived->model == FH_SERIES    ? "series"
+                    : derived->model == FH_COLUMNS ? "columns"
+                                                   : "search");
     set_member_text(object, "language", derived->language);
     if (derived->keep_days)
         set_member(object, "keep_days", json_integer(derived->keep_days));

@@ -59,10 +59,10 @@ static bool handles_sagas(const fh_service *service)
 }
 
 /* Of which the points are nowhere else. */
-static bool keeps_series(const fh_service *service)
+static bool keeps_facts(const fh_service *service)
 {
     for (int i = 0; i < derived_count(service); i++) {
-        if (service->derives[i].model == FH_SERIES)
+        if (service->derives[i].model != FH_SEARCH)
             return true;
     }
     return false;
@@ -74,7 +74,7 @@ enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *
                       : handles_sagas(service) ? "handles steps of sagas, or their undoing, itself"
                       : service->timers[0].name || service->every[0].name ? "has timers"
                       : service->takes_over[0].service ? "has taken over what was another's"
-                      : keeps_series(service)          ? "keeps series"
+                      : keeps_facts(service)           ? "keeps series or columns"
                                                        : NULL;
     if (own)
         return error_set(error, FH_UNSUPPORTED,

@@ -149,8 +149,9 @@ const struct model *model_of(enum fh_model id)
         return &document;
     case FH_KEY_VALUE:
         return &keyvalue;
-    case FH_SEARCH: /* no service's own, nor the next */
+    case FH_SEARCH: /* no service's own, nor those below */
     case FH_SERIES:
+    case FH_COLUMNS:
         break;
     }
     return NULL;

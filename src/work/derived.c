@@ -29,7 +29,7 @@ const struct fh_derived *derived_declared(fh_work *w, const char *called, const 
                    w->context->service->name);
     if (declared->model != model)
         work_fault(w, "%s of %s: it is declared as %s.", called, name,
-                   declared->model == FH_SERIES ? "FH_SERIES" : "FH_SEARCH");
+                   derived_model_name(declared->model));
     return declared;
 }
 

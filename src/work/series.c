@@ -22,6 +22,7 @@
 
 /* The public name is a macro that passes on how large the caller's struct is. */
 #undef fh_series
+#undef fh_columns
 
 int64_t work_series_oldest_ms(struct work_context *context, const struct fh_derived *declared)
 {
@@ -35,7 +36,10 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
 
 void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
 {
-    const struct fh_derived *declared = derived_declared(w, "fh_fact", name, FH_SERIES);
+    const struct fh_derived *found = derived_find(w->context->service, name);
+    bool columns = found && found->model == FH_COLUMNS;
+    const struct fh_derived *declared =
+        derived_declared(w, "fh_fact", name, columns ? FH_COLUMNS : FH_SERIES);
     struct store_work *work = work_store_write(w);
     int64_t *number = &w->series_numbers[declared - w->context->service->derives];
     struct fh_error error;
@@ -46,7 +50,9 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
     if (at_ms < work_series_oldest_ms(w->context, declared))
         return;
     work_waits(w);
-    if (derived_engine(work->store)->measure(work, declared, number, at_ms, fact, &error) != FH_OK)
+    const struct derived_ops *derived = derived_engine(work->store);
+    if ((columns ? derived->add : derived->measure)(work, declared, number, at_ms, fact, &error) !=
+        FH_OK)
         work_fail(w, &error);
 }
 
@@ -64,6 +70,22 @@ json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_ser
     struct fh_series known = {0};
     memcpy(&known, series, size < sizeof known ? size : sizeof known);
     return derived_ask(w, "fh_series", declared, ask_series, &known);
+}
+
+static enum fh_code ask_columns(fh_work *w, struct store_work *work,
+                                const struct fh_derived *declared, const void *what, json_t **ret,
+                                struct fh_error *error)
+{
+    int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
+    return derived_engine(work->store)->columns(work, declared, what, oldest_ms, ret, error);
+}
+
+json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_columns *columns)
+{
+    const struct fh_derived *declared = derived_declared(w, "fh_columns", name, FH_COLUMNS);
+    struct fh_columns known = {0};
+    memcpy(&known, columns, size < sizeof known ? size : sizeof known);
+    return derived_ask(w, "fh_columns", declared, ask_columns, &known);
 }
 
 /* ---- The sweep ---- */
@@ -90,7 +112,7 @@ static const struct fh_derived *swept_series(const fh_service *service, struct s
 {
     for (; sweep->derived < derived_count(service); sweep->derived++) {
         const struct fh_derived *declared = &service->derives[sweep->derived];
-        if (declared->model == FH_SERIES && declared->keep_days)
+        if (declared->keep_days)
             return declared;
     }
     return NULL;

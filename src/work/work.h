@@ -51,7 +51,7 @@ struct work_context {
     const fh_service *service;
     const char *reads_as; /* the name in which it reads others' events; NULL: the service's */
     bool holds_back;      /* all events have been applied to another store: see work_reaches_out */
-    const json_t *settings; /* NULL: none */
+    const json_t *settings;        /* NULL: none */
     const struct reports *reports; /* NULL: none */
     /* Which callers may ask for what: "callers" of the configuration. */
     const json_t *callers;

@@ -243,7 +243,7 @@ static void another_declaration_of_points_is_refused(struct conformance *c)
     EXPECT(prepare(c, &plain, 1) == FH_OK && put_c(c, "a", 5, 1) == FH_OK);
     for (int i = 0; i < 3; i++) {
         EXPECT(prepare(c, &others[i], 1) == FH_UNSUPPORTED);
-        EXPECT(strstr(c->error.message, "holds points of another declaration"));
+        EXPECT(strstr(c->error.message, "holds points or facts of another declaration"));
     }
     EXPECT(curve_is(c, "count", "[[0,1],[10,0],[20,0]]"));
     struct store_work *work = conformance_begin(c, STORE_WRITE);

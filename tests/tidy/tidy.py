@@ -418,7 +418,7 @@ def only_handlers_fail_by_fh_fail(tree):
 # What handlers call: what has effects beyond the service's own store, and in which file; without their fh_, the others.
 REACHES_OUT = {"fh_publish": "event/outbox/publish.c", "fh_saga_start": "saga/start.c", "fh_at": "timer/set.c",
                "fh_cancel": "timer/set.c", "fh_count": "work/meters.c", "fh_observe": "work/meters.c"}
-STAYS_INSIDE = """array_of body body_bytes bool caller column defer delay_ms derive derive_gone doc doc_delete
+STAYS_INSIDE = """array_of body body_bytes bool caller column columns defer delay_ms derive derive_gone doc doc_delete
 doc_insert doc_update docs event event_data exec exec_count fact fail fail_at fetch format get get_each header id_new int kv
 kv_add kv_count kv_delete kv_expire_at kv_expires_at kv_field kv_field_add kv_field_delete kv_field_set kv_fields
 kv_highest kv_lowest kv_member_delete kv_near kv_place kv_place_set kv_score kv_score_add kv_score_set kv_set log

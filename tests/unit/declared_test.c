@@ -212,7 +212,8 @@ static void derived_stores_that_can_not_work_are_refused(void **state)
     (void)state;
     REFUSED("The model of odd is FH_SEARCH", .model = FH_SEARCH);
     REFUSED("The model of odd is FH_SERIES", .model = FH_SERIES);
-    REFUSED("the model 1: expected FH_SEARCH or FH_SERIES",
+    REFUSED("The model of odd is FH_COLUMNS", .model = FH_COLUMNS);
+    REFUSED("the model 1: expected FH_SEARCH, FH_SERIES or FH_COLUMNS",
             .derives = {{"things", FH_RELATIONAL, FIELDS({"a", FH_STRING, FH_TEXT})}});
     REFUSED("needs a name of 1 to 48 lower-case",
             DERIVES(.name = "Things", .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
@@ -239,7 +240,7 @@ static void derived_stores_that_can_not_work_are_refused(void **state)
         DERIVES(.name = "things", .keys = FH_BOOL, .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
     REFUSED("is in \"german\"", DERIVES(.name = "things", .language = "german",
                                         .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
-    REFUSED("has `keep_days`, which FH_SERIES alone has",
+    REFUSED("has `keep_days`, which FH_SERIES and FH_COLUMNS alone have",
             DERIVES(.name = "things", .keep_days = 1, .fields = FIELDS({"a", FH_STRING, FH_TEXT})));
 }
 
@@ -256,9 +257,9 @@ static void series_that_can_not_work_are_refused(void **state)
     (void)state;
     REFUSED("has no field that is FH_TAG", .derives = {{.name = "heat", .model = FH_SERIES}});
     REFUSED("has no field that is FH_TAG", MEASURES(.fields = FIELDS({"c", FH_NUMBER})));
-    REFUSED("has a use that a field of a series can't have",
+    REFUSED("has a use that it can't have there",
             MEASURES(.fields = FIELDS({"a", FH_STRING, FH_TAG | FH_TEXT})));
-    REFUSED("has a use that a field of a series can't have",
+    REFUSED("has a use that it can't have there",
             MEASURES(.fields = FIELDS(tagged, {"c", FH_NUMBER, FH_SORTED})));
     REFUSED("expected FH_STRING, FH_INT or FH_BOOL of an FH_TAG",
             MEASURES(.fields = FIELDS({"a", FH_NUMBER, FH_TAG})));
@@ -276,8 +277,24 @@ static void series_that_can_not_work_are_refused(void **state)
             MEASURES(.fields = FIELDS(tagged), .keys = FH_STRING));
     REFUSED("has `state`, `keys` or `language`",
             MEASURES(.fields = FIELDS(tagged), .language = "english"));
-    REFUSED("keeps points for -1 days", MEASURES(.fields = FIELDS(tagged), .keep_days = -1));
-    REFUSED("keeps points for 36501 days", MEASURES(.fields = FIELDS(tagged), .keep_days = 36501));
+    REFUSED("keeps what it has for -1 days", MEASURES(.fields = FIELDS(tagged), .keep_days = -1));
+    REFUSED("keeps what it has for 36501 days",
+            MEASURES(.fields = FIELDS(tagged), .keep_days = 36501));
+}
+
+/* What they have in common with series is looked at in the same place. */
+static void columns_that_can_not_work_are_refused(void **state)
+{
+    const struct fh_derived_field tagged = {"a", FH_STRING, FH_TAG};
+    (void)state;
+#define SUMS(...) .derives = { {.name = "sold", .model = FH_COLUMNS, __VA_ARGS__} }
+    REFUSED("has a use that it can't have there",
+            SUMS(.fields = FIELDS({"a", FH_STRING, FH_TEXT})));
+    REFUSED("expected FH_NUMBER or FH_INT of one that is measured",
+            SUMS(.fields = FIELDS(tagged, {"c", FH_STRING})));
+    REFUSED("has `state`, `keys` or `language`",
+            SUMS(.fields = FIELDS(tagged), .state = list_nothing));
+    REFUSED("for -1 days", SUMS(.fields = FIELDS(tagged), .keep_days = -1));
 }
 
 /* What a later header adds at the end of a field's row. */
@@ -420,6 +437,7 @@ int main(void)
         cmocka_unit_test(what_can_not_work_is_refused_before_anything_is_opened),
         cmocka_unit_test(derived_stores_that_can_not_work_are_refused),
         cmocka_unit_test(series_that_can_not_work_are_refused),
+        cmocka_unit_test(columns_that_can_not_work_are_refused),
         cmocka_unit_test(fields_of_a_derived_store_are_read_by_their_size),
         cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };

@@ -108,8 +108,8 @@ static enum fh_code check_derived_fields(const struct fh_derived *derived, struc
                              derived->name, DERIVED_FIELDS_MAX);
         code = check_field_name(derived, field, error);
         if (code == FH_OK)
-            code = derived->model == FH_SERIES ? series_field_check(derived, field, error)
-                                               : check_search_field(derived, field, error);
+            code = derived->model == FH_SEARCH ? check_search_field(derived, field, error)
+                                               : series_field_check(derived, field, error);
     }
     return code;
 }
@@ -133,9 +133,10 @@ static enum fh_code check_search(const struct fh_derived *derived, struct fh_err
                          "The derived store %s is in \"%.40s\": expected \"english\" or NULL.",
                          derived->name, derived->language);
     if (derived->keep_days)
-        return error_set(error, FH_INVALID,
-                         "The derived store %s has `keep_days`, which FH_SERIES alone has.",
-                         derived->name);
+        return error_set(
+            error, FH_INVALID,
+            "The derived store %s has `keep_days`, which FH_SERIES and FH_COLUMNS alone have.",
+            derived->name);
     if (!(uses_declared(derived) & FH_TEXT))
         return error_set(error, FH_INVALID,
                          "The derived store %s has no field that is FH_TEXT, so nothing to search.",
@@ -150,15 +151,16 @@ static enum fh_code check_derived(const struct fh_derived *derived, struct fh_er
                          "The derived store \"%.64s\" needs a name of 1 to %d lower-case letters, "
                          "digits and '_'.",
                          derived->name, DERIVED_NAME_LENGTH_MAX);
-    if (derived->model != FH_SEARCH && derived->model != FH_SERIES)
+    if (derived->model != FH_SEARCH && derived->model != FH_SERIES && derived->model != FH_COLUMNS)
         return error_set(error, FH_INVALID,
-                         "The derived store %s has the model %d: expected FH_SEARCH or FH_SERIES.",
+                         "The derived store %s has the model %d: expected FH_SEARCH, FH_SERIES or "
+                         "FH_COLUMNS.",
                          derived->name, (int)derived->model);
     enum fh_code code = check_derived_fields(derived, error);
     if (code != FH_OK)
         return code;
-    return derived->model == FH_SERIES ? series_declared_check(derived, error)
-                                       : check_search(derived, error);
+    return derived->model == FH_SEARCH ? check_search(derived, error)
+                                       : series_declared_check(derived, error);
 }
 
 enum fh_code derived_check(const fh_service *service, struct fh_error *error)

@@ -10,6 +10,11 @@ const struct derived_ops *derived_engine(const struct store *store)
     return store->engine->derived;
 }
 
+const char *derived_model_name(enum fh_model model)
+{
+    return model == FH_SEARCH ? "FH_SEARCH" : model == FH_SERIES ? "FH_SERIES" : "FH_COLUMNS";
+}
+
 static enum fh_code look_for_any(struct store *store, bool *ret, struct fh_error *error)
 {
     struct store_work *work;

@@ -41,7 +41,12 @@
 #define SERIES_FOUND_MAX 1000000        /* points that it reads */
 #define SERIES_VALUES_FOUND_MAX 2000000 /* of points, without intervals */
 #define SERIES_ANSWERED_MAX 100000      /* values of all intervals, or points, of all curves */
-#define SERIES_TRIM_ROWS 1000           /* removed, and looked at, in a unit of work */
+#define COLUMNS_FILTER_VALUES_MAX 128   /* of a question */
+#define COLUMNS_GROUPS_MAX 100000
+#define COLUMNS_UNIQ_MAX 1000000 /* values that a question tells apart, in all groups */
+#define COLUMNS_LIMIT_MAX 10000
+#define COLUMNS_LIMIT 1000
+#define SERIES_TRIM_ROWS 1000 /* removed, and looked at, in a unit of work */
 
 /* How far a sweep has come. Zero-initialised. */
 struct series_trimming {
@@ -89,8 +94,16 @@ struct derived_ops {
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                            struct fh_error *error);
-    /* Removes points before `oldest_ms`, a bounded number of them, and tags that no point has. To
-     * be called again with the same `at`, once this is durable, until it is done. */
+    /* Of columns. A fact that series_fact_check has taken, besides all others. */
+    enum fh_code (*add)(struct store_work *work, const struct fh_derived *declared, int64_t *number,
+                        int64_t at_ms, const json_t *fact, struct fh_error *error);
+    /* As `series`. */
+    enum fh_code (*columns)(struct store_work *work, const struct fh_derived *declared,
+                            const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
+                            struct fh_error *error);
+    /* Of both. Removes points or facts before `oldest_ms`, a bounded number of them, and tags that
+     * no point has. To be called again with the same `at`, once this is durable, until it is done.
+     */
     enum fh_code (*trim)(struct store_work *work, const struct fh_derived *declared,
                          int64_t oldest_ms, struct series_trimming *at, struct fh_error *error);
 };
@@ -104,6 +117,7 @@ const struct derived_ops *derived_engine(const struct store *store);
 enum fh_code derived_prepare(struct store *store, const fh_service *service,
                              struct fh_error *error);
 int derived_count(const fh_service *service);
+const char *derived_model_name(enum fh_model model); /* "FH_SEARCH", ... */
 /* NULL: the service declares none of this name. */
 const struct fh_derived *derived_find(const fh_service *service, const char *name);
 

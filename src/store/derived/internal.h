@@ -57,13 +57,20 @@ enum fh_code derived_sql_remove(struct store_work *work, const struct fh_derived
 enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_search *search, json_t **ret,
                                 struct fh_error *error);
-/* Those of series: series_put.c, series_read.c, series_trim.c. */
+/* Those of series and columns: series_put.c, series_read.c, series_trim.c, columns_put.c,
+ * columns_read.c. */
 enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derived *declared,
                                  int64_t *number, int64_t at_ms, const json_t *fact,
                                  struct fh_error *error);
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                                 struct fh_error *error);
+enum fh_code derived_sql_add(struct store_work *work, const struct fh_derived *declared,
+                             int64_t *number, int64_t at_ms, const json_t *fact,
+                             struct fh_error *error);
+enum fh_code derived_sql_columns(struct store_work *work, const struct fh_derived *declared,
+                                 const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
+                                 struct fh_error *error);
 enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *declared,
                               int64_t oldest_ms, struct series_trimming *at,
                               struct fh_error *error);

@@ -14,5 +14,7 @@ const struct derived_ops derived_sql = {
     .search = derived_sql_search,
     .measure = derived_sql_measure,
     .series = derived_sql_series,
+    .add = derived_sql_add,
+    .columns = derived_sql_columns,
     .trim = derived_sql_trim,
 };

@@ -8,7 +8,7 @@
  *     no                 with `state`         made, and FILLS
  *     no                 without              made, and OWN
  *     yes                not any more         dropped: the service may change its store without it
- *     a series           not any more         the same if it is empty; else it stays, and goes on
+ *     a series, columns  not any more         the same if it is empty; else it stays, and goes on
  *                                             once it is declared again
  *     the same           with `state`, OWN    made anew, and FILLS
  *     the same           without, but FILLS   as another: nobody could fill it
@@ -16,7 +16,7 @@
  *     another            with `state`         made anew, and FILLS
  *     another            without, but empty   made anew, and OWN
  *     another            without              refused
- *     a series           another              made anew if it is empty, else refused
+ *     a series, columns  another              made anew if it is empty, else refused
  *
  * Made anew, it has a number, and so tables, of its own. While it FILLS nobody else uses the store:
  * that is done before the service serves, and a process that dies leaves the last key that is in.
@@ -24,7 +24,7 @@
 
 #include <stdio.h>
 
-#include "store/derived/series.h"
+#include "store/derived/columns.h"
 #include "store/relational/catalog.h"
 
 #define CATALOGUE "fh_derived"
@@ -143,6 +143,8 @@ static enum fh_code derived_create(struct store_work *work, const struct fh_deri
     struct text sql;
     if (declared->model == FH_SERIES)
         return series_create(work, declared, number, error);
+    if (declared->model == FH_COLUMNS)
+        return columns_create(work, declared, number, error);
     text_init(&sql, DERIVED_SQL_SIZE);
     enum fh_code code = create_rows(work, declared, number, &sql, error);
     if (code == FH_OK)
@@ -213,13 +215,15 @@ static enum fh_code is_derived_empty(struct store_work *work, int64_t number, bo
     return code;
 }
 
-/* Whether the one that is there is a series, of which nobody else has the points. */
-static enum fh_code is_series(struct store_work *work, int64_t number, bool *ret,
-                              struct fh_error *error)
+/* Whether the one that is there is a series, or columns, of which nobody else has what is in them.
+ */
+static enum fh_code is_only_copy(struct store_work *work, int64_t number, bool *ret,
+                                 struct fh_error *error)
 {
     char table[48];
     snprintf(table, sizeof table, "fh_derived_%lld_curve", (long long)number);
-    return catalog_has_table(work, table, ret, error);
+    enum fh_code code = catalog_has_table(work, table, ret, error);
+    return code == FH_OK && !*ret ? columns_is_one(work, number, ret, error) : code;
 }
 
 /* Of another declaration, and nothing to make it anew of. */
@@ -230,14 +234,16 @@ static enum fh_code must_be_empty(struct store_work *work, const struct fh_deriv
     enum fh_code code = is_derived_empty(work, number, &empty, error);
     if (code != FH_OK || empty)
         return code;
-    return error_set(error, FH_UNSUPPORTED,
-                     series ? "The series %s holds points of another declaration, and nobody else "
-                              "has them: declare it as it was, but for `keep_days`, or under a new "
-                              "name, which begins empty."
-                            : "The derived store %s holds what was derived under another "
-                              "declaration: give it a `state` to be filled from, or declare it "
-                              "under a new name, which begins empty.",
-                     declared->name);
+    return error_set(
+        error, FH_UNSUPPORTED,
+        series
+            ? "The derived store %s holds points or facts of another declaration, and nobody else "
+              "has them: declare it as it was, but for `keep_days`, or under a new "
+              "name, which begins empty."
+            : "The derived store %s holds what was derived under another "
+              "declaration: give it a `state` to be filled from, or declare it "
+              "under a new name, which begins empty.",
+        declared->name);
 }
 
 static enum fh_code prepare_derived(struct store_work *work, const struct fh_derived *declared,
@@ -253,7 +259,7 @@ static enum fh_code prepare_derived(struct store_work *work, const struct fh_der
     if (same && found.state != (declared->state ? DERIVED_OWN : DERIVED_FILLS))
         return FH_OK;
     if (found.there)
-        code = is_series(work, found.number, &series, error);
+        code = is_only_copy(work, found.number, &series, error);
     if (code == FH_OK && found.there && (series || !declared->state))
         code = must_be_empty(work, declared, found.number, series, error);
     if (code == FH_OK && found.there)
@@ -284,7 +290,7 @@ static enum fh_code drop_one(struct store_work *work, const struct undeclared *u
                              struct fh_error *error)
 {
     bool series, empty = true;
-    enum fh_code code = is_series(work, undeclared->number, &series, error);
+    enum fh_code code = is_only_copy(work, undeclared->number, &series, error);
     if (code == FH_OK && series)
         code = is_derived_empty(work, undeclared->number, &empty, error);
     if (code == FH_OK && empty)

@@ -32,6 +32,17 @@ bool series_integer(const json_t *value, int64_t *ret);
 bool series_tag_value(const struct fh_derived_field *field, const json_t *value,
                       struct sql_value *ret);
 
+/* The value that a field without a use is given, as it is kept. */
+struct sql_value series_measured_value(const struct fh_derived_field *field, const json_t *value);
+/* Of two values of one FH_TAG: texts by their bytes. */
+int series_tag_compare(const struct sql_value *one, const struct sql_value *other);
+/* Where the interval of that length begins in which a time lies. */
+static inline int64_t series_floor(int64_t at_ms, int64_t every_ms)
+{
+    int64_t rest = at_ms % every_ms;
+    return at_ms - (rest < 0 ? rest + every_ms : rest);
+}
+
 /* ---- series_create.c ---- */
 
 enum fh_code series_create(struct store_work *work, const struct fh_derived *declared,

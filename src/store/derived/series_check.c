@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What may be declared of a series, and which points it takes: the same for all engines. */
+/* What may be declared of a series, and of columns, and which points or facts they take: the same
+ * for all engines. */
 
 #include <stdio.h>
 
@@ -15,22 +16,20 @@ enum fh_code series_field_check(const struct fh_derived *declared,
                     ? field->type == FH_STRING || field->type == FH_INT || field->type == FH_BOOL
                     : field->type == FH_NUMBER || field->type == FH_INT;
     if (field->use != 0 && field->use != FH_TAG)
-        return error_set(
-            error, FH_INVALID,
-            "The field %s of the series %s has a use that a field of a series can't have: "
-            "expected FH_TAG, or none if it is measured.",
-            field->name, declared->name);
+        return error_set(error, FH_INVALID,
+                         "The field %s of %s has a use that it can't have there: "
+                         "expected FH_TAG, or none if it is measured.",
+                         field->name, declared->name);
     if (!fits)
-        return error_set(
-            error, FH_INVALID,
-            "The field %s of the series %s has a type that it can't have: expected %s.",
-            field->name, declared->name,
-            field->use ? "FH_STRING, FH_INT or FH_BOOL of an FH_TAG"
-                       : "FH_NUMBER or FH_INT of one that is measured");
+        return error_set(error, FH_INVALID,
+                         "The field %s of %s has a type that it can't have: expected %s.",
+                         field->name, declared->name,
+                         field->use ? "FH_STRING, FH_INT or FH_BOOL of an FH_TAG"
+                                    : "FH_NUMBER or FH_INT of one that is measured");
     if (field->weight)
         return error_set(error, FH_INVALID,
-                         "The field %s of the series %s has a weight, which FH_TEXT alone has.",
-                         field->name, declared->name);
+                         "The field %s of %s has a weight, which FH_TEXT alone has.", field->name,
+                         declared->name);
     return FH_OK;
 }
 
@@ -39,19 +38,19 @@ enum fh_code series_declared_check(const struct fh_derived *declared, struct fh_
     bool tagged = false;
     for (const struct fh_derived_field *field = declared->fields; field && field->name; field++)
         tagged |= series_is_tag(field);
-    if (!tagged)
+    if (!tagged && declared->model == FH_SERIES)
         return error_set(error, FH_INVALID,
                          "The series %s has no field that is FH_TAG, so nothing says whose a point "
                          "is.",
                          declared->name);
     if (declared->state || declared->keys || declared->language)
         return error_set(error, FH_INVALID,
-                         "The series %s has `state`, `keys` or `language`, which FH_SEARCH alone "
+                         "%s has `state`, `keys` or `language`, which FH_SEARCH alone "
                          "has.",
                          declared->name);
     if (declared->keep_days < 0 || declared->keep_days > SERIES_KEEP_DAYS_MAX)
         return error_set(error, FH_INVALID,
-                         "The series %s keeps points for %d days: expected 0, for ever, to %d.",
+                         "%s keeps what it has for %d days: expected 0, for ever, to %d.",
                          declared->name, declared->keep_days, SERIES_KEEP_DAYS_MAX);
     return FH_OK;
 }
@@ -81,6 +80,27 @@ bool series_tag_value(const struct fh_derived_field *field, const json_t *value,
     }
     *ret = sql_integer(json_is_true(value));
     return field->type == FH_BOOL && json_is_boolean(value);
+}
+
+struct sql_value series_measured_value(const struct fh_derived_field *field, const json_t *value)
+{
+    struct sql_value ret = {.kind = SQL_NULL};
+    if (json_is_null(value))
+        return ret;
+    if (field->type == FH_NUMBER)
+        return (struct sql_value){.kind = SQL_REAL, .real = json_number_value(value)};
+    ret.kind = SQL_INTEGER;
+    series_integer(value, &ret.integer);
+    return ret;
+}
+
+int series_tag_compare(const struct sql_value *one, const struct sql_value *other)
+{
+    if (one->kind != SQL_TEXT)
+        return (one->integer > other->integer) - (one->integer < other->integer);
+    size_t length = one->length < other->length ? one->length : other->length;
+    int order = memcmp(one->text, other->text, length);
+    return order ? order : (one->length > other->length) - (one->length < other->length);
 }
 
 static bool is_measured(const struct fh_derived_field *field, const json_t *value)

@@ -68,18 +68,6 @@ static enum fh_code curve_add(struct series_putting *putting)
     return run_with_tags(putting);
 }
 
-static struct sql_value measured_value(const struct fh_derived_field *field, const json_t *value)
-{
-    struct sql_value ret = {.kind = SQL_NULL};
-    if (json_is_null(value))
-        return ret;
-    if (field->type == FH_NUMBER)
-        return (struct sql_value){.kind = SQL_REAL, .real = json_number_value(value)};
-    ret.kind = SQL_INTEGER;
-    series_integer(value, &ret.integer);
-    return ret;
-}
-
 static enum fh_code point_put(struct series_putting *putting, int64_t at_ms)
 {
     const struct fh_derived_field *fields = putting->declared->fields;
@@ -93,7 +81,7 @@ static enum fh_code point_put(struct series_putting *putting, int64_t at_ms)
         if (series_is_tag(&fields[i]))
             continue;
         values[count++] =
-            measured_value(&fields[i], json_object_get(putting->fact, fields[i].name));
+            series_measured_value(&fields[i], json_object_get(putting->fact, fields[i].name));
         text_printf(&putting->sql, ", v%d", i);
     }
     text_add(&putting->sql, ") VALUES (?1, ?2");

@@ -14,12 +14,6 @@
 
 #define FUNCTION_SIZE 16
 
-static int64_t floor_to(int64_t at_ms, int64_t every_ms)
-{
-    int64_t rest = at_ms % every_ms;
-    return at_ms - (rest < 0 ? rest + every_ms : rest);
-}
-
 /* ---- Its times ---- */
 
 static enum fh_code take_times(struct series_question *question, struct fh_error *error)
@@ -42,7 +36,7 @@ static enum fh_code take_times(struct series_question *question, struct fh_error
     }
     if (!series->every_ms)
         return FH_OK;
-    question->first_ms = floor_to(question->from_ms, series->every_ms);
+    question->first_ms = series_floor(question->from_ms, series->every_ms);
     int64_t intervals = (question->to_ms - 1 - question->first_ms) / series->every_ms + 1;
     if (intervals > SERIES_ANSWERED_MAX)
         return derived_unfit(error, "every_ms",

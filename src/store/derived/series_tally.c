@@ -55,21 +55,12 @@ void series_tally_release(struct series_tally *tally)
 
 /* ---- Curves ---- */
 
-static int compare_tags(const struct sql_value *one, const struct sql_value *other)
-{
-    if (one->kind != SQL_TEXT)
-        return (one->integer > other->integer) - (one->integer < other->integer);
-    size_t length = one->length < other->length ? one->length : other->length;
-    int order = memcmp(one->text, other->text, length);
-    return order ? order : (one->length > other->length) - (one->length < other->length);
-}
-
 static int compare_groups(const struct series_curve *one, const struct series_curve *other)
 {
     int order = 0;
     for (int i = 0; i < one->question->by_count && order == 0; i++) {
         int field = one->question->by[i];
-        order = compare_tags(&one->tags[field], &other->tags[field]);
+        order = series_tag_compare(&one->tags[field], &other->tags[field]);
     }
     return order;
 }
@@ -81,7 +72,7 @@ static int compare_curves(const void *one, const void *other)
     int order = compare_groups(a, b);
     for (int i = 0; a->question->declared->fields[i].name && order == 0; i++) {
         if (a->tags[i].kind != SQL_NULL)
-            order = compare_tags(&a->tags[i], &b->tags[i]);
+            order = series_tag_compare(&a->tags[i], &b->tags[i]);
     }
     return order;
 }

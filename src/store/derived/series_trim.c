@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "store/derived/series.h"
+#include "store/derived/columns.h"
 
 struct trimmed_curve {
     int64_t id;
@@ -100,6 +100,8 @@ enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *
     struct trimming_slice slice = {
         .work = work, .oldest_ms = oldest_ms, .room = SERIES_TRIM_ROWS, .error = error};
     enum fh_code code = derived_number(work, declared->name, &slice.number, error);
+    if (code == FH_OK && declared->model == FH_COLUMNS)
+        return columns_trim(work, slice.number, oldest_ms, at, error);
     if (code == FH_OK)
         code = look_at_curves(&slice, at->curve);
     if (code == FH_OK)
