@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Derived stores as handlers see them. What is derived is written at once, in the unit of work, so
- * that a value which is unfit ends the handler where it was given. A question in a GET handler
- * reads its snapshot. In any other it is asking, as fh_peek is: what a service asks of a derived
- * store must not depend on whether that lies in its own transaction.
+ * that a value which is unfit ends the handler where it was given; or noted, where the derived
+ * store lies on a server (carried.c). A question in a GET handler reads its snapshot. In any other
+ * it is asking, as fh_peek is: what a service asks of a derived store must not depend on whether
+ * that lies in its own transaction.
  *
  * A text that is unfit came from a client or another service, and is answered with 422. A value
  * that is not as declared, an unknown name or field are the service's fault.
@@ -13,6 +14,7 @@
 
 #include <string.h>
 
+#include "work/carried.h"
 #include "work/gate.h"
 
 #define DERIVED_CHANGES_MAX 1000
@@ -101,6 +103,10 @@ void fh_derive(fh_work *w, const char *name, const char *key, json_t *value)
     struct fh_error error;
     if (derived_value_check(declared, value, &error) != FH_OK)
         derived_fail(w, &error);
+    if (work_carries(w->context, declared)) {
+        carried_note(w, declared, key, value);
+        return;
+    }
     work_waits(w);
     if (derived_engine(work->store)->put(work, declared, key, value, &error) != FH_OK)
         work_fail(w, &error);
@@ -111,6 +117,10 @@ void fh_derive_gone(fh_work *w, const char *name, const char *key)
     const struct fh_derived *declared = derived_declared(w, "fh_derive_gone", name, FH_SEARCH);
     struct store_work *work = begin_deriving(w, key);
     struct fh_error error;
+    if (work_carries(w->context, declared)) {
+        carried_note(w, declared, key, NULL);
+        return;
+    }
     work_waits(w);
     if (derived_engine(work->store)->remove(work, declared, key, &error) != FH_OK)
         work_fail(w, &error);
@@ -124,10 +134,31 @@ static enum fh_code ask_search(fh_work *w, struct store_work *work,
     return derived_engine(work->store)->search(work, declared, what, ret, error);
 }
 
+/* On a server. A GET handler asks at any time, any other before it uses its store. */
+static json_t *search_carried(fh_work *w, const struct fh_derived *declared,
+                              const struct fh_search *search)
+{
+    struct fh_error error = {0};
+    json_t *answer = NULL;
+    if (!w->read_only)
+        work_must_be_asking(w, "fh_search");
+    work_parks(w);
+    if (!w->context->carried->search)
+        error_set(&error, FH_UNAVAILABLE, "The derived store %s can't be asked now.",
+                  declared->name);
+    else
+        error.code = w->context->carried->search(w->context, declared, search, &answer, &error);
+    if (error.code != FH_OK)
+        derived_fail(w, &error);
+    return answer;
+}
+
 json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_search *search)
 {
     const struct fh_derived *declared = derived_declared(w, "fh_search", name, FH_SEARCH);
     struct fh_search known = {0};
     memcpy(&known, search, size < sizeof known ? size : sizeof known);
+    if (work_carries(w->context, declared))
+        return search_carried(w, declared, &known);
     return derived_ask(w, "fh_search", declared, ask_search, &known);
 }

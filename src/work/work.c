@@ -165,10 +165,9 @@ struct store_work *work_store_read(fh_work *w)
 
 /* ---- hooks, deferred ---- */
 
-void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
-                 void (*committed)(fh_work *, void *), void *argument)
+void work_on_end_always(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
+                        void (*committed)(fh_work *, void *), void *argument)
 {
-    FH_ASSERT(work_reaches_out(w));
     for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
         if (hook->argument == argument && hook->finish == finish)
             return;
@@ -180,6 +179,13 @@ void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh
     else
         w->hooks_first = hook;
     w->hooks_last = hook;
+}
+
+void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
+                 void (*committed)(fh_work *, void *), void *argument)
+{
+    FH_ASSERT(work_reaches_out(w));
+    work_on_end_always(w, finish, committed, argument);
 }
 
 void fh_defer(fh_work *w, void (*release)(void *), void *argument)

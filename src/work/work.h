@@ -78,8 +78,9 @@ struct work_context {
     void (*on_fault)(void *owner, const fh_work *w);
     void *fault_owner;
     struct fault_lines fault_lines;
-    struct log_rate said;  /* by fh_log */
-    struct meters *meters; /* NULL: nothing is declared to be counted */
+    struct log_rate said;               /* by fh_log */
+    struct meters *meters;              /* NULL: nothing is declared to be counted */
+    const struct work_carried *carried; /* derived stores on servers; NULL: there are none */
 };
 
 /* In whose name this process reads others' events. */
@@ -333,9 +334,11 @@ static inline bool work_reaches_out(const fh_work *w)
 }
 
 /* Hooks run in the order of registration; registering the same finish and argument again has no
- * effect. Only for what reaches out. */
+ * effect. Only for what reaches out; `_always` for what changes the service's own store, too. */
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
                  void (*committed)(fh_work *, void *), void *argument);
+void work_on_end_always(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
+                        void (*committed)(fh_work *, void *), void *argument);
 
 /* Must be called with every list given to ledger_outbox_append or ledger_saga_start, allocated on
  * the run's arena: by the time the hooks after the commit run, its events have their positions (0:

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a unit of work derives for a server. It is noted as text when it is given, since the value
+ * is the handler's again afterwards; the last one of a key counts. The hook that runs after the
+ * handler appends it to the outbox, with the handler's own changes: the commit decides over both. A
+ * rerun notes afresh: the first run's notes were on its arena.
+ *
+ * An event that is applied again (event/subscribe/replay.h) derives again: that is a change of what
+ * the service keeps, and does not reach out.
+ */
+
+#include "work/carried.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+/* One op of a run, on its arena. */
+struct noted_op {
+    const struct fh_derived *declared;
+    const char *key, *text;
+    size_t length;
+    struct noted_op *next;
+};
+
+struct noted_ops {
+    struct noted_op *first, *last;
+    struct ledger_event *events, *events_last;
+    int count;
+};
+
+bool work_carries(const struct work_context *context, const struct fh_derived *declared)
+{
+    if (!context->carried)
+        return false;
+    return context->carried->declared >> (declared - context->service->derives) & 1;
+}
+
+void carried_write_op(struct text *text, const struct fh_derived *declared, const char *key,
+                      const json_t *value)
+{
+    text_add(text, "{\"name\":");
+    json_write_string(text, declared->name, strlen(declared->name));
+    text_add(text, ",\"key\":");
+    json_write_string(text, key, strlen(key));
+    if (value) {
+        text_add(text, ",\"value\":");
+        for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
+            text_add(text, field == declared->fields ? "{" : ",");
+            json_write_string(text, field->name, strlen(field->name));
+            text_add(text, ":");
+            json_write(text, json_object_get(value, field->name));
+        }
+        text_add(text, "}");
+    }
+    text_add(text, "}");
+}
+
+/* ---- The end of the unit of work ---- */
+
+/* Of ops from `first` on, as many as fit. */
+static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
+                                        const struct noted_op *first)
+{
+    static const char begins[] = "{\"ops\":[", ends[] = "]}";
+    size_t length = first->length;
+    const struct noted_op *end = first->next;
+    for (; end && length + 1 + end->length <= CARRIED_DATA_SIZE_MAX; end = end->next)
+        length += 1 + end->length;
+    char *data = work_alloc(w, sizeof begins + length + sizeof ends), *at = data;
+    memcpy(at, begins, sizeof begins - 1);
+    at += sizeof begins - 1;
+    for (const struct noted_op *op = first; op != end; op = op->next) {
+        if (op != first)
+            *at++ = ',';
+        memcpy(at, op->text, op->length);
+        at += op->length;
+    }
+    memcpy(at, ends, sizeof ends);
+    struct ledger_event *event = work_alloc(w, sizeof *event);
+    *event = (struct ledger_event){.time_ms = w->now_ms,
+                                   .version = 1,
+                                   .id = fh_id_new(w),
+                                   .type = CARRIED_TYPE,
+                                   .key = CARRIED_TYPE,
+                                   .data = data};
+    if (ops->events_last)
+        ops->events_last->next = event;
+    else
+        ops->events = event;
+    ops->events_last = event;
+    ops->count++;
+    return end;
+}
+
+static enum fh_code write_carried(fh_work *w, void *argument, struct fh_error *error)
+{
+    struct noted_ops *ops = argument;
+    for (const struct noted_op *op = ops->first; op;)
+        op = add_event(w, ops, op);
+    enum fh_code code = ledger_outbox_append(w->store_work, ops->events, error);
+    work_appended(w, ops->events);
+    return code;
+}
+
+static void carried_committed(fh_work *w, void *argument)
+{
+    const struct noted_ops *ops = argument;
+    if (w->context->carried->committed)
+        w->context->carried->committed(w->context, ops->events_last->position, ops->count);
+}
+
+/* ---- What is derived ---- */
+
+static struct noted_ops *noted_ops_of(fh_work *w)
+{
+    for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
+        if (hook->finish == write_carried)
+            return hook->argument;
+    }
+    struct noted_ops *ops = work_alloc(w, sizeof *ops);
+    *ops = (struct noted_ops){0};
+    work_on_end_always(w, write_carried, carried_committed, ops);
+    return ops;
+}
+
+static struct noted_op *noted_op_of(fh_work *w, const struct fh_derived *declared, const char *key)
+{
+    struct noted_ops *ops = noted_ops_of(w);
+    for (struct noted_op *op = ops->first; op; op = op->next) {
+        if (op->declared == declared && strcmp(op->key, key) == 0)
+            return op;
+    }
+    size_t length = strlen(key) + 1;
+    struct noted_op *op = work_alloc(w, sizeof *op + length);
+    *op = (struct noted_op){.declared = declared, .key = memcpy(op + 1, key, length)};
+    if (ops->last)
+        ops->last->next = op;
+    else
+        ops->first = op;
+    ops->last = op;
+    return op;
+}
+
+void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
+                  const json_t *value)
+{
+    struct arena *before = json_arena_set(NULL);
+    json_t *valid = json_string(key);
+    json_decref(valid);
+    json_arena_set(before);
+    if (!valid)
+        work_fault(w, "A key of the derived store %s is no UTF-8.", declared->name);
+    struct noted_op *op = noted_op_of(w, declared, key);
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    carried_write_op(&text, declared, key, value);
+    char *kept = text.overflow ? NULL : arena_try_alloc(&w->arena, text.length + 1);
+    if (kept)
+        memcpy(kept, text.data, text.length + 1);
+    op->length = text.length;
+    op->text = kept;
+    text_release(&text);
+    if (!kept)
+        work_fault(w, WORK_MEMORY_FAULT);
+}
