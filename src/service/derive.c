@@ -47,17 +47,6 @@ static const struct derived_ops *ops_of(const struct derive_filling *filling)
 
 /* ---- A page ---- */
 
-/* The row's first member, as text. NULL: that is no key. */
-static const char *row_key(const json_t *row, char digits[static TEXT_INTEGER_SIZE])
-{
-    void *first = json_object_iter((json_t *)(uintptr_t)row);
-    const json_t *key = first ? json_object_iter_value(first) : NULL;
-    if (json_is_integer(key))
-        return text_of_integer(json_integer_value(key), digits);
-    const char *text = json_string_value(key);
-    return text && strlen(text) == json_string_length(key) ? text : NULL;
-}
-
 /* Runs the service's handler in a snapshot; w->reply_body is what it lists. */
 static enum fh_code list_state(struct derive_filling *filling, fh_work *w, int limit,
                                struct fh_error *error)
@@ -91,7 +80,7 @@ static enum fh_code put_row(struct derive_filling *filling, struct store_work *w
     const struct fh_derived *declared = filling->declared;
     struct derived_filling *at = &filling->at;
     char digits[TEXT_INTEGER_SIZE];
-    const char *key = row_key(row, digits);
+    const char *key = work_listed_key(row, digits);
     if (!key || derived_key_check(key, error) != FH_OK)
         return error_set(
             error, FH_INVALID,

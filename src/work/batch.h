@@ -5,6 +5,7 @@
 /* Shared by the files that run units of work: work.c and batch.c, and below them failure.c, gate.c,
  * positions.c, recorded.c and retry.c. */
 
+#include "base/text.h"
 #include "work/work.h"
 
 /* How a handler ended: what setjmp returns. */
@@ -29,6 +30,8 @@ struct work_listing {
 /* Runs it in `snapshot`, which stays open; w->reply_body is what it lists, unchecked. */
 enum fh_code work_list(fh_work *w, struct store_work *snapshot, const struct work_listing *listing,
                        struct fh_error *error);
+/* The first member of a row of that list, as text. NULL: it is none that a key can be. */
+const char *work_listed_key(const json_t *row, char digits[static TEXT_INTEGER_SIZE]);
 void work_committed(fh_work *w); /* runs the hooks that follow a commit */
 /* Between commit and work_committed: fetches the positions of the events that were published. */
 void work_sequence(fh_work *const *works, int count);

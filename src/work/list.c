@@ -3,6 +3,7 @@
  * belongs into a derived store. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "work/batch.h"
@@ -29,4 +30,14 @@ enum fh_code work_list(fh_work *w, struct store_work *snapshot, const struct wor
         return FH_OK;
     *error = w->failure;
     return error->code;
+}
+
+const char *work_listed_key(const json_t *row, char digits[static TEXT_INTEGER_SIZE])
+{
+    void *first = json_object_iter((json_t *)(uintptr_t)row);
+    const json_t *key = first ? json_object_iter_value(first) : NULL;
+    if (json_is_integer(key))
+        return text_of_integer(json_integer_value(key), digits);
+    const char *text = json_string_value(key);
+    return text && strlen(text) == json_string_length(key) ? text : NULL;
 }

@@ -30,6 +30,7 @@ LAYERS = (
     "work",     # one handler's unit of work in a store
     "timer",    # what is done at a time, in works
     "event",    # outbox, feed and subscriptions, written and applied in works
+    "carrier",  # brings what is derived to servers, and asks them
     "call",     # asking and commanding other services, from works
     "saga",     # steps are calls, their progress is works
     "service",  # from a declaration to a running process: puts the layers together

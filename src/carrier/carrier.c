@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A turn, and who serves. Killed after any of these steps, the next turn finds what it needs:
+ *
+ *     a generation is begun      the server has none: it is made, until its first page is noted
+ *     rows are published         the ledger has the last one's key (fill.c)
+ *     a page is sent             its cursor is where it was: it is sent again (carry.c)
+ *     the cursor is noted        nothing is under way
+ *     a generation is made to serve, in one unit of work that looks at all it needs
+ *     an older one is dropped    or is not: it is looked for again
+ *
+ * A generation that is lost, of a former life, of another declaration, or behind what is trimmed is
+ * not mended but replaced (12). One that fills and can't go on is replaced by another that fills.
+ */
+
+#include "carrier/carrier.h"
+
+#include <string.h>
+
+#include "carrier/parts.h"
+#include "world/world.h"
+
+/* ---- Looking ---- */
+
+static enum fh_code look_committed(struct derived_carrier *carrier, struct carrier_look *ret,
+                                   struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = carrier_look(carrier, work, ret, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- Another generation ---- */
+
+/* 13: its cursor is there before its first row is read; 18: and its name is used once. */
+static void begin_generation(struct carrier_change *change, struct store_work *work,
+                             struct carrier_look *look)
+{
+    struct carried_generation *filling = &look->record.filling;
+    *filling = (struct carried_generation){.began = look->position, .cursor = look->position};
+    memcpy(filling->name.incarnation, work->store->incarnation, ID_SIZE);
+    filling->name.number = ++look->record.last;
+    derived_digest(change->carrier->declared, filling->digest);
+    change->changed = true;
+}
+
+static bool needs_another(const struct derived_carrier *carrier, const struct carrier_look *look)
+{
+    const struct carried_record *record = &look->record;
+    if (record->filling.name.number)
+        return !carrier_goes_on(carrier, look, &record->filling);
+    return !carrier_goes_on(carrier, look, &record->serving);
+}
+
+static enum fh_code begin_where_needed(struct carrier_change *change, struct store_work *work,
+                                       struct carrier_look *look, struct fh_error *error)
+{
+    (void)error;
+    if (needs_another(change->carrier, look))
+        begin_generation(change, work, look);
+    return FH_OK;
+}
+
+static enum fh_code begin_anyway(struct carrier_change *change, struct store_work *work,
+                                 struct carrier_look *look, struct fh_error *error)
+{
+    if (look->record.filling.name.number &&
+        carrier_goes_on(change->carrier, look, &look->record.filling))
+        return error_set(error, FH_CONFLICT, "The derived store %s is being made anew already.",
+                         change->carrier->declared->name);
+    begin_generation(change, work, look);
+    return FH_OK;
+}
+
+enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error)
+{
+    struct carrier_change change = {.carrier = carrier, .change = begin_anyway};
+    enum fh_code code = carrier_change_run(&change, error);
+    carrier->counters.begun += code == FH_OK;
+    return code;
+}
+
+/* 15, 16: it has passed its last row, and what served before it. */
+static bool may_serve(const struct derived_carrier *carrier, const struct carrier_look *look)
+{
+    const struct carried_generation *filling = &look->record.filling;
+    return carrier_goes_on(carrier, look, filling) && filling->filled &&
+           filling->cursor >= filling->end &&
+           (!look->serving_lives || filling->cursor >= look->record.serving.cursor);
+}
+
+/* 17 */
+static enum fh_code let_it_serve(struct carrier_change *change, struct store_work *work,
+                                 struct carrier_look *look, struct fh_error *error)
+{
+    const struct carried_name *name = change->what;
+    struct carried_record *record = &look->record;
+    (void)work;
+    (void)error;
+    if (carried_name_compare(&record->filling.name, name) != 0 || !may_serve(change->carrier, look))
+        return FH_OK;
+    record->serving = record->filling;
+    record->filling = (struct carried_generation){0};
+    change->changed = true;
+    return FH_OK;
+}
+
+static enum fh_code switch_where_level(struct derived_carrier *carrier,
+                                       const struct carried_generation *filling, bool *ret_more,
+                                       struct fh_error *error)
+{
+    bool whole = false;
+    struct carried_name name = filling->name;
+    struct carrier_change change = {.carrier = carrier, .change = let_it_serve, .what = &name};
+    if (!may_serve(carrier, &carrier->look)) /* as of before the last page: the next turn sees it */
+        return FH_OK;
+    enum fh_code code = carrier_walk(carrier, filling, &whole, error);
+    *ret_more |= code == FH_OK && !whole;
+    if (code != FH_OK || !whole)
+        return code;
+    code = carrier_change_run(&change, error);
+    if (code != FH_OK || !change.changed)
+        return code;
+    carrier->counters.switched++;
+    carrier->drops = *ret_more = true;
+    return FH_OK;
+}
+
+/* ---- Older generations ---- */
+
+struct older {
+    struct carried_name serving, found[CARRIED_DROPS_MAX];
+    int count;
+};
+
+static void note_older_generation(void *context, const struct carried_name *name)
+{
+    struct older *older = context;
+    if (older->count < CARRIED_DROPS_MAX && carried_name_compare(name, &older->serving) < 0)
+        older->found[older->count++] = *name;
+}
+
+/* 19. What is older than what serves will never serve: that only ever becomes a newer one. */
+static enum fh_code drop_older(struct derived_carrier *carrier, bool *ret_more,
+                               struct fh_error *error)
+{
+    struct older older = {.serving = carrier->look.record.serving.name};
+    struct carried_server *server = carrier->server;
+    enum fh_code code =
+        server->ops->generations(server, carrier->declared, note_older_generation, &older, error);
+    for (int i = 0; i < older.count && code == FH_OK; i++) {
+        code = server->ops->drop(server, carrier->declared, &older.found[i], error);
+        carrier->counters.dropped += code == FH_OK;
+    }
+    if (code == FH_OK)
+        carrier->drops = older.count == CARRIED_DROPS_MAX;
+    *ret_more |= carrier->drops;
+    return code;
+}
+
+/* ---- A turn ---- */
+
+static enum fh_code turn_serving(struct derived_carrier *carrier, bool *ret_more,
+                                 struct fh_error *error)
+{
+    const struct carried_generation *serving = &carrier->look.record.serving;
+    bool whole = true;
+    if (!carrier_goes_on(carrier, &carrier->look, serving))
+        return FH_OK;
+    bool is_new = carried_name_compare(&carrier->walked, &serving->name) != 0;
+    if (is_new || world_monotonic_ns(carrier->context->world) - carrier->walked_ns >=
+                      CARRIED_WALK_MS * INT64_C(1000000)) {
+        enum fh_code code = carrier_walk(carrier, serving, &whole, error);
+        if (code != FH_OK)
+            return code;
+        carrier->walked = serving->name;
+        carrier->walked_ns = world_monotonic_ns(carrier->context->world);
+        carrier->drops = true;
+        *ret_more |= !whole;
+    }
+    return whole ? carrier_carry(carrier, serving, ret_more, error) : FH_OK;
+}
+
+static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more,
+                                 struct fh_error *error)
+{
+    const struct carried_generation *filling = &carrier->look.record.filling;
+    struct carried_server *server = carrier->server;
+    enum fh_code code = FH_OK;
+    if (!carrier_goes_on(carrier, &carrier->look, filling))
+        return FH_OK;
+    if (filling->cursor == filling->began)
+        code = server->ops->make(server, carrier->declared, &filling->name, error);
+    if (code == FH_OK && !filling->filled)
+        code = carrier_fill(carrier, filling, ret_more, error);
+    if (code == FH_OK)
+        code = carrier_carry(carrier, filling, ret_more, error);
+    if (code == FH_OK)
+        code = switch_where_level(carrier, filling, ret_more, error);
+    return code;
+}
+
+static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
+                               struct fh_error *error)
+{
+    struct carrier_change change = {.carrier = carrier, .change = begin_where_needed};
+    enum fh_code code = look_committed(carrier, &carrier->look, error);
+    if (code != FH_OK || !needs_another(carrier, &carrier->look))
+        return code;
+    code = carrier_change_run(&change, error);
+    carrier->counters.begun += change.changed;
+    *ret_more = true;
+    return code == FH_OK ? look_committed(carrier, &carrier->look, error) : code;
+}
+
+enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error)
+{
+    struct fh_error other;
+    *ret_more = false;
+    enum fh_code code = turn_begin(carrier, ret_more, error);
+    if (code != FH_OK)
+        return code;
+    code = turn_serving(carrier, ret_more, error);
+    enum fh_code filled = turn_filling(carrier, ret_more, code == FH_OK ? error : &other);
+    if (code == FH_OK)
+        code = filled;
+    if (code == FH_OK && carrier->drops && carrier->look.record.serving.name.number)
+        code = drop_older(carrier, ret_more, error);
+    return code;
+}
+
+/* ---- Questions ---- */
+
+static enum fh_code serving_now(struct derived_carrier *carrier, struct carried_name *ret,
+                                struct fh_error *error)
+{
+    struct carrier_look look = {0};
+    enum fh_code code = look_committed(carrier, &look, error);
+    if (code != FH_OK)
+        return code;
+    if (!carrier_may_be_asked(carrier, &look, &look.record.serving))
+        return error_retry(error, FH_UNAVAILABLE,
+                           "The derived store %s is being made anew and can't be asked yet.",
+                           carrier->declared->name);
+    *ret = look.record.serving.name;
+    return FH_OK;
+}
+
+/* 20: what it asked may have been dropped meanwhile, and made again by a late request. */
+enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
+                            json_t **ret, struct fh_error *error)
+{
+    struct carried_server *server = carrier->server;
+    struct carried_name before, after = {0};
+    enum fh_code code = serving_now(carrier, &after, error);
+    for (int i = 0; i < CARRIED_ASKS_MAX && code == FH_OK; i++) {
+        struct fh_error failed = {0};
+        json_t *answer = NULL;
+        before = after;
+        enum fh_code asked =
+            server->ops->search(server, carrier->declared, &before, search, &answer, &failed);
+        code = serving_now(carrier, &after, error);
+        if (code == FH_OK && asked == FH_OK && carried_name_compare(&before, &after) == 0) {
+            *ret = answer;
+            return FH_OK;
+        }
+        json_decref(answer);
+        if (code != FH_OK || carried_name_compare(&before, &after) != 0)
+            continue;
+        *error = failed;
+        if (asked != FH_NOT_FOUND)
+            return asked;
+        break;
+    }
+    if (code != FH_OK)
+        return code;
+    carrier->walked = (struct carried_name){0}; /* it may be lost */
+    return error_retry(error, FH_UNAVAILABLE, "The derived store %s can't be asked now.",
+                       carrier->declared->name);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_CARRIER_H
+#define CARRIER_CARRIER_H
+
+/*
+ * The carrier of one derived store: brings what units of work derive (work/carried.h) from the
+ * owner's outbox to a server, makes the store anew where that is needed, and answers questions.
+ * docs/internals/carriers.md is the protocol; numbers in comments are those of its rules.
+ *
+ *     carrier_turn(carrier, &more, &error)    again and again; nothing of it depends on the others
+ *     carrier_search(carrier, ...)            meanwhile
+ *
+ * All that must outlive it is in the ledger (record.h). So whatever it was doing when it died, the
+ * next one goes on from there; and two at a time, of which neither knows of the other, do no harm.
+ */
+
+#include "base/portion.h"
+#include "carrier/record.h"
+#include "carrier/server.h"
+#include "work/work.h"
+
+#define CARRIED_WALK_MS 60000  /* from the end of one walk to the next */
+#define CARRIED_LINKS_MAX 1000 /* in one answer */
+#define CARRIED_ROWS_MAX 500   /* of `state`, in a page */
+#define CARRIED_ASKS_MAX 4     /* of one question, where another generation serves each time */
+#define CARRIED_DROPS_MAX 8    /* generations found and dropped at once */
+#define CARRIED_BETWEEN_MAX                                                                        \
+    4096 /* events that a page of rows may be older than its transaction                           \
+          */
+
+struct derived_carrier {
+    struct work_context *context;
+    const struct fh_derived *declared; /* FH_SEARCH with a `state` */
+    struct carried_server *server;
+    /* The rest is its own; zero at first. */
+    struct carrier_look {
+        struct carried_record record;
+        int64_t position, trimmed;         /* of the outbox */
+        bool serving_lives, filling_lives; /* made in a life that the owner knows */
+    } look;
+    struct portion rows;
+    struct carried_name walked; /* the generation that serves, when it was walked last */
+    int64_t walked_ns;
+    bool drops; /* there may be older generations */
+    struct carrier_counters {
+        uint64_t pages, ops, refused, walks, lost, begun, switched, dropped;
+    } counters;
+};
+
+/* One round: looks, carries a page for each generation, publishes a page of rows, switches, walks,
+ * drops: whatever of these is due. *ret_more: there was something to do, so there may be more. On a
+ * fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs somebody. */
+enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
+
+/* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is
+ * being filled already. On a fiber. */
+enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error);
+
+/* As derived_ops.search. FH_UNAVAILABLE, too: no generation can be asked now. On a fiber, outside
+ * of units of work. */
+enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
+                            json_t **ret, struct fh_error *error);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying one page: what follows the generation's cursor is read in a snapshot, sent in one
+ * request, and only when the server has answered the cursor is noted (1). It only rises (2), so of
+ * two carriers that have sent overlapping pages the slower one notes nothing. A request that is not
+ * answered is made again from the cursor (7), perhaps as part of a longer page: versions and links
+ * make both orders the same (4, 10).
+ */
+
+#include <stdlib.h>
+
+#include "carrier/page.h"
+#include "carrier/parts.h"
+#include "carrier/walk.h"
+
+static enum fh_code read_carrier_page(struct derived_carrier *carrier,
+                                      const struct carried_generation *generation,
+                                      struct carried_reading *reading, struct fh_error *error)
+{
+    struct store_work *work;
+    char id[ID_SIZE];
+    int64_t trimmed = 0;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    if (code == FH_OK && trimmed <= generation->cursor)
+        code = carried_page_read(reading, work, carrier->declared->name, generation, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- What was acknowledged ---- */
+
+struct noting {
+    const struct carried_name *generation;
+    const struct carried_page *page;
+};
+
+static enum fh_code note_page(struct carrier_change *change, struct store_work *work,
+                              struct carrier_look *look, struct fh_error *error)
+{
+    const struct noting *noting = change->what;
+    const struct carried_page *page = noting->page;
+    struct carried_generation *generation = carried_record_find(&look->record, noting->generation);
+    (void)work;
+    if (!generation || generation->cursor >= page->link.to)
+        return FH_OK;
+    for (int i = 0; i < page->count; i++) {
+        const struct carried_op *op = &page->ops[i];
+        if (!op->refused[0])
+            carried_unpark(generation, op->key);
+        else if (!carried_park(generation, op))
+            return error_set(error, FH_UNSUPPORTED,
+                             "The server refuses the values of more than %d keys of the derived "
+                             "store %s, and no more is carried there: %.100s",
+                             CARRIED_PARKED_MAX, change->carrier->declared->name, op->refused);
+    }
+    generation->cursor = page->link.to;
+    change->changed = true;
+    return FH_OK;
+}
+
+static void count_page(struct derived_carrier *carrier, const struct carried_page *page)
+{
+    carrier->counters.pages++;
+    carrier->counters.ops += (uint64_t)page->count;
+    for (int i = 0; i < page->count; i++)
+        carrier->counters.refused += page->ops[i].refused[0] != 0;
+}
+
+static enum fh_code send_page(struct derived_carrier *carrier,
+                              const struct carried_generation *generation,
+                              struct carried_page *page, struct fh_error *error)
+{
+    struct carried_server *server = carrier->server;
+    struct noting noting = {&generation->name, page};
+    struct carrier_change change = {.carrier = carrier, .change = note_page, .what = &noting};
+    enum fh_code code =
+        server->ops->send(server, carrier->declared, &generation->name, page, error);
+    if (code == FH_NOT_FOUND)
+        return carrier_lose(carrier, &generation->name, error);
+    if (code == FH_OK)
+        code = carrier_change_run(&change, error);
+    if (code == FH_OK && change.changed)
+        count_page(carrier, page);
+    return code;
+}
+
+enum fh_code carrier_carry(struct derived_carrier *carrier,
+                           const struct carried_generation *generation, bool *ret_more,
+                           struct fh_error *error)
+{
+    struct carried_reading reading = {0};
+    enum fh_code code = read_carrier_page(carrier, generation, &reading, error);
+    if (code == FH_OK && reading.page.link.to > reading.page.link.from) {
+        *ret_more = true;
+        code = send_page(carrier, generation, &reading.page, error);
+    }
+    carried_page_release(&reading);
+    return code;
+}
+
+/* ---- What the server has lost ---- */
+
+static enum fh_code note_lost(struct carrier_change *change, struct store_work *work,
+                              struct carrier_look *look, struct fh_error *error)
+{
+    struct carried_generation *generation = carried_record_find(&look->record, change->what);
+    (void)work;
+    (void)error;
+    if (generation && !generation->lost)
+        generation->lost = change->changed = true;
+    return FH_OK;
+}
+
+enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
+                          struct fh_error *error)
+{
+    struct carried_name lost = *name;
+    struct carrier_change change = {.carrier = carrier, .change = note_lost, .what = &lost};
+    enum fh_code code = carrier_change_run(&change, error);
+    carrier->counters.lost += change.changed;
+    return code;
+}
+
+struct walking {
+    struct carried_walk walk;
+    struct carried_link last;
+};
+
+static void walk_link(void *context, const struct carried_link *link)
+{
+    struct walking *walking = context;
+    carried_walk_link(&walking->walk, link);
+    walking->last = *link;
+}
+
+/* Links behind the cursor are of pages that are not noted yet: they are not asked for. */
+static enum fh_code walk_links(struct derived_carrier *carrier,
+                               const struct carried_generation *generation, struct walking *walking,
+                               struct fh_error *error)
+{
+    struct carried_server *server = carrier->server;
+    enum fh_code code;
+    int count = 0;
+    walking->last = (struct carried_link){0, generation->began};
+    carried_walk_begin(&walking->walk, generation->began, generation->cursor);
+    do
+        code = server->ops->links(server, carrier->declared, &generation->name, &walking->last,
+                                  CARRIED_LINKS_MAX, walk_link, walking, &count, error);
+    while (code == FH_OK && !walking->walk.whole && count == CARRIED_LINKS_MAX &&
+           walking->last.to <= generation->cursor);
+    return code;
+}
+
+enum fh_code carrier_walk(struct derived_carrier *carrier,
+                          const struct carried_generation *generation, bool *ret_whole,
+                          struct fh_error *error)
+{
+    const struct carried_name name = generation->name;
+    struct walking *walking = calloc(1, sizeof *walking);
+    if (!walking)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
+    enum fh_code code = walk_links(carrier, generation, walking, error);
+    *ret_whole = code == FH_OK && walking->walk.whole;
+    free(walking);
+    carrier->counters.walks++;
+    if (code == FH_OK && !*ret_whole)
+        return carrier_lose(carrier, &name, error);
+    return code == FH_NOT_FOUND ? carrier_lose(carrier, &name, error) : code;
+}

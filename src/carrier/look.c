@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How all steps of a turn read the record, and change it: what is decided on is read in the unit of
+ * work in which it is changed, which shares its commit with no other. What a carrier has read
+ * before, perhaps long before, decides nothing.
+ */
+
+#include <string.h>
+
+#include "carrier/parts.h"
+#include "store/ledger.h"
+#include "work/batch.h"
+
+/* ---- Looking ---- */
+
+static enum fh_code look_at_life(struct store_work *work,
+                                 const struct carried_generation *generation, bool *ret,
+                                 struct fh_error *error)
+{
+    *ret = false;
+    if (!generation->name.number)
+        return FH_OK;
+    return carried_same_life(work, generation->name.incarnation, ret, error);
+}
+
+enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *work,
+                          struct carrier_look *ret, struct fh_error *error)
+{
+    char id[ID_SIZE];
+    struct carried_record *record = &ret->record;
+    enum fh_code code = carried_record_read(work, carrier->declared->name, record, error);
+    if (code == FH_OK)
+        code = ledger_position(work, &ret->position, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(work, &ret->trimmed, id, error);
+    if (code == FH_OK)
+        code = look_at_life(work, &record->serving, &ret->serving_lives, error);
+    if (code == FH_OK)
+        code = look_at_life(work, &record->filling, &ret->filling_lives, error);
+    return code;
+}
+
+bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct carrier_look *look,
+                          const struct carried_generation *generation)
+{
+    char digest[DERIVED_DIGEST_SIZE];
+    bool serves = generation == &look->record.serving;
+    derived_digest(carrier->declared, digest);
+    return generation->name.number && !generation->lost &&
+           (serves ? look->serving_lives : look->filling_lives) &&
+           strcmp(generation->digest, digest) == 0;
+}
+
+bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier_look *look,
+                     const struct carried_generation *generation)
+{
+    return carrier_may_be_asked(carrier, look, generation) && generation->cursor >= look->trimmed;
+}
+
+/* ---- Changing the record ---- */
+
+static enum fh_code change_record(struct carrier_change *change, struct store_work *work,
+                                  struct fh_error *error)
+{
+    struct carrier_look look = {0};
+    struct derived_carrier *carrier = change->carrier;
+    change->changed = false;
+    enum fh_code code = carrier_look(carrier, work, &look, error);
+    if (code == FH_OK)
+        code = change->change(change, work, &look, error);
+    if (code == FH_OK && change->changed)
+        code = carried_record_write(work, carrier->declared->name, &look.record, error);
+    return code;
+}
+
+enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error)
+{
+    struct work_context *context = change->carrier->context;
+    struct work_tries tries = {0};
+    struct store_work *work;
+    enum fh_code code;
+    do {
+        *error = (struct fh_error){0};
+        code = store_begin(context->store, STORE_WRITE_EXCLUSIVE, &work, error);
+        if (code != FH_OK)
+            continue;
+        code = change_record(change, work, error);
+        if (code == FH_OK && change->changed)
+            code = store_commit(work, error);
+        else
+            store_rollback(work);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    return code;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a page. An event's ops are all in one page, since a cursor has no place within an event.
+ * A page that has reached its bounds ends before the next event that has ops of this generation;
+ * one without any goes on to CARRIED_SPAN_MAX, so that a service which publishes much else is
+ * followed in few requests.
+ *
+ * Only this library writes such events, so one that can't be read is of another version of it, or
+ * damaged: nothing is carried past it.
+ */
+
+#include "carrier/page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "work/carried.h"
+
+static void *grow_array(void *array, int *capacity, size_t size)
+{
+    *capacity = *capacity ? *capacity * 2 : 64;
+    array = realloc(array, (size_t)*capacity * size);
+    FH_ASSERT(array != NULL);
+    return array;
+}
+
+static bool page_damaged(struct carried_reading *reading, const struct ledger_event *event)
+{
+    reading->code =
+        error_set(reading->error, FH_UNSUPPORTED,
+                  "What was derived at position %lld can't be read: another version of the library "
+                  "wrote it, or it is damaged.",
+                  (long long)event->position);
+    return false;
+}
+
+/* Of a generation's rows. False: they are another one's. */
+static bool is_of_generation(const struct carried_reading *reading, const json_t *data)
+{
+    const json_t *generation = json_object_get(data, "generation");
+    if (!generation)
+        return true;
+    const char *incarnation = json_string_value(json_array_get(generation, 0));
+    return incarnation && strcmp(incarnation, reading->generation.incarnation) == 0 &&
+           json_integer_value(json_array_get(generation, 1)) == reading->generation.number;
+}
+
+static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
+{
+    int count = 0;
+    size_t i;
+    const json_t *op;
+    json_array_foreach (ops, i, op) {
+        const char *name = json_string_value(json_object_get(op, "name"));
+        count += name && strcmp(name, reading->name) == 0;
+    }
+    return count;
+}
+
+static bool take_ops(struct carried_reading *reading, const struct ledger_event *event, json_t *ops)
+{
+    size_t i;
+    const json_t *op;
+    struct carried_page *page = &reading->page;
+    json_array_foreach (ops, i, op) {
+        const char *name = json_string_value(json_object_get(op, "name"));
+        const char *key = json_string_value(json_object_get(op, "key"));
+        const json_t *value = json_object_get(op, "value");
+        if (!name || !key || (value && !json_is_object(value)))
+            return page_damaged(reading, event);
+        if (strcmp(name, reading->name) != 0)
+            continue;
+        if (page->count == reading->capacity)
+            page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
+        page->ops[page->count++] =
+            (struct carried_op){.position = event->position, .key = key, .value = value};
+    }
+    return true;
+}
+
+static bool take_data(struct carried_reading *reading, const struct ledger_event *event,
+                      json_t *data)
+{
+    json_t *ops = json_object_get(data, "ops");
+    size_t size = strlen(event->data);
+    if (!json_is_array(ops))
+        return page_damaged(reading, event);
+    int count = is_of_generation(reading, data) ? ops_of_name(reading, ops) : 0;
+    if (count && reading->page.count &&
+        (reading->page.count + count > CARRIED_OPS_MAX || reading->size + size > CARRIED_SIZE_MAX))
+        return false; /* the next page's first */
+    if (count) {
+        if (reading->event_count == reading->event_capacity)
+            reading->events =
+                grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
+        reading->events[reading->event_count++] = json_incref(data);
+        reading->size += size;
+        if (!take_ops(reading, event, ops))
+            return false;
+    }
+    reading->page.link.to = event->position;
+    return true;
+}
+
+static bool take_carried_event(void *context, const struct ledger_event *event)
+{
+    struct carried_reading *reading = context;
+    json_t *data = NULL;
+    if (strcmp(event->type, CARRIED_TYPE) != 0) {
+        reading->page.link.to = event->position;
+        return true;
+    }
+    if (json_parse(event->data, strlen(event->data), &data, reading->error) != FH_OK)
+        return page_damaged(reading, event);
+    bool goes_on = take_data(reading, event, data);
+    json_decref(data);
+    return goes_on;
+}
+
+enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
+                               const char *name, const struct carried_generation *generation,
+                               struct fh_error *error)
+{
+    reading->name = name;
+    reading->generation = generation->name;
+    reading->error = error;
+    reading->page.link = (struct carried_link){generation->cursor, generation->cursor};
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX,
+                                           take_carried_event, reading, error);
+    json_arena_set(arena);
+    return code == FH_OK ? reading->code : code;
+}
+
+void carried_page_release(struct carried_reading *reading)
+{
+    struct arena *arena = json_arena_set(NULL);
+    for (int i = 0; i < reading->event_count; i++)
+        json_decref(reading->events[i]);
+    json_arena_set(arena);
+    free(reading->events);
+    free(reading->page.ops);
+    *reading = (struct carried_reading){0};
+}

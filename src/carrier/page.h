@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_PAGE_H
+#define CARRIER_PAGE_H
+
+/* A page of ops as it is read from the owner's outbox (work/carried.h says what an event of ops
+ * looks like), for one generation of one derived store. */
+
+#include "carrier/record.h"
+#include "store/ledger.h"
+
+struct carried_reading {
+    struct carried_page page; /* link.to == link.from: there is nothing behind it yet */
+    int capacity;
+    size_t size;
+    json_t **events; /* whose data the ops point into */
+    int event_count, event_capacity;
+    struct carried_name generation;
+    const char *name; /* of the derived store */
+    enum fh_code code;
+    struct fh_error *error;
+};
+
+/* Reads what follows the generation's cursor, up to the bounds of server.h; ops of other
+ * generations, and whatever else is published, are passed over. In a snapshot, in which the outbox
+ * is not trimmed up there. Zero-initialised; released in any case. */
+enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
+                               const char *name, const struct carried_generation *generation,
+                               struct fh_error *error);
+void carried_page_release(struct carried_reading *reading);
+
+#endif

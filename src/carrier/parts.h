@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_PARTS_H
+#define CARRIER_PARTS_H
+
+/* Within the layer: the steps of a turn. Each is right at any time and by any carrier: what it
+ * decides on it reads in the unit of work in which it notes it. */
+
+#include "carrier/carrier.h"
+#include "store/store.h"
+
+/* Reads the record, and where the outbox begins and ends. */
+enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *work,
+                          struct carrier_look *ret, struct fh_error *error);
+/* Whether a generation, one of the look's record, can go on: it is of this life and declaration,
+ * the server has all of it, and what follows its cursor is still in the outbox. */
+bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier_look *look,
+                     const struct carried_generation *generation);
+
+/* The same, whatever is in the outbox: it is of one time, if only of an earlier one. */
+bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct carrier_look *look,
+                          const struct carried_generation *generation);
+
+/* A change of the record, in a unit of work of its own, which is rerun where it conflicts. *change
+ * returns FH_OK with *ret_changed false if there is nothing to change. */
+struct carrier_change {
+    struct derived_carrier *carrier;
+    enum fh_code (*change)(struct carrier_change *change, struct store_work *work,
+                           struct carrier_look *look, struct fh_error *error);
+    void *what;
+    bool changed;
+};
+enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error);
+
+/* All of them: *ret_more becomes true if something was done. */
+/* Sends what follows the generation's cursor, and notes the cursor. */
+enum fh_code carrier_carry(struct derived_carrier *carrier,
+                           const struct carried_generation *generation, bool *ret_more,
+                           struct fh_error *error);
+/* Publishes the next rows of the generation that is being filled. */
+enum fh_code carrier_fill(struct derived_carrier *carrier,
+                          const struct carried_generation *generation, bool *ret_more,
+                          struct fh_error *error);
+/* Walks the links of a generation; notes that it is lost. *ret_whole: it is not. */
+enum fh_code carrier_walk(struct derived_carrier *carrier,
+                          const struct carried_generation *generation, bool *ret_whole,
+                          struct fh_error *error);
+enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
+                          struct fh_error *error);
+
+#endif

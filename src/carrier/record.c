@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading and writing carried_record, and what follows from it. A record that can't be read is
+ * nothing to guess about: the carrier stops, and the outbox stays.
+ */
+
+#include "carrier/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/ledger.h"
+
+#define RECORD_NAME_SIZE (DERIVED_NAME_LENGTH_MAX + 16)
+#define RECORD_SIZE_MAX ((size_t)256 << 10)
+
+int carried_name_compare(const struct carried_name *one, const struct carried_name *other)
+{
+    int order = strcmp(one->incarnation, other->incarnation);
+    return order ? order : (one->number > other->number) - (one->number < other->number);
+}
+
+static void carried_meta_name(const char *name, char ret[static RECORD_NAME_SIZE])
+{
+    snprintf(ret, RECORD_NAME_SIZE, "carried %s", name);
+}
+
+/* ---- Reading ---- */
+
+static bool take_carried_text(const json_t *from, const char *member, char *ret, size_t size)
+{
+    const char *text = json_string_value(json_object_get(from, member));
+    return text && (size_t)snprintf(ret, size, "%s", text) < size;
+}
+
+static bool take_carried_place(const json_t *from, const char *member, int64_t *ret)
+{
+    const json_t *value = json_object_get(from, member);
+    *ret = json_integer_value(value);
+    return json_is_integer(value) && *ret >= 0 && *ret <= CARRIED_NUMBER_MAX;
+}
+
+static bool take_carried_parked(const json_t *from, struct carried_generation *generation)
+{
+    size_t i;
+    const json_t *item;
+    if (!json_is_array(from) || json_array_size(from) > CARRIED_PARKED_MAX)
+        return false;
+    json_array_foreach (from, i, item) {
+        struct carried_parked *parked = &generation->parked[i];
+        if (!take_carried_text(item, "key", parked->key, sizeof parked->key) ||
+            !take_carried_text(item, "reason", parked->reason, sizeof parked->reason) ||
+            !take_carried_place(item, "position", &parked->position))
+            return false;
+    }
+    generation->parked_count = (int)json_array_size(from);
+    return true;
+}
+
+static bool take_generation(const json_t *from, struct carried_generation *ret)
+{
+    if (!from)
+        return true;
+    ret->filled = json_is_true(json_object_get(from, "filled"));
+    ret->lost = json_is_true(json_object_get(from, "lost"));
+    return take_carried_place(from, "number", &ret->name.number) && ret->name.number > 0 &&
+           take_carried_text(from, "incarnation", ret->name.incarnation,
+                             sizeof ret->name.incarnation) &&
+           take_carried_text(from, "digest", ret->digest, sizeof ret->digest) &&
+           take_carried_text(from, "after", ret->after, sizeof ret->after) &&
+           take_carried_place(from, "began", &ret->began) &&
+           take_carried_place(from, "cursor", &ret->cursor) &&
+           take_carried_place(from, "end", &ret->end) &&
+           take_carried_parked(json_object_get(from, "parked"), ret);
+}
+
+static enum fh_code record_parse(const char *text, const char *name, struct carried_record *ret,
+                                 struct fh_error *error)
+{
+    json_t *from = NULL;
+    struct arena *arena = json_arena_set(NULL);
+    bool read = json_parse(text, strlen(text), &from, error) == FH_OK &&
+                take_carried_place(from, "last", &ret->last) &&
+                take_generation(json_object_get(from, "serving"), &ret->serving) &&
+                take_generation(json_object_get(from, "filling"), &ret->filling);
+    json_decref(from);
+    json_arena_set(arena);
+    if (read)
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "What the store knows of the derived store %s can't be read: another version "
+                     "of the library wrote it, or it is damaged.",
+                     name);
+}
+
+enum fh_code carried_record_read(struct store_work *work, const char *name,
+                                 struct carried_record *ret, struct fh_error *error)
+{
+    char meta[RECORD_NAME_SIZE], *text = malloc(RECORD_SIZE_MAX);
+    memset(ret, 0, sizeof *ret);
+    if (!text)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to read how far %s is.", name);
+    carried_meta_name(name, meta);
+    enum fh_code code = ledger_meta_get(work, meta, text, RECORD_SIZE_MAX, error);
+    if (code == FH_OK && text[0])
+        code = record_parse(text, name, ret, error);
+    free(text);
+    return code;
+}
+
+/* ---- Writing ---- */
+
+static json_t *generation_json(const struct carried_generation *generation)
+{
+    json_t *parked = json_array();
+    for (int i = 0; i < generation->parked_count; i++) {
+        const struct carried_parked *one = &generation->parked[i];
+        json_array_append_new(parked, json_pack("{s:s, s:I, s:o}", "key", one->key, "position",
+                                                (json_int_t)one->position, "reason",
+                                                json_string_lossy(one->reason)));
+    }
+    return json_pack(
+        "{s:I, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o}", "number",
+        (json_int_t)generation->name.number, "incarnation", generation->name.incarnation, "digest",
+        generation->digest, "after", generation->after, "filled", generation->filled, "lost",
+        generation->lost, "began", (json_int_t)generation->began, "cursor",
+        (json_int_t)generation->cursor, "end", (json_int_t)generation->end, "parked", parked);
+}
+
+enum fh_code carried_record_write(struct store_work *work, const char *name,
+                                  const struct carried_record *record, struct fh_error *error)
+{
+    char meta[RECORD_NAME_SIZE];
+    struct arena *arena = json_arena_set(NULL);
+    json_t *to = json_pack("{s:I}", "last", (json_int_t)record->last);
+    if (record->serving.name.number)
+        json_object_set_new(to, "serving", generation_json(&record->serving));
+    if (record->filling.name.number)
+        json_object_set_new(to, "filling", generation_json(&record->filling));
+    char *text = json_text(to);
+    json_decref(to);
+    carried_meta_name(name, meta);
+    enum fh_code code = ledger_meta_put(work, meta, text, error);
+    json_text_free(text);
+    json_arena_set(arena);
+    return code;
+}
+
+/* ---- What follows from it ---- */
+
+struct carried_generation *carried_record_find(struct carried_record *record,
+                                               const struct carried_name *name)
+{
+    if (!name->number)
+        return NULL;
+    if (carried_name_compare(&record->serving.name, name) == 0)
+        return &record->serving;
+    return carried_name_compare(&record->filling.name, name) == 0 ? &record->filling : NULL;
+}
+
+/* From the incarnation's own entry on, no backup was restored. */
+static bool never_restored_since(const json_t *ancestors, const char *incarnation)
+{
+    size_t i;
+    const json_t *entry;
+    bool found = false;
+    json_array_foreach (ancestors, i, entry) {
+        const char *former = json_string_at(entry, "incarnation");
+        found = found || (former && strcmp(former, incarnation) == 0);
+        if (found && json_is_true(json_object_get(entry, "restored")))
+            return false;
+    }
+    return found;
+}
+
+enum fh_code carried_same_life(struct store_work *work, const char *incarnation, bool *ret,
+                               struct fh_error *error)
+{
+    char present[ID_SIZE], text[LEDGER_ANCESTORS_SIZE];
+    json_t *ancestors = NULL;
+    enum fh_code code = ledger_meta_get(work, LEDGER_INCARNATION, present, sizeof present, error);
+    if (code != FH_OK)
+        return code;
+    *ret = strcmp(present, incarnation) == 0;
+    if (*ret)
+        return FH_OK;
+    code = ledger_meta_get(work, LEDGER_ANCESTORS, text, sizeof text, error);
+    if (code != FH_OK || !text[0])
+        return code;
+    struct arena *arena = json_arena_set(NULL);
+    code = json_parse(text, strlen(text), &ancestors, error);
+    *ret = code == FH_OK && never_restored_since(ancestors, incarnation);
+    json_decref(ancestors);
+    json_arena_set(arena);
+    return code;
+}
+
+static enum fh_code needed_for(struct store_work *work, const struct carried_generation *generation,
+                               int64_t *needed, struct fh_error *error)
+{
+    bool same = false;
+    if (!generation->name.number || generation->lost)
+        return FH_OK;
+    enum fh_code code = carried_same_life(work, generation->name.incarnation, &same, error);
+    if (code == FH_OK && same && generation->cursor < *needed)
+        *needed = generation->cursor;
+    return code;
+}
+
+enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *ret,
+                            struct fh_error *error)
+{
+    struct carried_record record;
+    *ret = INT64_MAX;
+    enum fh_code code = carried_record_read(work, name, &record, error);
+    if (code == FH_OK)
+        code = needed_for(work, &record.serving, ret, error);
+    if (code == FH_OK)
+        code = needed_for(work, &record.filling, ret, error);
+    return code;
+}
+
+/* ---- Refused ops ---- */
+
+bool carried_park(struct carried_generation *generation, const struct carried_op *op)
+{
+    int i = 0;
+    while (i < generation->parked_count && strcmp(generation->parked[i].key, op->key) != 0)
+        i++;
+    if (i == CARRIED_PARKED_MAX)
+        return false;
+    struct carried_parked *parked = &generation->parked[i];
+    if (i == generation->parked_count)
+        generation->parked_count++;
+    parked->position = op->position;
+    snprintf(parked->key, sizeof parked->key, "%s", op->key);
+    snprintf(parked->reason, sizeof parked->reason, "%s", op->refused);
+    return true;
+}
+
+void carried_unpark(struct carried_generation *generation, const char *key)
+{
+    for (int i = 0; i < generation->parked_count; i++) {
+        if (strcmp(generation->parked[i].key, key) == 0)
+            generation->parked[i--] = generation->parked[--generation->parked_count];
+    }
+}

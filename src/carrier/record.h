@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_RECORD_H
+#define CARRIER_RECORD_H
+
+/*
+ * What the owner's ledger knows of one derived store on a server, as JSON under a name of its own
+ * in fh_meta: which generation serves, which is being filled, and how far each is. It is the truth
+ * about both; a server says only whether it still has what it once acknowledged.
+ *
+ *     {"last": 3, "serving": {"number": 2, "incarnation": "...", "digest": "...", "began": 10,
+ *      "cursor": 870, "after": "", "filled": true, "end": 17, "parked": [{"key", "position",
+ *      "reason"}]}, "filling": {...}}
+ *
+ * Whoever changes it reads it in the same unit of work.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carrier/server.h"
+#include "store/derived/derived.h"
+#include "store/store.h"
+
+/* Of a generation. Where more keys are refused its cursor stays: something is wrong with all of
+ * them, and a record of each would only fill the store. */
+#define CARRIED_PARKED_MAX 32
+
+struct carried_parked {
+    char key[DERIVED_KEY_LENGTH_MAX + 1];
+    int64_t position;
+    char reason[CARRIED_REASON_SIZE];
+};
+
+struct carried_generation {
+    struct carried_name name;         /* number 0: there is none */
+    char digest[DERIVED_DIGEST_SIZE]; /* of the declaration it was made by */
+    int64_t began;  /* its first link begins here: where the outbox ended before its first row */
+    int64_t cursor; /* carried up to here; only rises */
+    char after[DERIVED_KEY_LENGTH_MAX + 1]; /* rows up to this key are published */
+    bool filled;                            /* all are */
+    int64_t end; /* of the last row's op; once the cursor has passed it, it is of one time */
+    bool lost;   /* the server lacks something that it had acknowledged */
+    struct carried_parked parked[CARRIED_PARKED_MAX];
+    int parked_count;
+};
+
+struct carried_record {
+    int64_t last; /* number that was given out */
+    struct carried_generation serving, filling;
+};
+
+/* All zero: nothing was ever carried. FH_UNSUPPORTED: what is written there can't be read. */
+enum fh_code carried_record_read(struct store_work *work, const char *name,
+                                 struct carried_record *ret, struct fh_error *error);
+enum fh_code carried_record_write(struct store_work *work, const char *name,
+                                  const struct carried_record *record, struct fh_error *error);
+/* The generation of this name, if it serves or is being filled; else NULL. */
+struct carried_generation *carried_record_find(struct carried_record *record,
+                                               const struct carried_name *name);
+
+/* Whether what was done in this incarnation of the owner is part of what it knows today: it is the
+ * present one, or the owner was moved since, never restored. */
+enum fh_code carried_same_life(struct store_work *work, const char *incarnation, bool *ret,
+                               struct fh_error *error);
+
+/* Up to where the outbox may be trimmed for the sake of one derived store: INT64_MAX if it needs
+ * nothing. In a unit of work. */
+enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *ret,
+                            struct fh_error *error);
+
+/* Notes a refused op in place of an earlier one of its key; false: there is no room. */
+bool carried_park(struct carried_generation *generation, const struct carried_op *op);
+/* A later op of that key was taken. */
+void carried_unpark(struct carried_generation *generation, const char *key);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_SERVER_H
+#define CARRIER_SERVER_H
+
+/*
+ * What a server must give that derived stores lie on (docs/internals/carriers.md: "What a server
+ * must give"), as a table of functions for each kind of server. It owns nothing: all that is in it
+ * was carried there, and is made anew where it is lost. It has no transactions. It may answer and
+ * die, be emptied, restored from a backup, exchanged; a request comes late, twice, in part, or
+ * never.
+ *
+ * It holds *generations*, each of one derived store, and in each
+ *
+ *     values   under keys, with versions. What is gone is a tombstone, a value that says so, which
+ *              questions leave out and which stays as long as its generation
+ *     links    (from, to): the page that ends at `to` began at `from`. Named by both
+ *
+ * Functions run on fibers and may park. Failures of all of them:
+ *
+ *     FH_UNAVAILABLE      not now; nothing was done, or nobody knows. The same again does no harm
+ *     FH_OUTCOME_UNKNOWN  the same
+ *     anything else       what a slot says; otherwise it is wrong in a way that time does not mend
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "freehold.h"
+
+#define CARRIED_OPS_MAX 1000               /* in a page, unless one event has more */
+#define CARRIED_SIZE_MAX ((size_t)4 << 20) /* of their text, unless one event has more */
+#define CARRIED_SPAN_MAX 4096              /* positions from one end of a link to the other */
+#define CARRIED_REASON_SIZE 128
+#define CARRIED_NUMBER_MAX (INT64_C(1) << 53) /* of generations and positions */
+
+/* A generation's name. It is used once: of two numbers the owner gives out the same one after a
+ * restore, but under another incarnation. */
+struct carried_name {
+    char incarnation[ID_SIZE]; /* the owner's, when it was made: a later one is greater */
+    int64_t number;            /* from 1, rising */
+};
+
+struct carried_link {
+    int64_t from, to; /* positions; 0 <= from < to */
+};
+
+struct carried_op {
+    int64_t position; /* its version: of two of one key the higher one stands, in whatever order
+                         they arrive, and however often */
+    const char *key;
+    const json_t *value; /* all that is declared; NULL: gone */
+    /* Set by `send`: it will never be taken, and why; else "". */
+    char refused[CARRIED_REASON_SIZE];
+};
+
+struct carried_page {
+    struct carried_link link;
+    struct carried_op *ops; /* in order of their positions; of one key there may be several */
+    int count;              /* may be 0: there is a link all the same */
+};
+
+struct carried_server; /* a connection to one, of the kind's own form */
+
+/* Every slot is there. */
+/* Every slot is there. */
+struct carried_server_ops {
+    const char *name; /* "opensearch" */
+
+    /* Makes a generation, empty, if it is missing. FH_INVALID: it is there, and was made by another
+     * declaration. */
+    enum fh_code (*make)(struct carried_server *server, const struct fh_derived *declared,
+                         const struct carried_name *generation, struct fh_error *error);
+    /*
+     * Applies a page's ops, and after them leaves its link, in one request of which, if it is not
+     * answered, no more than a beginning is ever done. FH_OK: all of it is durable, but for the ops
+     * with `refused`; that a higher version is there is no refusal. FH_NOT_FOUND: there is no such
+     * generation, and this makes none.
+     */
+    enum fh_code (*send)(struct carried_server *server, const struct fh_derived *declared,
+                         const struct carried_name *generation, struct carried_page *page,
+                         struct fh_error *error);
+    /* Shows `visit` the links behind `after` in order of (to, from), at most `limit`; *ret_count:
+     * how many. What `send` has acknowledged is among them. FH_NOT_FOUND: no such generation. */
+    enum fh_code (*links)(struct carried_server *server, const struct fh_derived *declared,
+                          const struct carried_name *generation, const struct carried_link *after,
+                          int limit, void (*visit)(void *context, const struct carried_link *link),
+                          void *context, int *ret_count, struct fh_error *error);
+    /* Shows `visit` the names of all generations that are there, in no order. */
+    enum fh_code (*generations)(struct carried_server *server, const struct fh_derived *declared,
+                                void (*visit)(void *context, const struct carried_name *name),
+                                void *context, struct fh_error *error);
+    /* Removes a generation, with its tombstones and links; FH_OK also if there is none. */
+    enum fh_code (*drop)(struct carried_server *server, const struct fh_derived *declared,
+                         const struct carried_name *generation, struct fh_error *error);
+    /* Answers as derived_ops.search; *ret on the heap. What was acknowledged is found a moment
+     * later. FH_NOT_FOUND: no such generation. */
+    enum fh_code (*search)(struct carried_server *server, const struct fh_derived *declared,
+                           const struct carried_name *generation, const struct fh_search *search,
+                           json_t **ret, struct fh_error *error);
+};
+
+struct carried_server {
+    const struct carried_server_ops *ops;
+};
+
+/* < 0, 0, > 0: `one` was made before, is, or was made after `other`. */
+int carried_name_compare(const struct carried_name *one, const struct carried_name *other);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_CARRIED_SERVER_H
+#define TESTS_CARRIED_SERVER_H
+
+/*
+ * A server of derived stores in memory, strict about what carrier/server.h promises and faulty in
+ * all ways that it allows: it is away, dies in the middle of a page, does not answer, does it
+ * later; it is emptied, and restored from a backup. `between` is called before and after a request
+ * is carried out, so that another carrier can do something meanwhile. Header only.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "carrier/server.h"
+#include "store/derived/derived.h"
+
+#define MEMORY_GENERATIONS 16
+#define MEMORY_VALUES 1500
+#define MEMORY_LINKS 4096
+#define MEMORY_LATE 8
+
+enum memory_fault {
+    MEMORY_WELL,
+    MEMORY_AWAY,       /* nothing is done */
+    MEMORY_BEGINNING,  /* one op of a page is done, and no link */
+    MEMORY_UNANSWERED, /* it is done */
+    MEMORY_LATER       /* it is done when memory_deliver is called */
+};
+
+struct memory_value {
+    char key[32];
+    int64_t version;
+    char text[32]; /* of the value; "": a tombstone */
+};
+
+struct memory_generation {
+    bool there;
+    struct carried_name name;
+    char digest[DERIVED_DIGEST_SIZE];
+    struct memory_value values[MEMORY_VALUES];
+    int value_count;
+    struct carried_link links[MEMORY_LINKS]; /* in order of (to, from) */
+    int link_count;
+};
+
+struct memory_request {
+    enum { MEMORY_NOTHING, MEMORY_MAKE, MEMORY_SEND, MEMORY_DROP } what;
+    struct carried_name name;
+    const struct fh_derived *declared;
+    struct carried_link link;
+    struct memory_value *ops;
+    int count;
+};
+
+struct memory_server {
+    struct carried_server base;
+    struct memory_generation generations[MEMORY_GENERATIONS], backup[MEMORY_GENERATIONS];
+    enum memory_fault fault; /* of the next request that changes something, and then no more */
+    struct memory_request late[MEMORY_LATE];
+    void (*between)(struct memory_server *server, bool done);
+    int searches, sends;
+    /* Wrong on purpose, for tests that find it. */
+    bool overwrites, forgets_tombstones, links_first;
+};
+
+static inline struct memory_generation *memory_find(struct memory_server *server,
+                                                    const struct carried_name *name, bool make)
+{
+    struct memory_generation *room = NULL;
+    for (int i = 0; i < MEMORY_GENERATIONS; i++) {
+        struct memory_generation *generation = &server->generations[i];
+        if (generation->there && carried_name_compare(&generation->name, name) == 0)
+            return generation;
+        if (!generation->there && !room)
+            room = generation;
+    }
+    if (!make)
+        return NULL;
+    FH_ASSERT(room != NULL);
+    memset(room, 0, sizeof *room);
+    room->there = true;
+    room->name = *name;
+    return room;
+}
+
+/* ---- Carrying out ---- */
+
+static inline void memory_link(struct memory_generation *generation,
+                               const struct carried_link *link)
+{
+    int at = 0;
+    while (at < generation->link_count &&
+           (generation->links[at].to < link->to ||
+            (generation->links[at].to == link->to && generation->links[at].from < link->from)))
+        at++;
+    if (at < generation->link_count && generation->links[at].to == link->to &&
+        generation->links[at].from == link->from)
+        return;
+    FH_ASSERT(generation->link_count < MEMORY_LINKS);
+    memmove(&generation->links[at + 1], &generation->links[at],
+            (size_t)(generation->link_count - at) * sizeof *link);
+    generation->links[at] = *link;
+    generation->link_count++;
+}
+
+static inline void memory_put(struct memory_server *server, struct memory_generation *generation,
+                              const struct memory_value *op)
+{
+    int at = 0;
+    while (at < generation->value_count && strcmp(generation->values[at].key, op->key) != 0)
+        at++;
+    FH_ASSERT(at < MEMORY_VALUES);
+    if (at == generation->value_count)
+        generation->values[generation->value_count++] = (struct memory_value){.version = -1};
+    struct memory_value *value = &generation->values[at];
+    if (op->version > value->version || server->overwrites)
+        *value = *op;
+    if (!value->text[0] && server->forgets_tombstones)
+        *value = generation->values[--generation->value_count];
+}
+
+/* Up to `limit` ops of a page; all of them, and its link, if that is -1. */
+static inline enum fh_code memory_carry_out(struct memory_server *server,
+                                            const struct memory_request *request, int limit)
+{
+    struct memory_generation *generation =
+        memory_find(server, &request->name, request->what == MEMORY_MAKE);
+    if (request->what == MEMORY_DROP && generation)
+        generation->there = false;
+    if (request->what == MEMORY_DROP)
+        return FH_OK;
+    if (!generation)
+        return FH_NOT_FOUND;
+    if (request->what == MEMORY_MAKE) {
+        char digest[DERIVED_DIGEST_SIZE];
+        derived_digest(request->declared, digest);
+        if (generation->digest[0] && strcmp(generation->digest, digest) != 0)
+            return FH_INVALID;
+        memcpy(generation->digest, digest, sizeof digest);
+        return FH_OK;
+    }
+    if (server->links_first)
+        memory_link(generation, &request->link);
+    for (int i = 0; i < request->count && (limit < 0 || i < limit); i++)
+        memory_put(server, generation, &request->ops[i]);
+    if (limit < 0)
+        memory_link(generation, &request->link);
+    return FH_OK;
+}
+
+static inline void memory_keep(struct memory_server *server, const struct memory_request *request)
+{
+    for (int i = 0; i < MEMORY_LATE; i++) {
+        if (server->late[i].what != MEMORY_NOTHING)
+            continue;
+        server->late[i] = *request;
+        size_t size = (size_t)request->count * sizeof *request->ops;
+        server->late[i].ops = malloc(size + 1);
+        FH_ASSERT(server->late[i].ops != NULL);
+        if (size)
+            memcpy(server->late[i].ops, request->ops, size);
+        return;
+    }
+}
+
+/* One that is late arrives. False: none is. */
+static inline bool memory_deliver(struct memory_server *server)
+{
+    for (int i = 0; i < MEMORY_LATE; i++) {
+        if (server->late[i].what == MEMORY_NOTHING)
+            continue;
+        memory_carry_out(server, &server->late[i], -1);
+        free(server->late[i].ops);
+        server->late[i] = (struct memory_request){0};
+        return true;
+    }
+    return false;
+}
+
+static inline enum fh_code memory_request(struct memory_server *server,
+                                          const struct memory_request *request,
+                                          struct fh_error *error)
+{
+    enum memory_fault fault = server->fault;
+    enum fh_code code = FH_OK;
+    server->fault = MEMORY_WELL;
+    if (server->between)
+        server->between(server, false);
+    if (fault == MEMORY_AWAY)
+        return error_set(error, FH_UNAVAILABLE, "It is away.");
+    if (fault == MEMORY_LATER)
+        memory_keep(server, request);
+    else
+        code = memory_carry_out(server, request, fault == MEMORY_BEGINNING ? 1 : -1);
+    if (server->between)
+        server->between(server, true);
+    if (fault != MEMORY_WELL)
+        return error_set(error, FH_OUTCOME_UNKNOWN, "It did not answer.");
+    return code == FH_OK ? FH_OK : error_set(error, code, "There is no such generation.");
+}
+
+/* ---- The slots ---- */
+
+static inline enum fh_code memory_make(struct carried_server *base,
+                                       const struct fh_derived *declared,
+                                       const struct carried_name *name, struct fh_error *error)
+{
+    struct memory_request request = {.what = MEMORY_MAKE, .name = *name, .declared = declared};
+    return memory_request((struct memory_server *)base, &request, error);
+}
+
+static inline enum fh_code memory_drop(struct carried_server *base,
+                                       const struct fh_derived *declared,
+                                       const struct carried_name *name, struct fh_error *error)
+{
+    struct memory_request request = {.what = MEMORY_DROP, .name = *name, .declared = declared};
+    return memory_request((struct memory_server *)base, &request, error);
+}
+
+/* Refuses values whose name begins with "bad". */
+static inline enum fh_code memory_send(struct carried_server *base,
+                                       const struct fh_derived *declared,
+                                       const struct carried_name *name, struct carried_page *page,
+                                       struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    struct memory_request request = {
+        .what = MEMORY_SEND, .name = *name, .declared = declared, .link = page->link};
+    request.ops = calloc((size_t)page->count + 1, sizeof *request.ops);
+    FH_ASSERT(request.ops != NULL);
+    FH_ASSERT(page->link.to > page->link.from &&
+              page->link.to - page->link.from <= CARRIED_SPAN_MAX);
+    for (int i = 0; i < page->count; i++) {
+        struct carried_op *op = &page->ops[i];
+        struct memory_value *value = &request.ops[request.count];
+        FH_ASSERT(op->position > page->link.from && op->position <= page->link.to);
+        const char *text = json_string_at(op->value, "name");
+        if (text && strncmp(text, "bad", 3) == 0) {
+            snprintf(op->refused, sizeof op->refused, "It is %s.", text);
+            continue;
+        }
+        snprintf(value->key, sizeof value->key, "%s", op->key);
+        snprintf(value->text, sizeof value->text, "%s", text ? text : "");
+        value->version = op->position;
+        request.count++;
+    }
+    server->sends++;
+    enum fh_code code = memory_request(server, &request, error);
+    free(request.ops);
+    return code;
+}
+
+static inline enum fh_code
+memory_links(struct carried_server *base, const struct fh_derived *declared,
+             const struct carried_name *name, const struct carried_link *after, int limit,
+             void (*visit)(void *context, const struct carried_link *link), void *context,
+             int *ret_count, struct fh_error *error)
+{
+    const struct memory_generation *generation =
+        memory_find((struct memory_server *)base, name, false);
+    (void)declared;
+    *ret_count = 0;
+    if (!generation)
+        return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    for (int i = 0; i < generation->link_count && *ret_count < limit; i++) {
+        const struct carried_link *link = &generation->links[i];
+        if (link->to < after->to || (link->to == after->to && link->from <= after->from))
+            continue;
+        visit(context, link);
+        ++*ret_count;
+    }
+    return FH_OK;
+}
+
+static inline enum fh_code
+memory_generations(struct carried_server *base, const struct fh_derived *declared,
+                   void (*visit)(void *context, const struct carried_name *name), void *context,
+                   struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    (void)declared;
+    (void)error;
+    for (int i = 0; i < MEMORY_GENERATIONS; i++) {
+        if (server->generations[i].there)
+            visit(context, &server->generations[i].name);
+    }
+    return FH_OK;
+}
+
+static inline int memory_value_order(const void *one, const void *other)
+{
+    return strcmp(((const struct memory_value *)one)->key,
+                  ((const struct memory_value *)other)->key);
+}
+
+/* All there is: "key=name key=name". */
+static inline enum fh_code memory_search(struct carried_server *base,
+                                         const struct fh_derived *declared,
+                                         const struct carried_name *name,
+                                         const struct fh_search *search, json_t **ret,
+                                         struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    struct memory_generation *generation = memory_find(server, name, false);
+    (void)declared;
+    (void)search;
+    server->searches++;
+    if (server->between)
+        server->between(server, false);
+    if (!generation || !generation->there)
+        return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    struct memory_value *values = generation->values; /* in whatever order */
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    qsort(values, (size_t)generation->value_count, sizeof *values, memory_value_order);
+    for (int i = 0; i < generation->value_count; i++) {
+        if (values[i].text[0])
+            text_printf(&text, "%s=%s ", values[i].key, values[i].text);
+    }
+    *ret = json_string(text.data ? text.data : "");
+    text_release(&text);
+    return FH_OK;
+}
+
+static const struct carried_server_ops memory_ops = {
+    .name = "memory",
+    .make = memory_make,
+    .send = memory_send,
+    .links = memory_links,
+    .generations = memory_generations,
+    .drop = memory_drop,
+    .search = memory_search,
+};
+
+/* ---- What happens to it ---- */
+
+static inline void memory_back_up(struct memory_server *server)
+{
+    memcpy(server->backup, server->generations, sizeof server->backup);
+}
+
+static inline void memory_restore(struct memory_server *server)
+{
+    memcpy(server->generations, server->backup, sizeof server->backup);
+}
+
+static inline void memory_empty(struct memory_server *server)
+{
+    memset(server->generations, 0, sizeof server->generations);
+}
+
+static inline int memory_count(const struct memory_server *server)
+{
+    int count = 0;
+    for (int i = 0; i < MEMORY_GENERATIONS; i++)
+        count += server->generations[i].there;
+    return count;
+}
+
+static inline struct memory_server *memory_server_new(void)
+{
+    struct memory_server *server = calloc(1, sizeof *server);
+    FH_ASSERT(server != NULL);
+    server->base.ops = &memory_ops;
+    return server;
+}
+
+static inline void memory_server_free(struct memory_server *server)
+{
+    for (int i = 0; i < MEMORY_LATE; i++)
+        free(server->late[i].ops);
+    free(server);
+}
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two carriers, a service and a server in memory, in orders drawn from a seed: pages overlap, are
+ * cut, late or not answered, carriers die, generations are made anew, the server is emptied or
+ * restored, the outbox is trimmed as far as nobody needs it. Whatever is answered is what the
+ * service had at one time, never earlier than what was answered before; and once it is quiet all of
+ * it is found. FREEHOLD_SEED repeats one seed. At the end, bugs on purpose, each of which this must
+ * find.
+ */
+
+#include "../support/carrying.h"
+
+#define STEPS 60
+#define SEEDS 24
+#define KEYS 4
+#define PAST_MAX 512
+
+struct chance {
+    uint64_t state;
+    char past[PAST_MAX][160]; /* what the service had, after each of its units of work */
+    int past_count, answered; /* the newest that was answered */
+    bool unnoticed;           /* the server has lost something since the last walk */
+    struct carried_name unnoticed_in;
+    bool quiet;
+    char wrong[512];
+};
+
+static struct chance chance;
+
+static int draw(int below)
+{
+    chance.state = chance.state * 6364136223846793005u + 1442695040888963407u;
+    return (int)((chance.state >> 33) % (uint64_t)below);
+}
+
+/* ---- What the service has ---- */
+
+static void note_past(void)
+{
+    char text[1024];
+    carrying_expected_here(text);
+    FH_ASSERT(chance.past_count < PAST_MAX);
+    snprintf(chance.past[chance.past_count++], sizeof chance.past[0], "%.159s", text);
+}
+
+static void change_item(void)
+{
+    static const char *const keys[KEYS] = {"a", "b", "c", "d"};
+    static int number;
+    char name[16];
+    snprintf(name, sizeof name, "n%d", ++number);
+    carrying_put_here(keys[draw(KEYS)], draw(3) ? name : NULL);
+    note_past();
+}
+
+/* ---- What is answered ---- */
+
+static struct carried_record *record_now(void)
+{
+    static struct carrying_ledger ledger;
+    ledger = (struct carrying_ledger){0};
+    carrying_ledger_entry(&ledger);
+    return &ledger.record;
+}
+
+/* The first time of this text that it can be of: nothing says that it is of a later one. */
+static void judge_answer(const struct carrying_answer *answer)
+{
+    for (int i = chance.answered; i < chance.past_count; i++) {
+        if (strcmp(chance.past[i], answer->text) == 0) {
+            chance.answered = i;
+            return;
+        }
+    }
+    if (!chance.wrong[0])
+        snprintf(chance.wrong, sizeof chance.wrong,
+                 "\"%.150s\" is answered, of no time since \"%.150s\"", answer->text,
+                 chance.past[chance.answered]);
+}
+
+/* What a server has lost can't be seen before a carrier has walked. */
+static void ask_something(void)
+{
+    struct carrying_answer answer = {0};
+    if (chance.unnoticed &&
+        carried_name_compare(&record_now()->serving.name, &chance.unnoticed_in) == 0)
+        return;
+    chance.unnoticed = false;
+    carrying_ask_here(&answer);
+    if (answer.code == FH_OK)
+        judge_answer(&answer);
+}
+
+/* ---- What happens ---- */
+
+static void take_turn(int number)
+{
+    struct carrying_turn turn = {.carrier = number};
+    carrying_turn_entry(&turn);
+}
+
+/* Within a request of one carrier: the other one, the service, or a late request. */
+static void do_something_meanwhile(struct memory_server *server, bool done)
+{
+    static bool within;
+    (void)done;
+    if (within || draw(3))
+        return;
+    within = true;
+    enum memory_fault fault = server->fault;
+    server->fault = MEMORY_WELL;
+    int what = draw(4);
+    if (what == 0)
+        change_item();
+    else if (what == 1)
+        memory_deliver(server);
+    else
+        take_turn(1);
+    server->fault = fault;
+    within = false;
+}
+
+static void trim_what_nobody_needs(void)
+{
+    struct carrying_ledger ledger = {0};
+    carrying_ledger_entry(&ledger);
+    int64_t trim = ledger.needed < ledger.position ? ledger.needed : 0;
+    ledger = (struct carrying_ledger){.trim = trim};
+    carrying_ledger_entry(&ledger);
+}
+
+static void lose_something(void)
+{
+    if (draw(2))
+        memory_empty(carrying.server);
+    else
+        memory_restore(carrying.server);
+    chance.unnoticed = true;
+    chance.unnoticed_in = record_now()->serving.name;
+}
+
+static void do_something(void)
+{
+    struct fh_error error;
+    int what = draw(chance.quiet ? 17 : 20);
+    if (what < 6)
+        change_item();
+    else if (what < 12)
+        take_turn(0);
+    else if (what == 12)
+        take_turn(1);
+    else if (what == 13)
+        carrying.server->fault = (enum memory_fault)draw(MEMORY_LATER + 1);
+    else if (what == 14)
+        memory_deliver(carrying.server);
+    else if (what == 15)
+        trim_what_nobody_needs();
+    else if (what == 16)
+        carrying_restart(draw(2));
+    else if (what == 17)
+        carrier_make_anew(&carrying.carriers[draw(2)], &error);
+    else if (what == 18)
+        memory_back_up(carrying.server);
+    else
+        lose_something();
+}
+
+static void become_quiet(void)
+{
+    struct carrying_turn turn = {.more = true};
+    struct carrying_answer answer = {0};
+    carrying.server->between = NULL;
+    carrying.server->fault = MEMORY_WELL;
+    carrying_restart(0);
+    for (int i = 0; i < 100 && turn.more; i++)
+        carrying_turn_entry(&turn);
+    while (memory_deliver(carrying.server))
+        ;
+    carrying_ask_here(&answer);
+    if (!chance.wrong[0] && (turn.code != FH_OK || turn.more || answer.code != FH_OK))
+        snprintf(chance.wrong, sizeof chance.wrong, "It does not come to an end: %.150s %.150s",
+                 turn.error.message, answer.error.message);
+    if (!chance.wrong[0] && strcmp(answer.text, chance.past[chance.past_count - 1]) != 0)
+        snprintf(chance.wrong, sizeof chance.wrong,
+                 "\"%.150s\" is found in the end, not \"%.150s\"", answer.text,
+                 chance.past[chance.past_count - 1]);
+}
+
+static void play(void *argument)
+{
+    (void)argument;
+    note_past();
+    for (int i = 0; i < STEPS && !chance.wrong[0]; i++) {
+        do_something();
+        ask_something();
+    }
+    become_quiet();
+}
+
+static void play_seed(uint64_t seed, bool quiet)
+{
+    chance = (struct chance){.state = seed * 7919 + 1, .quiet = quiet};
+    carrying.server->between = do_something_meanwhile;
+    harness_run(&carrying.fixture->harness, play, NULL);
+}
+
+/* ---- Tests ---- */
+
+static void play_again(void **state, uint64_t seed, bool quiet)
+{
+    carrying_tear_down(state);
+    carrying_set_up(state);
+    play_seed(seed, quiet);
+}
+
+static void what_is_answered_is_of_one_time_whatever_happens(void **state)
+{
+    const char *given = getenv("FREEHOLD_SEED");
+    uint64_t first = given ? strtoull(given, NULL, 10) : 1;
+    for (uint64_t seed = first; seed < first + (given ? 1 : SEEDS); seed++) {
+        play_again(state, seed, false);
+        if (chance.wrong[0])
+            fail_msg("FREEHOLD_SEED=%llu: %s", (unsigned long long)seed, chance.wrong);
+    }
+}
+
+static bool finds(void **state, void (*break_it)(struct memory_server *server))
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        carrying_tear_down(state);
+        carrying_set_up(state);
+        break_it(carrying.server);
+        play_seed(seed, true);
+        if (chance.wrong[0])
+            return true;
+    }
+    return false;
+}
+
+static void let_it_overwrite(struct memory_server *server)
+{
+    server->overwrites = true;
+}
+
+static void let_it_forget_tombstones(struct memory_server *server)
+{
+    server->forgets_tombstones = true;
+}
+
+static void a_server_that_overwrites_is_found_out(void **state)
+{
+    assert_true(finds(state, let_it_overwrite));
+}
+
+static void a_server_that_forgets_tombstones_is_found_out(void **state)
+{
+    assert_true(finds(state, let_it_forget_tombstones));
+}
+
+int main(void)
+{
+#define CHANCE_TEST(name) cmocka_unit_test_setup_teardown(name, carrying_set_up, carrying_tear_down)
+    static const struct CMUnitTest tests[] = {
+        CHANCE_TEST(what_is_answered_is_of_one_time_whatever_happens),
+        CHANCE_TEST(a_server_that_overwrites_is_found_out),
+        CHANCE_TEST(a_server_that_forgets_tombstones_is_found_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

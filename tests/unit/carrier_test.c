@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carriers of derived stores, rule by rule (docs/internals/carriers.md), with a server in memory
+ * that is away, loses what it had, and does things late. carrier_random_test.c does that by chance.
+ */
+
+#include "../support/carrying.h"
+
+#include "carrier/walk.h"
+
+/* ---- Carrying ---- */
+
+static void what_is_derived_is_found_once_it_is_carried(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_assert_not_asked();
+    carrying_settle(0);
+    carrying_assert_found("a=apple ");
+    carrying_item("b", "bread");
+    carrying_item("a", NULL);
+    carrying_assert_found("a=apple ");
+    carrying_settle(0);
+    carrying_assert_found("b=bread ");
+    int sends = carrying.server->sends;
+    carrying_settle(0);
+    assert_int_equal(carrying.server->sends, sends);
+}
+
+static void a_page_of_which_nothing_is_known_is_sent_again(void **state)
+{
+    (void)state;
+    carrying_settle(0);
+    for (int fault = MEMORY_AWAY; fault <= MEMORY_LATER; fault++) {
+        char name[16];
+        snprintf(name, sizeof name, "name%d", fault);
+        carrying_item("a", name);
+        carrying_item("b", name);
+        int64_t cursor = carrying_ledger(NULL)->record.serving.cursor;
+        carrying.server->fault = (enum memory_fault)fault;
+        assert_int_not_equal(carrying_turn(0).code, FH_OK);
+        assert_int_equal(carrying_ledger(NULL)->record.serving.cursor, cursor); /* 1 */
+        carrying_settle(0);
+        while (memory_deliver(carrying.server))
+            ;
+        carrying_assert_found(carrying_expected());
+    }
+    assert_int_equal(carrying.carriers[0].counters.lost, 0);
+}
+
+/* 4 to 6 */
+static void what_is_removed_stays_removed_when_a_request_is_late(void **state)
+{
+    (void)state;
+    carrying_settle(0);
+    carrying_item("a", "apple");
+    carrying.server->fault = MEMORY_LATER;
+    assert_int_equal(carrying_turn(0).code, FH_OUTCOME_UNKNOWN);
+    carrying_item("a", NULL);
+    carrying_settle(0);
+    carrying_assert_found("");
+    assert_true(memory_deliver(carrying.server));
+    carrying_assert_found("");
+}
+
+/* The second carrier does a whole turn while the first one's page is under way. */
+static void carry_meanwhile(struct memory_server *server, bool done)
+{
+    struct carrying_turn turn = {.carrier = 1};
+    server->between = NULL;
+    if (!done) {
+        carrying_put_here("b", "bread");
+        carrying_turn_entry(&turn);
+        FH_ASSERT(turn.code == FH_OK);
+    }
+}
+
+/* 2 */
+static void a_cursor_only_rises(void **state)
+{
+    (void)state;
+    carrying_settle(0);
+    carrying_settle(1);
+    carrying_item("a", "apple");
+    carrying.server->between = carry_meanwhile;
+    assert_int_equal(carrying_turn(0).code, FH_OK);
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    assert_int_equal(ledger->record.serving.cursor, ledger->position);
+    assert_int_equal(carrying.carriers[0].counters.pages, 0); /* it noted nothing */
+    carrying_restart(0);
+    carrying_settle(0); /* which walks */
+    carrying_assert_found("a=apple b=bread ");
+    assert_int_equal(carrying.carriers[0].counters.lost, 0);
+}
+
+/* ---- Noticing ---- */
+
+static void a_server_that_was_emptied_is_noticed_and_filled_anew(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    int64_t number = carrying_ledger(NULL)->record.serving.name.number;
+    memory_empty(carrying.server);
+    carrying_assert_not_asked();
+    carrying_restart(0);
+    carrying_settle(0);
+    carrying_assert_found("a=apple ");
+    assert_int_equal(carrying_ledger(NULL)->record.serving.name.number, number + 1);
+}
+
+/* 8: a page that was sent since hides nothing. */
+static void a_hole_stays_visible(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    memory_back_up(carrying.server);
+    carrying_item("b", "bread");
+    carrying_settle(0);
+    memory_restore(carrying.server);
+    carrying_item("c", "cheese");
+    carrying_settle(0);
+    carrying_assert_found("a=apple c=cheese "); /* nobody has looked yet */
+    carrying_restart(0);
+    carrying_turn(0);
+    carrying_assert_not_asked();
+    carrying_settle(0);
+    carrying_assert_found("a=apple b=bread c=cheese ");
+}
+
+static void a_generation_that_lost_all_while_it_is_filled_is_begun_again(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_turn(0);
+    assert_true(carrying_ledger(NULL)->record.filling.cursor >
+                carrying_ledger(NULL)->record.filling.began);
+    memory_empty(carrying.server);
+    carrying_settle(0);
+    carrying_assert_found("a=apple ");
+    assert_int_equal(carrying.carriers[0].counters.lost, 1);
+}
+
+/* ---- Made anew ---- */
+
+static void change_while_rows_are_sent(struct memory_server *server, bool done)
+{
+    if (done)
+        return;
+    server->between = NULL;
+    carrying_put_here("a", NULL);
+    carrying_put_here("b", "butter");
+    carrying_put_here("d", "dates");
+}
+
+static void what_changes_while_it_is_made_anew_is_in_it(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_item("b", "bread");
+    carrying_item("c", "cheese");
+    carrying.server->between = change_while_rows_are_sent; /* before it is made */
+    carrying_settle(0);
+    carrying_assert_found("b=butter c=cheese d=dates ");
+}
+
+struct request_anew {
+    enum fh_code code;
+};
+
+static void anew_entry(void *argument)
+{
+    struct request_anew *anew = argument;
+    struct fh_error error;
+    anew->code = carrier_make_anew(&carrying.carriers[0], &error);
+}
+
+static enum fh_code make_anew(void)
+{
+    struct request_anew anew = {FH_OK};
+    harness_run(&carrying.fixture->harness, anew_entry, &anew);
+    return anew.code;
+}
+
+/* After a request it is away for the next one. */
+static void go_away_then(struct memory_server *server, bool done)
+{
+    if (done) {
+        server->between = NULL;
+        server->fault = MEMORY_AWAY;
+    }
+}
+
+/* 3, 15, 16, 19: another declaration's generation is not asked; one of the same serves until the
+ * switch, and is then dropped. */
+static void one_serves_until_another_is_whole(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    assert_int_equal(make_anew(), FH_OK);
+    assert_int_equal(make_anew(), FH_CONFLICT);
+    int64_t began = carrying_ledger(NULL)->record.filling.cursor;
+    carrying_item("b", "bread");
+    carrying.server->between = go_away_then;
+    assert_int_not_equal(carrying_turn(0).code, FH_OK);
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    assert_int_equal(ledger->record.serving.cursor, ledger->position);
+    assert_int_equal(ledger->needed, began); /* held for the one that is filled */
+    struct carrying_turn turn = {.more = true};
+    while (carrying_ledger(NULL)->record.filling.name.number && turn.code == FH_OK) {
+        struct carrying_answer answer = carrying_ask();
+        assert_int_equal(answer.code, FH_OK);
+        assert_non_null(strstr(answer.text, "a=apple"));
+        turn = carrying_turn(0);
+    }
+    assert_int_equal(turn.code, FH_OK);
+    carrying_settle(0);
+    carrying_assert_found("a=apple b=bread ");
+    assert_int_equal(memory_count(carrying.server), 1);
+}
+
+static void a_declaration_that_has_changed_makes_it_anew(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_service.derives[0].version = 2;
+    carrying_restart(0);
+    carrying_assert_not_asked();
+    carrying_settle(0);
+    carrying_assert_found("a=apple ");
+    assert_int_equal(memory_count(carrying.server), 1);
+}
+
+/* Carries what is new to the one that serves alone. */
+static void serve_more_meanwhile(struct memory_server *server, bool done)
+{
+    struct carrying_turn turn = {.carrier = 1};
+    if (done)
+        return;
+    carrying_put_here("b", "bread");
+    server->between = go_away_then;
+    carrying_turn_entry(&turn);
+    FH_ASSERT(turn.code == FH_UNAVAILABLE);
+}
+
+static void then_serve_more(struct memory_server *server, bool done)
+{
+    if (done)
+        server->between = serve_more_meanwhile;
+}
+
+/* 16 */
+static void what_is_shown_is_not_taken_back_by_a_switch(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_settle(1);
+    assert_int_equal(make_anew(), FH_OK);
+    assert_int_equal(carrying_turn(0).code, FH_OK); /* its rows are there */
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    assert_true(ledger->record.filling.filled);
+    assert_int_equal(ledger->record.filling.cursor, ledger->record.filling.end);
+    carrying_item("c", "cheese");
+    carrying.server->between = then_serve_more; /* within the second page */
+    carrying_turn(0);
+    assert_string_equal(carrying_expected(), "a=apple b=bread c=cheese ");
+    carrying_assert_found(carrying_expected());
+    carrying_turn(0);
+    carrying_assert_found(carrying_expected());
+    carrying_settle(0);
+    carrying_assert_found(carrying_expected());
+    assert_int_equal(carrying_ledger(NULL)->record.filling.name.number, 0);
+}
+
+static void make_many_items(fh_work *w)
+{
+    fh_exec(w,
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1200) "
+            "INSERT INTO item SELECT printf('k%05d', i), 'many' FROM n",
+            NULL);
+}
+
+static int values_served(void)
+{
+    struct carried_name name = carrying_ledger(NULL)->record.serving.name;
+    const struct memory_generation *generation = memory_find(carrying.server, &name, false);
+    return generation ? generation->value_count : 0;
+}
+
+/* 15: more rows than are in a page, of which none could be carried while they were published. */
+static void it_serves_once_its_last_row_is_there(void **state)
+{
+    assert_int_equal(run_one(state, make_many_items, false).status, 204);
+    struct carrying_turn turn = {.code = FH_OK};
+    while (!carrying_ledger(NULL)->record.filling.filled) {
+        carrying.server->between = go_away_then; /* after it is made */
+        turn = carrying_turn(0);
+        assert_int_equal(turn.code, FH_UNAVAILABLE);
+    }
+    while (!carrying_ledger(NULL)->record.serving.name.number) {
+        carrying_assert_not_asked();
+        assert_int_equal(carrying_turn(0).code, FH_OK);
+    }
+    assert_int_equal(values_served(), 1200);
+}
+
+/* In the snapshot it was there. */
+static void change_behind_the_listing(void)
+{
+    struct arena *arena = json_arena_set(NULL);
+    carrying_listed = NULL;
+    carrying_put_here("a", NULL);
+    carrying_put_here("b", "butter");
+    json_arena_set(arena);
+}
+
+/* 14 */
+static void a_row_that_changes_after_it_is_listed_is_not_published(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_item("b", "bread");
+    carrying_item("c", "cheese");
+    carrying_listed = change_behind_the_listing;
+    carrying_settle(0);
+    assert_null(carrying_listed);
+    carrying_assert_found("b=butter c=cheese ");
+}
+
+/* Its late drop and its late making meet nobody. */
+static void what_is_late_of_an_older_generation_is_dropped_again(void **state)
+{
+    (void)state;
+    carrying.server->fault = MEMORY_LATER;
+    assert_int_not_equal(carrying_turn(0).code, FH_OK); /* making the first one */
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    assert_int_equal(make_anew(), FH_OK);
+    carrying_settle(0);
+    assert_int_equal(memory_count(carrying.server), 1);
+    assert_true(memory_deliver(carrying.server));
+    assert_int_equal(memory_count(carrying.server), 2);
+    carrying_assert_found("a=apple ");
+    carrying_restart(0);
+    carrying_settle(0);
+    assert_int_equal(memory_count(carrying.server), 1);
+    carrying_assert_found("a=apple ");
+}
+
+static void what_was_trimmed_before_it_was_carried_makes_it_anew(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_item("b", "bread");
+    carrying_item("c", "cheese");
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    assert_int_equal(ledger->needed, ledger->position - 2);
+    carrying_ledger(&(struct carrying_ledger){.trim = ledger->position - 1});
+    carrying_settle(0);
+    carrying_assert_found("a=apple b=bread c=cheese ");
+}
+
+/* ---- The owner ---- */
+
+/* 22 */
+static void a_former_life_s_generation_is_not_asked(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    const struct carried_record before = carrying_ledger(NULL)->record;
+    carrying_ledger(&(struct carrying_ledger){.renew = true, .restored = true});
+    carrying_assert_not_asked();
+    assert_true(carrying_ledger(NULL)->needed == INT64_MAX);
+    carrying_settle(0);
+    carrying_assert_found("a=apple ");
+    const struct carried_record *after = &carrying_ledger(NULL)->record;
+    assert_true(carried_name_compare(&before.serving.name, &after->serving.name) < 0);
+    assert_string_not_equal(before.serving.name.incarnation, after->serving.name.incarnation);
+}
+
+static void an_owner_that_was_moved_goes_on(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    const struct carried_record before = carrying_ledger(NULL)->record;
+    carrying_ledger(&(struct carrying_ledger){.renew = true});
+    carrying_assert_found("a=apple ");
+    carrying_item("b", "bread");
+    carrying_settle(0);
+    carrying_assert_found("a=apple b=bread ");
+    assert_int_equal(
+        carried_name_compare(&before.serving.name, &carrying_ledger(NULL)->record.serving.name), 0);
+}
+
+/* ---- Questions ---- */
+
+/* What it asks is dropped, and made again by a request that is late. */
+static void switch_meanwhile(struct memory_server *server, bool done)
+{
+    struct carrying_turn turn = {.carrier = 1};
+    struct fh_error error;
+    struct carried_name old = server->generations[0].name;
+    (void)done;
+    server->between = NULL;
+    FH_ASSERT(carrier_make_anew(&carrying.carriers[1], &error) == FH_OK);
+    do
+        carrying_turn_entry(&turn);
+    while (turn.more && turn.code == FH_OK);
+    FH_ASSERT(!memory_find(server, &old, false));
+    memory_find(server, &old, true);
+}
+
+/* 20 */
+static void a_question_is_asked_again_where_another_serves_meanwhile(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    int searches = carrying.server->searches;
+    carrying.server->between = switch_meanwhile;
+    carrying_assert_found("a=apple ");
+    assert_int_equal(carrying.server->searches, searches + 2);
+}
+
+/* ---- Parks ---- */
+
+/* 21 */
+static void what_the_server_refuses_is_noted_until_a_later_one_is_taken(void **state)
+{
+    (void)state;
+    carrying_settle(0);
+    carrying_item("a", "bad apple");
+    carrying_item("b", "bread");
+    carrying_settle(0);
+    carrying_assert_found("b=bread ");
+    const struct carried_generation *serving = &carrying_ledger(NULL)->record.serving;
+    assert_int_equal(serving->parked_count, 1);
+    assert_string_equal(serving->parked[0].key, "a");
+    assert_string_equal(serving->parked[0].reason, "It is bad apple.");
+    assert_int_equal(make_anew(), FH_OK);
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.parked_count, 1); /* its own */
+    carrying_item("a", "bad again");
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.parked_count, 1);
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.parked_count, 0);
+    carrying_assert_found("a=apple b=bread ");
+}
+
+static void a_server_that_refuses_everything_is_sent_no_more(void **state)
+{
+    (void)state;
+    carrying_settle(0);
+    int64_t cursor = carrying_ledger(NULL)->record.serving.cursor;
+    for (int i = 0; i <= CARRIED_PARKED_MAX; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        carrying_item(key, "bad");
+    }
+    struct carrying_turn turn = carrying_turn(0);
+    assert_int_equal(turn.code, FH_UNSUPPORTED);
+    assert_non_null(strstr(turn.error.message, "It is bad."));
+    assert_int_equal(carrying_ledger(NULL)->record.serving.cursor, cursor);
+    assert_int_equal(carrying_ledger(NULL)->needed, cursor);
+}
+
+/* ---- The record ---- */
+
+static void what_the_ledger_knows_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    static struct carrying_ledger ledger;
+    struct carried_generation *serving = &ledger.record.serving;
+    ledger = (struct carrying_ledger){.write = true, .record = {.last = 9}};
+    *serving = (struct carried_generation){.name = {"0199", 8},
+                                           .digest = "d",
+                                           .began = 1,
+                                           .cursor = 7,
+                                           .end = 3,
+                                           .filled = true,
+                                           .lost = true,
+                                           .parked_count = CARRIED_PARKED_MAX};
+    for (int i = 0; i < CARRIED_PARKED_MAX; i++) {
+        struct carried_parked *parked = &serving->parked[i];
+        memset(parked->key, '\1', DERIVED_KEY_LENGTH_MAX); /* six bytes each as JSON */
+        parked->key[0] = (char)('0' + i);
+        memset(parked->reason, '"', sizeof parked->reason - 1);
+        parked->position = i;
+    }
+    ledger.record.filling = *serving;
+    ledger.record.filling.name.number = 9;
+    const struct carried_record *read = &carrying_ledger(&ledger)->record;
+    assert_memory_equal(read, &ledger.record, sizeof *read);
+}
+
+/* ---- Walking ---- */
+
+struct walk_case {
+    int64_t began, cursor;
+    struct carried_link links[5];
+    bool whole;
+};
+
+static void a_chain_leads_from_the_cursor_to_the_beginning(void **state)
+{
+    enum { SPAN = CARRIED_SPAN_MAX };
+    static const struct walk_case cases[] = {
+        {0, 0, {{0, 0}}, true},
+        {0, 5, {{0, 5}}, true},
+        {0, 5, {{1, 5}}, false},
+        {0, 5, {{0, 3}, {2, 5}}, false},
+        {0, 5, {{0, 2}, {0, 3}, {2, 5}}, true},
+        {0, 6, {{0, 2}, {2, 5}}, false},
+        {3, 9, {{0, 9}}, false},
+        {3, 9, {{0, 3}, {3, 9}}, true},
+        {0, SPAN, {{0, SPAN}}, true},
+        {0, SPAN, {{0, SPAN - 1}, {0, SPAN}, {SPAN - 1, SPAN}}, true},
+        {0, SPAN + 1, {{0, SPAN + 1}}, false},
+        {0, 2 * SPAN, {{0, SPAN}, {SPAN, 2 * SPAN}}, true},
+        {0, 2 * SPAN, {{0, 1}, {1, 1 + SPAN}, {0, 2 * SPAN}}, false},
+        {0, 5, {{-1, 0}, {5, 5}, {5, 3}}, false},
+    };
+    static struct carried_walk walk;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        carried_walk_begin(&walk, cases[i].began, cases[i].cursor);
+        for (int link = 0; link < 5; link++)
+            carried_walk_link(&walk, &cases[i].links[link]);
+        if (walk.whole != cases[i].whole)
+            fail_msg("case %zu", i);
+    }
+}
+
+int main(void)
+{
+#define CARRIER_TEST(name)                                                                         \
+    cmocka_unit_test_setup_teardown(name, carrying_set_up, carrying_tear_down)
+    static const struct CMUnitTest tests[] = {
+        CARRIER_TEST(what_is_derived_is_found_once_it_is_carried),
+        CARRIER_TEST(a_page_of_which_nothing_is_known_is_sent_again),
+        CARRIER_TEST(what_is_removed_stays_removed_when_a_request_is_late),
+        CARRIER_TEST(a_cursor_only_rises),
+        CARRIER_TEST(a_server_that_was_emptied_is_noticed_and_filled_anew),
+        CARRIER_TEST(a_hole_stays_visible),
+        CARRIER_TEST(a_generation_that_lost_all_while_it_is_filled_is_begun_again),
+        CARRIER_TEST(what_changes_while_it_is_made_anew_is_in_it),
+        CARRIER_TEST(one_serves_until_another_is_whole),
+        CARRIER_TEST(it_serves_once_its_last_row_is_there),
+        CARRIER_TEST(what_is_shown_is_not_taken_back_by_a_switch),
+        CARRIER_TEST(a_row_that_changes_after_it_is_listed_is_not_published),
+        CARRIER_TEST(a_declaration_that_has_changed_makes_it_anew),
+        CARRIER_TEST(what_is_late_of_an_older_generation_is_dropped_again),
+        CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
+        CARRIER_TEST(a_former_life_s_generation_is_not_asked),
+        CARRIER_TEST(an_owner_that_was_moved_goes_on),
+        CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),
+        CARRIER_TEST(what_the_server_refuses_is_noted_until_a_later_one_is_taken),
+        CARRIER_TEST(a_server_that_refuses_everything_is_sent_no_more),
+        CARRIER_TEST(what_the_ledger_knows_is_read_as_it_was_written),
+        cmocka_unit_test(a_chain_leads_from_the_cursor_to_the_beginning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
