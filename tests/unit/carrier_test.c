@@ -6,6 +6,7 @@
 #include "../support/carrying.h"
 
 #include "carrier/walk.h"
+#include "event/outbox/trim.h"
 
 /* ---- Carrying ---- */
 
@@ -364,6 +365,59 @@ static void what_was_trimmed_before_it_was_carried_makes_it_anew(void **state)
     carrying_assert_found("a=apple b=bread c=cheese ");
 }
 
+struct trimming {
+    int64_t removed;
+    enum fh_code code;
+};
+
+static enum fh_code needed_of_items(struct work_context *context, struct store_work *work,
+                                    int64_t *ret, struct fh_error *error)
+{
+    (void)context;
+    return carried_needed(work, "items", ret, error);
+}
+
+static void trim_entry(void *argument)
+{
+    struct trimming *trimming = argument;
+    struct work_context *context = &carrying.fixture->context;
+    struct retention retention = retention_of(NULL);
+    struct fh_error error;
+    bool more;
+    context->events = event_manager_new(context);
+    retention.events_kept_ms = 0;
+    trimming->code = event_trim(context->events, &retention, NULL, &more, &error);
+    trimming->removed = context->events->trimmed.removed;
+    event_manager_drain(context->events);
+    event_manager_free(context->events);
+    context->events = NULL;
+}
+
+/* 3 */
+static void the_outbox_is_held_until_it_is_carried(void **state)
+{
+    static const struct work_carried carried = {.declared = 1, .needed = needed_of_items};
+    struct trimming trimming = {0};
+    (void)state;
+    carrying.fixture->context.carried = &carried;
+    carrying_settle(0);
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_item("b", "bread");
+    carrying_item("c", "cheese");
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    int64_t left = ledger->position - ledger->needed;
+    assert_int_equal(left, 2);
+    harness_run(&carrying.fixture->harness, trim_entry, &trimming);
+    assert_int_equal(trimming.code, FH_OK);
+    assert_int_equal(trimming.removed, ledger->position - left);
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.name.number, 1);
+    carrying_assert_found("a=apple b=bread c=cheese ");
+    harness_run(&carrying.fixture->harness, trim_entry, &trimming);
+    assert_int_equal(trimming.removed, left);
+}
+
 /* ---- The owner ---- */
 
 /* 22 */
@@ -559,6 +613,7 @@ int main(void)
         CARRIER_TEST(a_declaration_that_has_changed_makes_it_anew),
         CARRIER_TEST(what_is_late_of_an_older_generation_is_dropped_again),
         CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
+        CARRIER_TEST(the_outbox_is_held_until_it_is_carried),
         CARRIER_TEST(a_former_life_s_generation_is_not_asked),
         CARRIER_TEST(an_owner_that_was_moved_goes_on),
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),

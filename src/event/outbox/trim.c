@@ -21,13 +21,14 @@
 #include "event/outbox/subscribers.h"
 #include "store/ledger.h"
 #include "work/batch.h"
+#include "work/carried.h"
 #include "world/world.h"
 
 struct look {
     struct event_manager *manager;
     const json_t *expected;
     int64_t last, trimmed;
-    int64_t passed; /* by every subscriber that is not expired */
+    int64_t passed; /* by every subscriber that is not expired, and by carriers */
     json_t *list;   /* for operators */
     json_t *told;   /* {name: true} */
     int64_t expired;
@@ -66,6 +67,21 @@ static bool look_at_subscriber(void *context, const struct ledger_subscriber *su
     return true;
 }
 
+/* Derived stores on servers hold back what is not carried, within the same bounds: one that is
+ * behind them is made anew. */
+static enum fh_code look_at_carried(struct look *look, struct store_work *work,
+                                    struct fh_error *error)
+{
+    struct work_context *context = look->manager->context;
+    int64_t needed = INT64_MAX;
+    if (!context->carried || !context->carried->needed)
+        return FH_OK;
+    enum fh_code code = context->carried->needed(context, work, &needed, error);
+    if (code == FH_OK && needed >= look->trimmed && needed < look->passed)
+        look->passed = needed;
+    return code;
+}
+
 static enum fh_code look_run(struct look *look, struct fh_error *error)
 {
     struct store_work *work;
@@ -79,6 +95,8 @@ static enum fh_code look_run(struct look *look, struct fh_error *error)
     look->passed = look->last;
     if (code == FH_OK)
         code = ledger_subscribers_get(work, look_at_subscriber, look, error);
+    if (code == FH_OK)
+        code = look_at_carried(look, work, error);
     store_rollback(work);
     return code;
 }
