@@ -164,25 +164,39 @@ static enum fh_code drop_older(struct derived_carrier *carrier, bool *ret_more,
 
 /* ---- A turn ---- */
 
+/* As soon as one begins to carry, and at intervals. */
+static enum fh_code walk_where_due(struct derived_carrier *carrier,
+                                   const struct carried_generation *serving, bool *ret_whole,
+                                   struct fh_error *error)
+{
+    int64_t began_ns = world_monotonic_ns(carrier->context->world);
+    *ret_whole = true;
+    if (carried_name_compare(&carrier->walked, &serving->name) == 0 && began_ns < carrier->walks_ns)
+        return FH_OK;
+    enum fh_code code = carrier_walk(carrier, serving, ret_whole, error);
+    if (code != FH_OK)
+        return code;
+    int64_t now_ns = world_monotonic_ns(carrier->context->world);
+    int64_t rest_ns = CARRIED_WALK_REST * (now_ns - began_ns);
+    int64_t least_ns = CARRIED_WALK_MS * INT64_C(1000000);
+    carrier->walked = serving->name;
+    carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
+    carrier->drops = true;
+    return FH_OK;
+}
+
 static enum fh_code turn_serving(struct derived_carrier *carrier, bool *ret_more,
                                  struct fh_error *error)
 {
     const struct carried_generation *serving = &carrier->look.record.serving;
-    bool whole = true;
+    bool whole;
     if (!carrier_goes_on(carrier, &carrier->look, serving))
         return FH_OK;
-    bool is_new = carried_name_compare(&carrier->walked, &serving->name) != 0;
-    if (is_new || world_monotonic_ns(carrier->context->world) - carrier->walked_ns >=
-                      CARRIED_WALK_MS * INT64_C(1000000)) {
-        enum fh_code code = carrier_walk(carrier, serving, &whole, error);
-        if (code != FH_OK)
-            return code;
-        carrier->walked = serving->name;
-        carrier->walked_ns = world_monotonic_ns(carrier->context->world);
-        carrier->drops = true;
-        *ret_more |= !whole;
-    }
-    return whole ? carrier_carry(carrier, serving, ret_more, error) : FH_OK;
+    enum fh_code code = walk_where_due(carrier, serving, &whole, error);
+    if (code == FH_OK && whole)
+        return carrier_carry(carrier, serving, ret_more, error);
+    *ret_more |= code == FH_OK;
+    return code;
 }
 
 static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more,
@@ -252,7 +266,7 @@ static enum fh_code serving_now(struct derived_carrier *carrier, struct carried_
 
 /* 20: what it asked may have been dropped meanwhile, and made again by a late request. */
 enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
-                            json_t **ret, struct fh_error *error)
+                            int64_t deadline_ns, json_t **ret, struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
     struct carried_name before, after = {0};
@@ -261,8 +275,8 @@ enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_sea
         struct fh_error failed = {0};
         json_t *answer = NULL;
         before = after;
-        enum fh_code asked =
-            server->ops->search(server, carrier->declared, &before, search, &answer, &failed);
+        enum fh_code asked = server->ops->search(server, carrier->declared, &before, search,
+                                                 deadline_ns, &answer, &failed);
         code = serving_now(carrier, &after, error);
         if (code == FH_OK && asked == FH_OK && carried_name_compare(&before, &after) == 0) {
             *ret = answer;

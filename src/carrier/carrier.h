@@ -19,7 +19,8 @@
 #include "carrier/server.h"
 #include "work/work.h"
 
-#define CARRIED_WALK_MS 60000  /* from the end of one walk to the next */
+#define CARRIED_WALK_MS 600000 /* from the end of one walk to the next, at least */
+#define CARRIED_WALK_REST 50   /* and so many times as long as it took */
 #define CARRIED_LINKS_MAX 1000 /* in one answer */
 #define CARRIED_ROWS_MAX 500   /* of `state`, in a page */
 #define CARRIED_ASKS_MAX 4     /* of one question, where another generation serves each time */
@@ -40,8 +41,8 @@ struct derived_carrier {
     } look;
     struct portion rows;
     struct carried_name walked; /* the generation that serves, when it was walked last */
-    int64_t walked_ns;
-    bool drops; /* there may be older generations */
+    int64_t walks_ns;           /* when it is walked next */
+    bool drops;                 /* there may be older generations */
     struct carrier_counters {
         uint64_t pages, ops, refused, walks, lost, begun, switched, dropped;
     } counters;
@@ -59,6 +60,6 @@ enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error 
 /* As derived_ops.search. FH_UNAVAILABLE, too: no generation can be asked now. On a fiber, outside
  * of units of work. */
 enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
-                            json_t **ret, struct fh_error *error);
+                            int64_t deadline_ns, json_t **ret, struct fh_error *error);
 
 #endif

@@ -52,7 +52,8 @@ struct carried_op {
                          they arrive, and however often */
     const char *key;
     const json_t *value; /* all that is declared; NULL: gone */
-    /* Set by `send`: it will never be taken, and why; else "". */
+    /* Set by `send`: it will never be taken, and why, in words that hold nothing of the value: it
+     * may be personal. Else "". */
     char refused[CARRIED_REASON_SIZE];
 };
 
@@ -96,10 +97,12 @@ struct carried_server_ops {
     enum fh_code (*drop)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
     /* Answers as derived_ops.search; *ret on the heap. What was acknowledged is found a moment
-     * later. FH_NOT_FOUND: no such generation. */
+     * later. FH_NOT_FOUND: no such generation. FH_UNAVAILABLE, too: no answer before `deadline_ns`
+     * (0 and less: whenever).
+     */
     enum fh_code (*search)(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_search *search,
-                           json_t **ret, struct fh_error *error);
+                           int64_t deadline_ns, json_t **ret, struct fh_error *error);
 };
 
 struct carried_server {

@@ -35,7 +35,8 @@ struct work_carried {
                            struct fh_error *error);
     /* As derived_ops.search, without a unit of work; parks. NULL: none can be asked. */
     enum fh_code (*search)(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, json_t **ret, struct fh_error *error);
+                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
+                           struct fh_error *error);
 };
 
 bool work_carries(const struct work_context *context, const struct fh_derived *declared);

@@ -147,7 +147,8 @@ static json_t *search_carried(fh_work *w, const struct fh_derived *declared,
         error_set(&error, FH_UNAVAILABLE, "The derived store %s can't be asked now.",
                   declared->name);
     else
-        error.code = w->context->carried->search(w->context, declared, search, &answer, &error);
+        error.code = w->context->carried->search(w->context, declared, search, w->deadline_ns,
+                                                 &answer, &error);
     if (error.code != FH_OK)
         derived_fail(w, &error);
     return answer;

@@ -240,7 +240,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
         FH_ASSERT(op->position > page->link.from && op->position <= page->link.to);
         const char *text = json_string_at(op->value, "name");
         if (text && strncmp(text, "bad", 3) == 0) {
-            snprintf(op->refused, sizeof op->refused, "It is %s.", text);
+            snprintf(op->refused, sizeof op->refused, "It is of a kind that is not taken.");
             continue;
         }
         snprintf(value->key, sizeof value->key, "%s", op->key);
@@ -301,13 +301,14 @@ static inline int memory_value_order(const void *one, const void *other)
 static inline enum fh_code memory_search(struct carried_server *base,
                                          const struct fh_derived *declared,
                                          const struct carried_name *name,
-                                         const struct fh_search *search, json_t **ret,
-                                         struct fh_error *error)
+                                         const struct fh_search *search, int64_t deadline_ns,
+                                         json_t **ret, struct fh_error *error)
 {
     struct memory_server *server = (struct memory_server *)base;
     struct memory_generation *generation = memory_find(server, name, false);
     (void)declared;
     (void)search;
+    (void)deadline_ns;
     server->searches++;
     if (server->between)
         server->between(server, false);

@@ -30,9 +30,11 @@ static void be_told(struct work_context *context, int64_t position, int count)
 }
 
 static enum fh_code answer(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, json_t **ret, struct fh_error *error)
+                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
+                           struct fh_error *error)
 {
     (void)context;
+    (void)deadline_ns;
     if (search->limit == 7)
         return error_set(error, FH_UNAVAILABLE, "The server is away.");
     *ret = json_pack("{s:s, s:s}", "of", declared->name, "text", search->text ? search->text : "");
