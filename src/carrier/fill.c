@@ -163,7 +163,8 @@ static void add_row(struct carrier_page *page, const char *key, const json_t *ro
     carried_write_op(&page->data, page->carrier->declared, key, row);
 }
 
-static enum fh_code take_row(struct carrier_page *page, const json_t *row, struct fh_error *error)
+static enum fh_code take_state_row(struct carrier_page *page, const json_t *row,
+                                   struct fh_error *error)
 {
     const struct fh_derived *declared = page->carrier->declared;
     char digits[TEXT_INTEGER_SIZE];
@@ -205,7 +206,7 @@ static enum fh_code publish_rows(struct carrier_page *page, struct store_work *w
     snprintf(page->after, sizeof page->after, "%s", page->generation->after);
     json_array_foreach (rows, i, row) {
         if (code == FH_OK)
-            code = take_row(page, row, error);
+            code = take_state_row(page, row, error);
     }
     if (code == FH_OK)
         end_event(page);
