@@ -206,6 +206,18 @@ void sqlite_statements_watch(struct sqlite_connection *connection)
     sqlite3_set_authorizer(connection->db, note_named, connection);
 }
 
+/* Where a name is unknown, SQLite looks whether another connection has changed the schema. If that
+ * look fails (a read of the disk does), it says that there is no such table: so it looks twice. */
+static int prepare_text(const struct sqlite_connection *connection, const char *sql,
+                        struct sqlite_prepared *prepared, const char **ret_rest)
+{
+    int result = SQLITE_ERROR;
+    for (int looks = 0; looks < 2 && result == SQLITE_ERROR; looks++)
+        result = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                    &prepared->statement, ret_rest);
+    return result;
+}
+
 static int statement_prepare(struct sqlite_connection *connection, const char *sql,
                              struct sqlite_prepared **ret)
 {
@@ -215,8 +227,7 @@ static int statement_prepare(struct sqlite_connection *connection, const char *s
     if (!prepared)
         return SQLITE_NOMEM;
     connection->names = prepared;
-    int result = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                    &prepared->statement, &rest);
+    int result = prepare_text(connection, sql, prepared, &rest);
     connection->names = NULL;
     if (result == SQLITE_OK && (!prepared->statement || strspn(rest, " \t\r\n;") != strlen(rest)))
         result = SQLITE_MISUSE;
