@@ -73,7 +73,7 @@ def test_the_process_that_fills_the_store_is_killed(shop, point):
         wait_for("it waits for its publisher", lambda: (order.parent / "store.db").exists() and shop.filler())
         order.write_text(point)
         if point == "rebuild.begun":
-            os.kill(shop.filler(), signal.SIGKILL)
+            os.kill(wait_for("it runs", shop.filler), signal.SIGKILL)
             wait_for("it is killed where it begins", lambda: not order.exists())
     finally:
         os.kill(publisher, signal.SIGKILL)
