@@ -208,8 +208,8 @@ void sqlite_statements_watch(struct sqlite_connection *connection)
 
 /* Where a name is unknown, SQLite looks whether another connection has changed the schema. If that
  * look fails (a read of the disk does), it says that there is no such table: so it looks twice. */
-static int prepare_text(const struct sqlite_connection *connection, const char *sql,
-                        struct sqlite_prepared *prepared, const char **ret_rest)
+static int prepare_sqlite_text(const struct sqlite_connection *connection, const char *sql,
+                               struct sqlite_prepared *prepared, const char **ret_rest)
 {
     int result = SQLITE_ERROR;
     for (int looks = 0; looks < 2 && result == SQLITE_ERROR; looks++)
@@ -227,7 +227,7 @@ static int statement_prepare(struct sqlite_connection *connection, const char *s
     if (!prepared)
         return SQLITE_NOMEM;
     connection->names = prepared;
-    int result = prepare_text(connection, sql, prepared, &rest);
+    int result = prepare_sqlite_text(connection, sql, prepared, &rest);
     connection->names = NULL;
     if (result == SQLITE_OK && (!prepared->statement || strspn(rest, " \t\r\n;") != strlen(rest)))
         result = SQLITE_MISUSE;
