@@ -60,8 +60,10 @@ static bool open_stores(struct conformance *c)
         conformance_commit(c, work) != FH_OK || !make_thing(c, "a") || !make_thing(c, "b"))
         return false;
     for (int i = 1; i < PROCESSES; i++) {
-        if (mongodb_open_shared(c, &stores[i]) != FH_OK)
+        if (mongodb_open_shared(c, &stores[i]) != FH_OK) {
+            close_stores(c); /* those before it have fibers */
             return false;
+        }
     }
     return true;
 }
