@@ -18,6 +18,21 @@ static json_t *batch(fh_test *t, json_t *points)
     return fh_object(t, "points", points);
 }
 
+/* ---- devices ---- */
+
+/* Its points from before would count again under the new site. */
+FH_TEST_OF(devices, a_device_is_renamed_and_switched_but_not_moved)
+{
+    fh_test_login(t, "clerk", STAFF, NULL);
+    fh_test_request(t, 201, "devices", "POST /api/devices",
+                    fh_object(t, "id", "d1", "name", "Boiler", "site", "north"));
+    fh_test_expect_json(
+        t,
+        fh_test_request(t, 200, "devices", "PATCH /api/devices/d1",
+                        fh_object(t, "name", "Old boiler", "site", "south", "active", false)),
+        fh_object(t, "id", "d1", "name", "Old boiler", "site", "north", "active", false));
+}
+
 /* ---- telemetry ---- */
 
 static void hear_of_device(fh_test *t, bool active)

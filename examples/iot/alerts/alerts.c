@@ -162,19 +162,15 @@ static void judge(fh_work *w, json_t *device, json_t *rule, json_t *point)
         raise_alert(w, device, rule, value, at_ms);
 }
 
-/* Of a rule that is gone, or does not watch this device any more, nothing is left. */
+/* Of a rule that is gone nothing is left. */
 static void forget_rules(fh_work *w, json_t *device, json_t *rules)
 {
     json_t *kept = fh_object(w), *rule, *alert;
     size_t i;
     json_array_foreach (rules, i, rule) {
         alert = member(member(device, "alerts"), text(rule, "id"));
-        if (!alert)
-            continue;
-        if (watches(rule, device))
+        if (alert)
             json_object_set(kept, text(rule, "id"), alert);
-        else if (json_is_true(member(alert, "raised")))
-            fh_publish(w, "AlertCleared", notice(w, device, rule, NULL, fh_now_ms(w)));
     }
     json_object_set(device, "alerts", kept);
 }
@@ -186,11 +182,9 @@ static json_t *watched_device(fh_work *w, json_t *data)
     json_t *device = fh_try_doc(w, "watched", text(data, "device"));
     if (!device)
         device = fh_doc_insert(w, "watched",
-                               fh_object(w, "id", text(data, "device"), "alerts", fh_object(w),
-                                         "latest_ms", fh_object(w)));
-    device = json_deep_copy(device);
-    json_object_set(device, "site", member(data, "site"));
-    return device;
+                               fh_object(w, "id", text(data, "device"), "site", text(data, "site"),
+                                         "alerts", fh_object(w), "latest_ms", fh_object(w)));
+    return json_deep_copy(device);
 }
 
 static void keep_device(fh_work *w, json_t *device)

@@ -2,6 +2,9 @@
 /*
  * Devices: what measures, and where it stands. Owns the table `devices`.
  *
+ * A device stays where it is: its site says whose points its points are, so one that was moved
+ * would measure the same moment twice. At another site it is another device.
+ *
  * A device that is switched off (`active`) is not believed any more; it stays, since there are
  * points of it.
  */
@@ -32,11 +35,10 @@ static void list_devices(fh_work *w)
 
 static void change_device(fh_work *w)
 {
-    json_t *device =
-        fh_row(w,
-               "UPDATE devices SET name = coalesce(:name, name), site = coalesce(:site, site),"
-               " active = coalesce(:active, active) WHERE id = :id RETURNING *",
-               fh_path(w), fh_body(w));
+    json_t *device = fh_row(w,
+                            "UPDATE devices SET name = coalesce(:name, name),"
+                            " active = coalesce(:active, active) WHERE id = :id RETURNING *",
+                            fh_path(w), fh_body(w));
     fh_publish(w, "DeviceChanged", device);
     fh_reply(w, 200, device);
 }
@@ -58,8 +60,6 @@ static const fh_field new_device_shape[] = {
     {0}};
 static const fh_field change_shape[] = {
     {"name", FH_STRING, .min = 1, .max = 200, .nullable = true, .default_value = "null"},
-    {"site", FH_STRING, .min = 1, .max = 64, .pattern = NAME_PATTERN, .nullable = true,
-     .default_value = "null"},
     {"active", FH_BOOL, .nullable = true, .default_value = "null"},
     {0}};
 static const fh_field device_shape[] = {
@@ -80,7 +80,7 @@ FH_SERVICE(devices, .model = FH_RELATIONAL,
                       {"PATCH", "/api/devices/{id}", change_device, .body = change_shape,
                        .answer = {200, device_shape}, .auth = FH_ROLE("staff"),
                        .name = "change_device",
-                       .summary = "Renames a device, moves it, switches it on or off"}},
+                       .summary = "Renames a device, switches it on or off"}},
            .publishes = {{"DeviceChanged", 1, device_shape, .key = "id", .state = every_device}},
            .shapes = {{"Device", device_shape},
                       {"NewDevice", new_device_shape},
