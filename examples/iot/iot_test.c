@@ -81,6 +81,17 @@ FH_TEST_OF(telemetry, nobody_is_believed_but_a_device_that_is_switched_on)
     fh_test_request(t, 201, "telemetry", "POST /api/points", batch(t, points));
 }
 
+FH_TEST_OF(telemetry, a_point_of_next_year_is_refused)
+{
+    hear_of_device(t, true);
+    fh_test_login(t, "d1", DEVICE, NULL);
+    fh_test_request(t, 422, "telemetry", "POST /api/points",
+                    batch(t, fh_array(t, point(t, 1, 20.0), point(t, 365 * 86400, 20.0))));
+    fh_test_request(t, 201, "telemetry", "POST /api/points",
+                    batch(t, fh_array(t, point(t, 1800, 20.0))));
+    fh_test_expect_events(t, "telemetry", "PointsTaken", 1);
+}
+
 /* ---- alerts ---- */
 
 static void measure(fh_test *t, int second, double value)
