@@ -250,29 +250,35 @@ static void look(fh_work *w)
     keep_device(w, device);
 }
 
-/* All that is raised, by devices. */
+static json_t *raised_alerts(fh_work *w, json_t *device, json_t *rules)
+{
+    json_t *raised = fh_array(w), *rule;
+    size_t i;
+    json_array_foreach (rules, i, rule) {
+        json_t *alert = member(member(device, "alerts"), text(rule, "id"));
+        if (json_is_true(member(alert, "raised")))
+            json_array_append(raised,
+                              fh_object(w, "rule", text(rule, "id"), "name", text(alert, "name"),
+                                        "value", member(alert, "value"), "since_ms",
+                                        integer(alert, "since_ms")));
+    }
+    return raised;
+}
+
+/* A page of devices, of which those are left out where nothing is raised: so it may be empty, and
+ * not the last one. */
 static void list_alerts(fh_work *w)
 {
-    json_t *query = fh_query(w), *raised = fh_array(w), *rules = fh_object(w), *rule, *device;
-    json_t *alert;
-    const char *id;
+    json_t *devices = fh_page_docs(w, "watched", NULL), *rules = all_rules(w);
+    json_t *answer = fh_array(w), *device;
     size_t i;
-    json_t *there = all_rules(w);
-    json_array_foreach (there, i, rule)
-        json_object_set(rules, text(rule, "id"), rule);
-    json_t *devices =
-        fh_docs(w, "watched", NULL, NULL, text(query, "after"), (int)integer(query, "limit"));
     json_array_foreach (devices, i, device) {
-        json_object_foreach (member(device, "alerts"), id, alert) {
-            if (json_is_true(member(alert, "raised")) && member(rules, id))
-                json_array_append(raised,
-                                  fh_object(w, "device", text(device, "id"), "site",
-                                            text(device, "site"), "rule", id, "name",
-                                            text(alert, "name"), "value", member(alert, "value"),
-                                            "since_ms", integer(alert, "since_ms")));
-        }
+        json_t *raised = raised_alerts(w, device, rules);
+        if (json_array_size(raised) > 0)
+            json_array_append(answer, fh_object(w, "id", text(device, "id"), "site",
+                                                text(device, "site"), "alerts", raised));
     }
-    fh_reply(w, 200, raised);
+    fh_reply(w, 200, answer);
 }
 
 /* ---- telling people ---- */
@@ -318,13 +324,13 @@ static const fh_field rule_shape[] = {{"id", FH_STRING},
                                       {"silent_until_ms", FH_INT},
                                       {0}};
 static const fh_field silence_shape[] = {{"for_s", FH_INT, .min = 0, .max = 31536000}, {0}};
-static const fh_field alert_shape[] = {{"device", FH_STRING},
-                                       {"site", FH_STRING},
-                                       {"rule", FH_STRING},
+static const fh_field alert_shape[] = {{"rule", FH_STRING},
                                        {"name", FH_STRING},
                                        {"value", FH_NUMBER, .nullable = true},
                                        {"since_ms", FH_INT},
                                        {0}};
+static const fh_field raised_shape[] = {
+    {"id", FH_STRING}, {"site", FH_STRING}, {"alerts", FH_ARRAY, .of = alert_shape}, {0}};
 static const fh_field told_shape[] = {{"device", FH_STRING},
                                       {"site", FH_STRING},
                                       {"rule", FH_STRING},
@@ -333,10 +339,6 @@ static const fh_field told_shape[] = {{"device", FH_STRING},
                                       {"at_ms", FH_INT},
                                       {"silent", FH_BOOL},
                                       {0}};
-static const fh_field list_shape[] = {
-    {"after", FH_STRING, .max = 64, .nullable = true, .default_value = "null"},
-    {"limit", FH_INT, .min = 1, .max = 1000, .default_value = "100"},
-    {0}};
 static const fh_field timer_shape[] = {{"id", FH_STRING}, {0}};
 
 FH_SERVICE(alerts, .model = FH_DOCUMENT, .collections = {{"rules"}, {"watched"}},
@@ -350,13 +352,13 @@ FH_SERVICE(alerts, .model = FH_DOCUMENT, .collections = {{"rules"}, {"watched"}}
                        .name = "silence_rule", .summary = "Nobody is told for so long; 0: no more"},
                       {"DELETE", "/api/rules/{id}", delete_rule, .answer = {204},
                        .audience = FH_OPERATORS, .name = "delete_rule"},
-                      {"GET", "/api/alerts", list_alerts, .query = list_shape,
-                       .answer = {200, .each = alert_shape}, .auth = FH_USER, .of_view = true,
-                       .name = "list_alerts", .summary = "What is raised at the next devices"}},
+                      {"GET", "/api/alerts", list_alerts, .answer = {200, .each = raised_shape},
+                       .page = {"id"}, .auth = FH_USER, .of_view = true, .name = "list_alerts",
+                       .summary = "Devices where something is raised, and what"}},
            .publishes = {{"AlertRaised", 1, told_shape, .key = "device"},
                          {"AlertCleared", 1, told_shape, .key = "device"}},
            .subscribes = {{"telemetry", "PointsTaken", points_taken}},
            .sagas = {{"notify", notify_steps, .deadline_s = TOLD_FOR_S, .undone = nobody_there}},
            .timers = {{"look", look, .data = timer_shape}},
            .metrics = {{"alerts_raised", "Alerts that were raised."}},
-           .shapes = {{"Rule", rule_shape}, {"Alert", alert_shape}});
+           .shapes = {{"Rule", rule_shape}, {"Alert", alert_shape}, {"RaisedAlerts", raised_shape}});
