@@ -175,6 +175,16 @@ FH_TEST_OF(alerts, a_rule_that_is_silent_raises_all_the_same)
     fh_test_expect_event(t, "alerts", "AlertRaised", fh_object(t, "silent", false));
 }
 
+FH_TEST_OF(alerts, what_no_rule_watches_is_not_remembered)
+{
+    make_rule(t, fh_object(t, "name", "bright", "kind", "light", "above", 80.0));
+    measure(t, 0, 90.0);
+    expect_raised(t, 0);
+    fh_test_expect_json(
+        t, fh_test_rows(t, "alerts", "SELECT body->>'$.latest_ms' AS latest FROM doc_watched"),
+        fh_array(t, fh_object(t, "latest", "{}")));
+}
+
 FH_TEST_OF(alerts, of_a_rule_that_is_gone_nothing_is_left)
 {
     json_t *rule = make_rule(t, fh_object(t, "name", "hot", "kind", "heat", "above", 80.0));
@@ -199,6 +209,12 @@ FH_TEST_OF(alerts, a_rule_that_means_nothing_is_refused)
     fh_test_request(
         t, 422, "alerts", "POST /api/rules",
         fh_object(t, "name", "upside down", "kind", "heat", "above", 1.0, "clear_below", 2.0));
+    fh_test_request(t, 422, "alerts", "POST /api/rules",
+                    fh_object(t, "name", "of nothing", "kind", "Heat", "above", 1.0));
+    fh_test_request(t, 422, "alerts", "POST /api/rules",
+                    fh_object(t, "name", "of nobody", "kind", "heat", "above", 1.0, "device", ""));
+    fh_test_request(t, 422, "alerts", "POST /api/rules",
+                    fh_object(t, "name", "of both", "absent_s", 60, "above", 1.0));
     fh_test_request(t, 422, "alerts", "POST /api/rules",
                     fh_object(t, "name", "nowhere", "absent_s", 60, "url", "ftp://example.org/x"));
 }

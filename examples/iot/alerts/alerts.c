@@ -57,6 +57,9 @@ static void check_rule(fh_work *w, json_t *rule)
         fh_fail_at(w, 422, "/kind", "expected a kind, or absent_s");
     if (of_kind && !json_is_number(member(rule, "above")))
         fh_fail_at(w, 422, "/above", "expected a number, above which a value raises an alert");
+    if (of_absence && (json_is_number(member(rule, "above")) || integer(rule, "for_s") > 0 ||
+                       json_is_number(member(rule, "clear_below"))))
+        fh_fail_at(w, 422, "/absent_s", "expected no limits of a value, and no for_s, beside it");
     if (of_kind && json_is_number(member(rule, "clear_below")) &&
         number(rule, "clear_below") > number(rule, "above"))
         fh_fail_at(w, 422, "/clear_below", "expected at most %g, as `above` is",
@@ -219,6 +222,18 @@ static void watch_absence(fh_work *w, json_t *device, json_t *rules)
     json_object_update(device, fh_object(w, "timer", timer));
 }
 
+/* What no rule watches is not remembered: a device may make up as many kinds as it likes. */
+static json_t *rules_of_kind(fh_work *w, json_t *rules, json_t *device, const char *kind)
+{
+    json_t *found = fh_array(w), *rule;
+    size_t i;
+    json_array_foreach (rules, i, rule) {
+        if (text(rule, "kind") && strcmp(text(rule, "kind"), kind) == 0 && watches(rule, device))
+            json_array_append(found, rule);
+    }
+    return found;
+}
+
 static void points_taken(fh_work *w)
 {
     json_t *data = fh_event_data(w), *rules = all_rules(w), *rule, *point;
@@ -227,14 +242,13 @@ static void points_taken(fh_work *w)
     forget_rules(w, device, rules);
     json_array_foreach (member(data, "latest"), i, point) {
         const char *kind = text(point, "kind");
-        if (member(latest, kind) && integer(point, "at_ms") <= integer(latest, kind))
+        json_t *watching = rules_of_kind(w, rules, device, kind);
+        if (json_array_size(watching) == 0 ||
+            (member(latest, kind) && integer(point, "at_ms") <= integer(latest, kind)))
             continue;
         json_object_set(latest, kind, member(point, "at_ms"));
-        json_array_foreach (rules, j, rule) {
-            if (text(rule, "kind") && strcmp(text(rule, "kind"), kind) == 0 &&
-                watches(rule, device))
-                judge(w, device, rule, point);
-        }
+        json_array_foreach (watching, j, rule)
+            judge(w, device, rule, point);
     }
     json_object_set_new(device, "seen_ms", json_integer(fh_now_ms(w)));
     watch_absence(w, device, rules);
@@ -257,10 +271,9 @@ static json_t *raised_alerts(fh_work *w, json_t *device, json_t *rules)
     json_array_foreach (rules, i, rule) {
         json_t *alert = member(member(device, "alerts"), text(rule, "id"));
         if (json_is_true(member(alert, "raised")))
-            json_array_append(raised,
-                              fh_object(w, "rule", text(rule, "id"), "name", text(alert, "name"),
-                                        "value", member(alert, "value"), "since_ms",
-                                        integer(alert, "since_ms")));
+            json_array_append(
+                raised, fh_object(w, "rule", text(rule, "id"), "name", text(alert, "name"), "value",
+                                  member(alert, "value"), "since_ms", integer(alert, "since_ms")));
     }
     return raised;
 }
@@ -300,11 +313,19 @@ static const fh_step notify_steps[] = {
 
 /* ---- the declaration ---- */
 
+/* As devices and telemetry have them: a rule of others would watch nothing, and nobody would know.
+ */
+#define ID_PATTERN "[a-z0-9][a-z0-9_.-]*"
+#define KIND_PATTERN "[a-z][a-z0-9_]*"
+
 static const fh_field rule_body[] = {
     {"name", FH_STRING, .min = 1, .max = 200},
-    {"kind", FH_STRING, .min = 1, .max = 64, .nullable = true, .default_value = "null"},
-    {"device", FH_STRING, .max = 64, .nullable = true, .default_value = "null"},
-    {"site", FH_STRING, .max = 64, .nullable = true, .default_value = "null"},
+    {"kind", FH_STRING, .min = 1, .max = 64, .pattern = KIND_PATTERN, .nullable = true,
+     .default_value = "null"},
+    {"device", FH_STRING, .min = 1, .max = 64, .pattern = ID_PATTERN, .nullable = true,
+     .default_value = "null"},
+    {"site", FH_STRING, .min = 1, .max = 64, .pattern = ID_PATTERN, .nullable = true,
+     .default_value = "null"},
     {"above", FH_NUMBER, .nullable = true, .default_value = "null"},
     {"clear_below", FH_NUMBER, .nullable = true, .default_value = "null"},
     {"for_s", FH_INT, .min = 0, .max = 86400, .default_value = "0"},
@@ -341,24 +362,24 @@ static const fh_field told_shape[] = {{"device", FH_STRING},
                                       {0}};
 static const fh_field timer_shape[] = {{"id", FH_STRING}, {0}};
 
-FH_SERVICE(alerts, .model = FH_DOCUMENT, .collections = {{"rules"}, {"watched"}},
-           .routes = {{"POST", "/api/rules", create_rule, .body = rule_body,
-                       .answer = {201, rule_shape}, .audience = FH_OPERATORS,
-                       .name = "create_rule"},
-                      {"GET", "/api/rules", list_rules, .answer = {200, .each = rule_shape},
-                       .auth = FH_ROLE("staff"), .name = "list_rules", .summary = "All rules"},
-                      {"PUT", "/api/rules/{id}/silence", silence_rule, .body = silence_shape,
-                       .answer = {200, rule_shape}, .auth = FH_ROLE("staff"),
-                       .name = "silence_rule", .summary = "Nobody is told for so long; 0: no more"},
-                      {"DELETE", "/api/rules/{id}", delete_rule, .answer = {204},
-                       .audience = FH_OPERATORS, .name = "delete_rule"},
-                      {"GET", "/api/alerts", list_alerts, .answer = {200, .each = raised_shape},
-                       .page = {"id"}, .auth = FH_USER, .of_view = true, .name = "list_alerts",
-                       .summary = "Devices where something is raised, and what"}},
-           .publishes = {{"AlertRaised", 1, told_shape, .key = "device"},
-                         {"AlertCleared", 1, told_shape, .key = "device"}},
-           .subscribes = {{"telemetry", "PointsTaken", points_taken}},
-           .sagas = {{"notify", notify_steps, .deadline_s = TOLD_FOR_S, .undone = nobody_there}},
-           .timers = {{"look", look, .data = timer_shape}},
-           .metrics = {{"alerts_raised", "Alerts that were raised."}},
-           .shapes = {{"Rule", rule_shape}, {"Alert", alert_shape}, {"RaisedAlerts", raised_shape}});
+FH_SERVICE(
+    alerts, .model = FH_DOCUMENT, .collections = {{"rules"}, {"watched"}},
+    .routes = {{"POST", "/api/rules", create_rule, .body = rule_body, .answer = {201, rule_shape},
+                .audience = FH_OPERATORS, .name = "create_rule"},
+               {"GET", "/api/rules", list_rules, .answer = {200, .each = rule_shape},
+                .auth = FH_ROLE("staff"), .name = "list_rules", .summary = "All rules"},
+               {"PUT", "/api/rules/{id}/silence", silence_rule, .body = silence_shape,
+                .answer = {200, rule_shape}, .auth = FH_ROLE("staff"), .name = "silence_rule",
+                .summary = "Nobody is told for so long; 0: no more"},
+               {"DELETE", "/api/rules/{id}", delete_rule, .answer = {204}, .audience = FH_OPERATORS,
+                .name = "delete_rule"},
+               {"GET", "/api/alerts", list_alerts, .answer = {200, .each = raised_shape},
+                .page = {"id"}, .auth = FH_USER, .of_view = true, .name = "list_alerts",
+                .summary = "Devices where something is raised, and what"}},
+    .publishes = {{"AlertRaised", 1, told_shape, .key = "device"},
+                  {"AlertCleared", 1, told_shape, .key = "device"}},
+    .subscribes = {{"telemetry", "PointsTaken", points_taken}},
+    .sagas = {{"notify", notify_steps, .deadline_s = TOLD_FOR_S, .undone = nobody_there}},
+    .timers = {{"look", look, .data = timer_shape}},
+    .metrics = {{"alerts_raised", "Alerts that were raised."}},
+    .shapes = {{"Rule", rule_shape}, {"Alert", alert_shape}, {"RaisedAlerts", raised_shape}});
