@@ -133,7 +133,7 @@ def test_a_replay_is_abandoned_and_goes_on_where_the_cursor_was(sales):
     sales.replay("books", "--from", "1")
     assert "is applying events of till again already" in sales.replay("books", "--from", "1", code=1)  # another operator
     sales.sell(10)
-    assert any("replayed" in one for one in sales.state_of("books")["subscriptions"])
+    wait_for("it is told", lambda: any("replayed" in one for one in sales.state_of("books")["subscriptions"]))
     said = sales.replay("books", "--abandon")
     assert "books goes on with the events of till after position " in said and "may show old values" in said, said
     assert "applies no events of till again now" in sales.replay("books", "--abandon", code=1)
