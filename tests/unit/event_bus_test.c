@@ -340,6 +340,27 @@ static void what_nobody_subscribes_to_is_passed(void **state)
     close_by_broker(fixture);
 }
 
+static bool is_at_rest(void *argument)
+{
+    const struct fixture *fixture = argument;
+    const struct subscription *s = fixture->search.context.events->subscriptions;
+    return s->applied_count == 5 && s->for_batches.first;
+}
+
+/* Where the first answer has events already, the reader has passed nothing behind them: there is no
+ * place of before to which the cursor could be moved. */
+static void the_cursor_of_a_source_does_not_go_back(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, 5, "first");
+    relay(fixture);
+    open_by_broker(fixture, &plain);
+    fixture->search.context.events->subscriptions->outside = true;
+    harness_until(&fixture->harness, is_at_rest, fixture);
+    expect_cursor(fixture, 5);
+    close_by_broker(fixture);
+}
+
 /* The snapshot comes from the publisher, the events that follow it by the bus again. */
 static void messages_that_are_gone_are_replaced_by_a_snapshot(void **state)
 {
@@ -411,6 +432,7 @@ int main(void)
         TEST(a_broker_that_is_away_is_waited_for),
         TEST(what_was_applied_and_is_brought_again_moves_nothing),
         TEST(what_nobody_subscribes_to_is_passed),
+        TEST(the_cursor_of_a_source_does_not_go_back),
         TEST(messages_that_are_gone_are_replaced_by_a_snapshot),
         TEST(a_bus_that_has_not_come_as_far_as_the_snapshot_is_waited_for),
         TEST(an_unknown_place_stops_a_subscriber_that_cannot_resync),

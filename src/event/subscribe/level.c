@@ -28,7 +28,8 @@ struct level_waiter {
 /* Whether all that was fetched is applied, so that what the reader skipped counts. */
 static bool has_applied_all(const struct subscription *s)
 {
-    return !s->first && !s->applying && s->skipped.position >= s->cursor.position;
+    return !s->first && !s->applying && subscription_skips(s) &&
+           s->skipped.position >= s->cursor.position;
 }
 
 static bool level_is_known(const struct level *level)

@@ -119,8 +119,8 @@ void subscription_drop(struct subscription *s)
     struct batch *batch;
     while ((batch = subscription_take(s)))
         batch_free(batch);
-    s->fetched = s->skipped = s->cursor;
-    s->skipped_asked_ns = 0;
+    s->fetched = s->cursor;
+    subscription_skip_none(s);
     s->generation++;
     level_moved(s);
 }

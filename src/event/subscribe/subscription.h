@@ -9,7 +9,8 @@
  *   cursor   committed, in the store: what a restart finds, and what `done` tells the publisher
  *   fetched  in memory: after the last event in the queue; `after` of the next question
  *   skipped  in memory: the bus has scanned up to here after the queue, and passed only events of
- *            other types; the cursor follows with the next batch, or separately once a second
+ *            other types; the cursor follows with the next batch, or separately once a second.
+ *            No incarnation: nothing
  */
 
 #include <stdbool.h>
@@ -114,8 +115,13 @@ static inline bool subscription_is_ours(const struct subscription *s)
 /* What the reader passed behind the queue counts no more. */
 static inline void subscription_skip_none(struct subscription *s)
 {
-    s->skipped = s->cursor;
+    s->skipped = (struct ledger_cursor){0};
     s->skipped_asked_ns = 0;
+}
+/* It has passed something since: `skipped` is no place of before. */
+static inline bool subscription_skips(const struct subscription *s)
+{
+    return s->skipped.incarnation[0] != '\0';
 }
 
 /* Of a partition's two cursors: events that were applied before are next. */
