@@ -5,6 +5,7 @@
 #include "conformance.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #define NAME "backup"
 #define WORKS 30 /* next to the copy */
 
+/* Static in each case: too large for a fiber's stack. */
 struct kept {
     fh_service service;
     json_t *config;
@@ -26,7 +28,9 @@ struct kept {
 static bool begin(struct conformance *c, struct kept *kept)
 {
     char folder[300], path[400];
-    *kept = (struct kept){.service = {.name = "conformance", .model = c->model}};
+    memset(kept, 0, sizeof *kept);
+    kept->service.name = "conformance";
+    kept->service.model = c->model;
     snprintf(folder, sizeof folder, "%s/migrations", c->harness.folder);
     snprintf(path, sizeof path, "%s/0001_create_boxes.sql", folder);
     mkdir(folder, 0700);
@@ -178,7 +182,7 @@ static void work_on(void *argument)
 
 static void a_backup_holds_one_moment_of_a_store_that_is_used(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     struct held held = {0};
     struct beside beside = {.c = c, .next = 3};
     bool done = begin(c, &kept) && works(c, 1) && works(c, 2);
@@ -217,7 +221,7 @@ static bool restore(struct conformance *c, struct kept *kept)
 
 static void what_came_behind_a_backup_is_gone_with_its_restore(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     struct held held = {0}, after = {0};
     char former[ID_SIZE], restored[8] = "";
     int64_t removed, cut = 0;
@@ -261,7 +265,7 @@ static bool count_rows(struct conformance *c)
 
 static void a_servers_rows_have_a_total(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     struct store_watch watch = {0};
     bool done = begin(c, &kept) && works(c, 1) && works(c, 2) && works(c, 3);
     bool server = done && !c->store->ops->copy_file;
@@ -311,7 +315,7 @@ static int64_t number_of_saga(struct conformance *c, struct store *store, const 
 /* A number that only the backup's restore gave could be one that the lost incarnation has used. */
 static void a_start_without_a_number_has_it_before_it_is_backed_up(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     bool done = begin(c, &kept) && works(c, 1) && starts_saga(c, "s1") && back_up(c, &kept);
     int64_t copied = done ? number_of_saga(c, kept.copy, "s1") : -1;
     done = done && works(c, 2) && starts_saga(c, "s2") && restore(c, &kept);
@@ -402,7 +406,7 @@ static bool is_whole(struct conformance *c, struct store *store, struct held *re
 
 static void a_backup_gets_its_moment_though_others_publish_without_a_pause(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     struct held held = {0};
     adversary = (struct adversary){.c = c, .honest = c->store->ops, .ops = *c->store->ops};
     EXPECT(c->engine->open(&c->harness, c->model, &adversary.store, &c->error) == FH_OK);
@@ -420,7 +424,7 @@ static void a_backup_gets_its_moment_though_others_publish_without_a_pause(struc
 
 static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct conformance *c)
 {
-    struct kept kept;
+    static struct kept kept;
     struct held held;
     struct beside beside = {.c = c, .next = 1};
     bool done = begin(c, &kept) && store_hold(c->store, &c->error) == FH_OK;

@@ -8,6 +8,7 @@
 #include "conformance.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/copy/copy.h"
 #include "store/derived/derived.h"
@@ -44,7 +45,9 @@ static bool keeps_derived(const struct engine *engine)
 
 static enum fh_code prepare(struct conformance *c, const struct fh_derived *declared, int count)
 {
-    fh_service service = {.name = "things"};
+    static fh_service service; /* too large for a fiber's stack */
+    memset(&service, 0, sizeof service);
+    service.name = "things";
     for (int i = 0; i < count; i++)
         service.derives[i] = declared[i];
     return derived_prepare(c->store, &service, &c->error);

@@ -505,7 +505,8 @@ static void units_of_work_share_the_connections_that_the_server_allows(struct co
     enum { COUNT = 40 };
     struct store *store;
     struct hasty hasty[COUNT];
-    bool opened = open_as(c, "CONNECTION LIMIT 3", json_pack("{s:i}", "connections", 16), &store);
+    json_t *change = json_pack("{s:i, s:i}", "connections", 8, "idle_ms", PROBLEM_MS);
+    bool opened = open_as(c, "CONNECTION LIMIT 3", change, &store);
     for (int i = 0; i < COUNT && opened; i++) {
         hasty[i] = (struct hasty){.store = store};
         conformance_start(c, sleep_in_a_work, &hasty[i]);

@@ -7,8 +7,10 @@
 
 #include "conformance.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/derived/derived.h"
 
@@ -35,7 +37,9 @@ static bool keeps_derived(const struct engine *engine)
 
 static enum fh_code prepare(struct conformance *c, const struct fh_derived *declared, int count)
 {
-    fh_service service = {.name = "meters"};
+    static fh_service service; /* too large for a fiber's stack */
+    memset(&service, 0, sizeof service);
+    service.name = "meters";
     for (int i = 0; i < count; i++)
         service.derives[i] = declared[i];
     return derived_prepare(c->store, &service, &c->error);
@@ -323,6 +327,14 @@ static void quantiles_are_of_the_nearest_rank(struct conformance *c)
                                     .every_ms = 1000,
                                     .values = VALUES("p50 n", "p95 n", "p99 n", "p50 c", "p99 c")},
                 "[{'tags':{},'points':[[0,100,190,198,-101.0,-3.0]]}]"));
+}
+
+/* Valgrind computes with no more than doubles. */
+static bool adds_beyond_doubles(const struct engine *engine)
+{
+    volatile long double most = DBL_MAX;
+    most *= 2;
+    return keeps_derived(engine) && most / 2 == DBL_MAX;
 }
 
 static void sums_may_be_beyond_a_double_on_the_way(struct conformance *c)
@@ -729,7 +741,7 @@ int main(void)
         CASE_OF(a_search_lies_beside_a_series, keeps_derived),
         CASE_OF(every_function_is_of_the_values_that_there_are, keeps_derived),
         CASE_OF(quantiles_are_of_the_nearest_rank, keeps_derived),
-        CASE_OF(sums_may_be_beyond_a_double_on_the_way, keeps_derived),
+        CASE_OF(sums_may_be_beyond_a_double_on_the_way, adds_beyond_doubles),
         CASE_OF(integers_beyond_a_double_are_texts_of_digits, keeps_derived),
         CASE_OF(first_and_last_of_the_same_time_are_by_tags, keeps_derived),
         CASE_OF(gaps_are_filled_from_their_neighbours, keeps_derived),
