@@ -17,14 +17,28 @@
 #define POSITION_MAX (INT64_MAX / 2)
 #define PLACE_PAGES_MAX 10000
 
+/* They rise, and each is one that there can be. */
+static bool events_lead_on(const json_t *events, long long after)
+{
+    json_t *event;
+    size_t i;
+    json_array_foreach (events, i, event) {
+        long long position = cli_number(event, "position");
+        if (position <= after || position > POSITION_MAX)
+            return false;
+        after = position;
+    }
+    return true;
+}
+
 /* Whatever a publisher says, the search for a place ends: positions have a bound, no page leads
  * back, and pages are counted. */
 static bool page_leads_on(struct replay_place *place, const json_t *page, long long after)
 {
-    const json_t *event = json_array_get(json_object_get(page, "events"), 0);
     return place->pages++ < PLACE_PAGES_MAX && place->trimmed >= 0 &&
            place->trimmed <= place->last && place->last <= POSITION_MAX &&
-           (!event || cli_number(event, "position") > after) && cli_number(page, "next") >= after;
+           events_lead_on(json_object_get(page, "events"), after) &&
+           cli_number(page, "next") >= after;
 }
 
 /* What the publisher has after a position. *ret: its answer, a new reference. */
