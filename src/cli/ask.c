@@ -149,60 +149,70 @@ static bool ask_is_refused(const struct cli_ask *ask)
     return ask->status == 401;
 }
 
-static void open_client(struct ask_client *ret, const struct state *state, uv_loop_t *loop,
-                        struct world *world, const struct http_tls *tls)
+/* All that are under way at once, and what they are sent with. */
+struct ask_round {
+    const struct state *state;
+    struct cli_ask *asks;
+    size_t count;
+    int timeout_ms;
+    uv_loop_t loop;
+    struct world *world;
+    struct http_tls tls;
+    struct ask_client *clients; /* as many as asks, of which the first are used */
+};
+
+static void open_client(struct ask_round *round, struct ask_client *ret)
 {
     struct fh_error error;
-    FH_ASSERT(http_client_new(loop, world, &ret->client, &error) == FH_OK);
-    http_client_use_tls(ret->client, tls);
-    ret->signing = sign_as_operator(state, ret->client, world);
+    FH_ASSERT(http_client_new(&round->loop, round->world, &ret->client, &error) == FH_OK);
+    http_client_use_tls(ret->client, &round->tls);
+    ret->signing = sign_as_operator(round->state, ret->client, round->world);
 }
 
 /* All at once: one that is silent holds up none of the others. */
-static void send_asks(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms,
-                      uv_loop_t *loop, struct world *world, const struct http_tls *tls,
-                      struct ask_client *clients)
+static void send_asks(struct ask_round *round)
 {
-    struct asking *asking = calloc(count + 1, sizeof *asking);
+    struct asking *asking = calloc(round->count + 1, sizeof *asking);
     FH_ASSERT(asking != NULL);
-    for (size_t i = 0; i < count; i++) {
-        asking[i].client = client_of(asks, asking, i);
-        asking[i].ask = &asks[i];
-        struct ask_client *one = &clients[asking[i].client];
-        if (asks[i].answer)
+    for (size_t i = 0; i < round->count; i++) {
+        asking[i].client = client_of(round->asks, asking, i);
+        asking[i].ask = &round->asks[i];
+        struct ask_client *one = &round->clients[asking[i].client];
+        if (round->asks[i].answer)
             continue;
         if (!one->client)
-            open_client(one, state, loop, world, tls);
-        send_ask(one->client, &asking[i], world_in_ms(world, timeout_ms));
+            open_client(round, one);
+        send_ask(one->client, &asking[i], world_in_ms(round->world, round->timeout_ms));
     }
     struct world_timer turning = {.fire = keep_asks_turning};
-    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
-    while (!all_answered(asks, count))
-        uv_run(loop, UV_RUN_ONCE);
-    world_timer_stop(world, &turning);
+    world_timer_start(round->world, &turning, world_in_ms(round->world, round->timeout_ms));
+    while (!all_answered(round->asks, round->count))
+        uv_run(&round->loop, UV_RUN_ONCE);
+    world_timer_stop(round->world, &turning);
     free(asking);
 }
 
 static void ask_with_keys(const struct state *state, struct cli_ask *asks, size_t count,
                           int timeout_ms)
 {
-    uv_loop_t loop;
     struct fh_error error;
-    struct ask_client *clients = calloc(count + 1, sizeof *clients);
-    FH_ASSERT(clients != NULL && uv_loop_init(&loop) == 0);
-    struct world *world = world_real_new(&loop, &error);
-    FH_ASSERT(world != NULL);
-    struct http_tls tls = operator_links(state);
-    send_asks(state, asks, count, timeout_ms, &loop, world, &tls, clients);
+    struct ask_round round = {
+        .state = state, .asks = asks, .count = count, .timeout_ms = timeout_ms};
+    round.clients = calloc(count + 1, sizeof *round.clients);
+    FH_ASSERT(round.clients != NULL && uv_loop_init(&round.loop) == 0);
+    round.world = world_real_new(&round.loop, &error);
+    FH_ASSERT(round.world != NULL);
+    round.tls = operator_links(state);
+    send_asks(&round);
     for (size_t i = 0; i < count; i++) {
-        http_client_free(clients[i].client);
-        sign_free(clients[i].signing);
+        http_client_free(round.clients[i].client);
+        sign_free(round.clients[i].signing);
     }
-    http_tls_release(&tls);
-    world_real_free(world);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    FH_ASSERT(uv_loop_close(&loop) == 0);
-    free(clients);
+    http_tls_release(&round.tls);
+    world_real_free(round.world);
+    uv_run(&round.loop, UV_RUN_DEFAULT);
+    FH_ASSERT(uv_loop_close(&round.loop) == 0);
+    free(round.clients);
 }
 
 static int64_t number_of_keys(const struct state *state)
