@@ -155,6 +155,31 @@ static int64_t place_of(struct service *service, const char *source)
     return service_count(service, sql);
 }
 
+/* Of its new store: the events are all there, and each has had its effects once. */
+static void expect_new_serves(struct fixture *fixture, int64_t position, int last)
+{
+    open_noting(fixture);
+    wait_for(&fixture->orders, position, "following");
+    expect_seen(&fixture->orders, 1, last);
+    assert_int_equal(count_in(&fixture->orders, "fh_outbox"), last);
+    close_orders(fixture);
+}
+
+/* Each of the two stores has applied what there is by then. */
+static void serve_until(struct fixture *fixture, int64_t position)
+{
+    open_noting(fixture);
+    wait_for(&fixture->orders, position, "following");
+    close_orders(fixture);
+}
+
+static void fill_until(struct fixture *fixture, int64_t position)
+{
+    open_beside(fixture);
+    wait_for(&beside, position, "following");
+    close_beside(fixture);
+}
+
 /* ---- tests ---- */
 
 static void what_follows_from_an_event_happens_once_and_its_subscribers_notice_nothing(void **state)
@@ -208,9 +233,7 @@ static void it_can_be_repeated_and_does_nothing_where_there_is_no_former_store(v
     publish(fixture, 1, 10);
     open_noting(fixture);
     wait_for(&fixture->orders, 10, "following");
-    open_beside(fixture);
-    wait_for(&beside, 10, "following");
-    close_beside(fixture);
+    fill_until(fixture, 10);
     close_orders(fixture);
     exchange(fixture);
     join(fixture);
@@ -226,9 +249,7 @@ static void events_of_other_types_do_not_count(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1, 10);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 10, "following");
-    close_orders(fixture);
+    serve_until(fixture, 10);
     publish_unheard(fixture, 5);
     open_beside(fixture);
     wait_for(&beside, 10, "following");
@@ -236,52 +257,32 @@ static void events_of_other_types_do_not_count(void **state)
     publish_unheard(fixture, 5);
     wait_for(&beside, 16, "following");
     close_beside(fixture);
-    open_beside(fixture); /* a cursor that has been passed by many stays where it was */
-    wait_for(&beside, 16, "following");
-    close_beside(fixture);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 21, "following");
-    close_orders(fixture);
+    fill_until(fixture, 16); /* a cursor that has been passed by many stays where it was */
+    serve_until(fixture, 21);
     exchange(fixture);
     join(fixture);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 21, "following");
-    expect_seen(&fixture->orders, 1, 11);
-    assert_int_equal(count_in(&fixture->orders, "fh_outbox"), 11);
-    close_orders(fixture);
+    expect_new_serves(fixture, 21, 11);
 }
 
 static void a_store_that_has_heard_nothing_yet_begins_where_the_former_one_did(void **state)
 {
     struct fixture *fixture = *state;
     publish_unheard(fixture, 3);
-    open_beside(fixture);
-    wait_for(&beside, 0, "following");
-    close_beside(fixture);
+    fill_until(fixture, 0);
     publish(fixture, 1, 2);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 5, "following");
-    close_orders(fixture);
+    serve_until(fixture, 5);
     exchange(fixture);
     join(fixture);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 5, "following");
-    expect_seen(&fixture->orders, 1, 2);
-    assert_int_equal(count_in(&fixture->orders, "fh_outbox"), 2);
-    close_orders(fixture);
+    expect_new_serves(fixture, 5, 2);
 }
 
 static void a_store_with_events_that_the_former_one_lacks_is_not_taken(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 1, 10);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 10, "following");
-    close_orders(fixture);
+    serve_until(fixture, 10);
     publish(fixture, 11, 1);
-    open_beside(fixture);
-    wait_for(&beside, 11, "following");
-    close_beside(fixture);
+    fill_until(fixture, 11);
     exchange(fixture);
     expect_former_stays(fixture, "up to 10, and its new store has them up to 11");
     open_noting(fixture);
@@ -319,9 +320,7 @@ static void what_is_in_the_former_store_alone_keeps_it(void **state)
     publish(fixture, 1, 10);
     open_noting(fixture);
     wait_for(&fixture->orders, 10, "following");
-    open_beside(fixture);
-    wait_for(&beside, 10, "following");
-    close_beside(fixture);
+    fill_until(fixture, 10);
     end_hearing(fixture, &fixture->orders);
     service_sql(&fixture->orders, "INSERT INTO fh_meta (name, value) SELECT 'kept', incarnation"
                                   " FROM fh_cursor WHERE source = 'users'");
@@ -362,9 +361,7 @@ static void sagas_and_what_is_known_of_others_go_over_as_they_are(void **state)
                 "INSERT INTO fh_saga_step VALUES ('b', 3, 0, 0, 2, 'mails', '{}', 'sent', NULL,"
                 " NULL, 0)");
     service_sql(&fixture->orders, "INSERT INTO fh_meta VALUES ('peers', '{\"mails\": {}}')");
-    open_beside(fixture);
-    wait_for(&beside, 10, "following");
-    close_beside(fixture);
+    fill_until(fixture, 10);
     close_orders(fixture);
     exchange(fixture);
     harness_run(&fixture->harness, join_entry, &joined);
@@ -405,13 +402,9 @@ static void what_the_new_store_lacks_is_not_given_up(void **state)
     struct fixture *fixture = *state;
     struct abandoned abandoned = {.fixture = fixture};
     publish(fixture, 1, 10);
-    open_beside(fixture);
-    wait_for(&beside, 10, "following");
-    close_beside(fixture);
+    fill_until(fixture, 10);
     publish(fixture, 11, 10);
-    open_noting(fixture);
-    wait_for(&fixture->orders, 20, "following");
-    close_orders(fixture);
+    serve_until(fixture, 20);
     exchange(fixture);
     join(fixture);
     fixture->road = ROAD_DOWN;
@@ -442,9 +435,7 @@ static void what_was_parked_meanwhile_holds_back_the_same_when_it_is_retried(voi
     open_noting(fixture);
     wait_for(&fixture->orders, 10, "following");
     poison = "name 5";
-    open_beside(fixture);
-    wait_for(&beside, 10, "following");
-    close_beside(fixture);
+    fill_until(fixture, 10);
     poison = NULL;
     close_orders(fixture);
     exchange(fixture);
