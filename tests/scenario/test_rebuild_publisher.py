@@ -4,9 +4,13 @@ its subscribers notice nothing, and nothing that follows from an event happens t
 
 The system of tests/rebuild: a till, slips of what it sells that are ten times too high in edition 1, and a tally."""
 
+import contextlib
 import json
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
 import threading
 import time
 
@@ -50,6 +54,19 @@ class Slips(System):
 
     def rebuild(self, *more):
         return self.command("rebuild", "slips", "--state", self.state, *more, check=False)
+
+    @contextlib.contextmanager
+    def rebuilding(self):
+        """One that does not end inside: the till does not answer."""
+        till = self.pid("till")
+        os.kill(till, signal.SIGSTOP)
+        try:
+            begun = subprocess.Popen([FREEHOLD, "rebuild", "slips", "--state", self.state], stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True)
+            wait_for("it is filled", lambda: (self.own / "rebuild" / "store.db").exists())
+            yield begun
+        finally:
+            os.kill(till, signal.SIGKILL)  # `up` starts it again
 
     def slips(self):
         return self.http("GET", "/api/slips").body
@@ -139,3 +156,40 @@ def test_a_former_store_of_which_something_has_not_followed_yet_stays(slips):
     assert slips.slips()["amount"] == amount(*range(1, 21)) + REFUSED % 100
     tally = slips.tally()
     assert tally["told"] == tally["filings"] == 21 and slips.nothing_is_left()
+
+
+def opened_by_another(fifo):
+    with contextlib.suppress(OSError):
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    return None
+
+
+def test_a_service_that_has_taken_over_stays_on_its_new_store(slips):
+    """Whatever becomes of its start: here its configuration is wrong, for the first process, then for all."""
+    slips.sell(100)
+    assert slips.settled()
+    slips.mend()
+    config, good = slips.own / "service.json", slips.own / "good.json"
+    wrong = json.dumps({**json.loads(config.read_text()), "outside_keys": [5]})
+    with slips.rebuilding() as rebuilding:
+        config.rename(good)
+        os.mkfifo(config)
+        config.chmod(0o644)
+    first = wait_for("its process is on the new store", lambda: opened_by_another(config))
+    good.rename(config)
+    os.write(first, wrong.encode())
+    os.close(first)
+    said, _ = rebuilding.communicate(timeout=120)
+    assert rebuilding.returncode == 0 and "slips was rebuilt" in said, said
+    assert slips.settled() and slips.slips()["amount"] == slips.right() and slips.nothing_is_left()
+    with slips.rebuilding() as rebuilding:
+        config.rename(good)
+        config.write_text(wrong)
+        config.chmod(0o644)
+    said, _ = rebuilding.communicate(timeout=120)
+    assert rebuilding.returncode == 1 and 'slips is on its new store, and does not get ready: "outside_keys"' in said, said
+    assert "See its log." in said and slips.nothing_is_left()
+    good.rename(config)
+    slips.stop()
+    slips.up().sell(5)
+    assert slips.settled() and slips.slips()["amount"] == slips.right()
