@@ -56,12 +56,16 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
         work_fail(w, &error);
 }
 
-static enum fh_code ask_series(fh_work *w, struct store_work *work,
-                               const struct fh_derived *declared, const void *what, json_t **ret,
-                               struct fh_error *error)
+/* Of `declared`, which says what `what` is. */
+static enum fh_code ask_measured(fh_work *w, struct store_work *work,
+                                 const struct fh_derived *declared, const void *what, json_t **ret,
+                                 struct fh_error *error)
 {
+    const struct derived_ops *derived = derived_engine(work->store);
     int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
-    return derived_engine(work->store)->series(work, declared, what, oldest_ms, ret, error);
+    return declared->model == FH_COLUMNS
+               ? derived->columns(work, declared, what, oldest_ms, ret, error)
+               : derived->series(work, declared, what, oldest_ms, ret, error);
 }
 
 json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series)
@@ -69,15 +73,7 @@ json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_ser
     const struct fh_derived *declared = derived_declared(w, "fh_series", name, FH_SERIES);
     struct fh_series known = {0};
     memcpy(&known, series, size < sizeof known ? size : sizeof known);
-    return derived_ask(w, "fh_series", declared, ask_series, &known);
-}
-
-static enum fh_code ask_columns(fh_work *w, struct store_work *work,
-                                const struct fh_derived *declared, const void *what, json_t **ret,
-                                struct fh_error *error)
-{
-    int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
-    return derived_engine(work->store)->columns(work, declared, what, oldest_ms, ret, error);
+    return derived_ask(w, "fh_series", declared, ask_measured, &known);
 }
 
 json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_columns *columns)
@@ -85,7 +81,7 @@ json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_co
     const struct fh_derived *declared = derived_declared(w, "fh_columns", name, FH_COLUMNS);
     struct fh_columns known = {0};
     memcpy(&known, columns, size < sizeof known ? size : sizeof known);
-    return derived_ask(w, "fh_columns", declared, ask_columns, &known);
+    return derived_ask(w, "fh_columns", declared, ask_measured, &known);
 }
 
 /* ---- The sweep ---- */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A series is declared to keep less than it has, and the process is killed at each point of the sweep that removes the
-rest: what is too old is never answered, the rest always, and in the end nothing else is there."""
+"""A series, or columns, are declared to keep less than they have, and the process is killed at each point of the sweep
+that removes the rest: what is too old is never answered, the rest always, and in the end nothing else is there."""
 
 import json
 import pathlib
@@ -15,15 +15,20 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from conftest import build_crash_programs, wait_for  # noqa: E402
 from test_derived import Shelf  # noqa: E402
 
-POINTS = re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / "work" / "series.c").read_text(encoding="utf-8"))
+def points_of(path):
+    return re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / path).read_text(encoding="utf-8"))
+
+
+POINTS, OF_COLUMNS = points_of("work/series.c"), points_of("store/derived/columns_read.c")
+SERIES, COLUMNS = (1, 2), (3, 4)  # the edition that keeps all, and the other
 AT_ONCE, SUM = 1000, 499500
 
 
 @pytest.fixture(name="gauges")
-def gauges_of_two_ages(tmp_path):
+def gauges_of_two_ages(tmp_path, editions):
     build_crash_programs()
     made = Shelf(tmp_path / "gauges", "gauges")
-    made.serve(1)
+    made.serve(editions[0])
     for days_ago in (40, 35, 31, 29):
         made.ask("/api/points", {"days_ago": days_ago})
     assert counted(made) == (4 * AT_ONCE, 4 * SUM, 4 * AT_ONCE)
@@ -35,24 +40,27 @@ def gauges_of_two_ages(tmp_path):
 def counted(gauges):
     """What is answered, with its sum, and what is in the store."""
     answer = json.loads(gauges.ask("/api/points"))
+    if "points" in answer:
+        return (*answer["points"], answer["kept"]["n"])
     (curve,) = answer["curves"]
     return (*(sum(point[i] or 0 for point in curve["points"]) for i in (1, 2)), answer["kept"]["n"])
 
 
 def test_the_points_are_there():
-    assert POINTS == ["series.trimmed", "series.durable"]
+    assert POINTS == ["series.trimmed", "series.durable"] and OF_COLUMNS == ["columns.trimmed"]
 
 
 @pytest.mark.parametrize("times", (1, 3))
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_there_the_next_sweep_removes_the_rest(gauges, point, times):
+@pytest.mark.parametrize("editions, point", [(SERIES, point) for point in POINTS] +
+                         [(COLUMNS, point) for point in OF_COLUMNS + POINTS[1:]])
+def test_killed_there_the_next_sweep_removes_the_rest(gauges, editions, point, times):
     (gauges.folder / "crash").write_text(f"{point}:{times}")
-    assert gauges.begin(2).process.wait(120) == -signal.SIGKILL
-    gauges.serve(2)
+    assert gauges.begin(editions[1]).process.wait(120) == -signal.SIGKILL
+    gauges.serve(editions[1])
     assert counted(gauges)[:2] == (AT_ONCE, SUM)
     wait_for("the sweep has removed the rest", lambda: counted(gauges)[2] == AT_ONCE)
     gauges.ask("/api/points", {"days_ago": 1})
     gauges.ask("/api/points", {"days_ago": 60})  # left out
     assert gauges.end(signal.SIGKILL) == -signal.SIGKILL  # what was answered is in
-    gauges.serve(2)
+    gauges.serve(editions[1])
     assert counted(gauges) == (2 * AT_ONCE, 2 * SUM, 2 * AT_ONCE)

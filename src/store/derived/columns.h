@@ -42,7 +42,7 @@ struct columns_value {
     int read; /* the place of its field among those that are read; -1: facts are counted */
     int uniq; /* of COLUMNS_UNIQ: which of them */
     bool has_min, has_max;
-    double min, max; /* of `having` */
+    long double min, max; /* of `having`: exact, as 64 bits of an integer are */
 };
 
 /* Of one field: a fact has one of these values. */

@@ -6,8 +6,11 @@
 #define _GNU_SOURCE
 #include "store/derived/columns.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
+
+_Static_assert(LDBL_MANT_DIG >= 64, "integers are compared as they are");
 
 #define SAFE_INTEGER ((int64_t)1 << 53)
 
@@ -86,9 +89,8 @@ static bool has_group(const struct columns_question *question, const struct colu
         if (!value->has_min && !value->has_max)
             continue;
         struct columns_result result = value_of_group(question, group, i);
-        if (result.kind == COLUMNS_NOTHING ||
-            (value->has_min && result.real < (long double)value->min) ||
-            (value->has_max && result.real > (long double)value->max))
+        if (result.kind == COLUMNS_NOTHING || (value->has_min && result.real < value->min) ||
+            (value->has_max && result.real > value->max))
             return false;
     }
     return true;
@@ -137,6 +139,11 @@ static int compare_rows(const void *left, const void *right, void *context)
 
 /* ---- As JSON ---- */
 
+static enum fh_code no_answer_room(struct fh_error *error)
+{
+    return error_set(error, FH_NO_MEMORY, "There is no memory for an answer.");
+}
+
 static json_t *columns_integer(int64_t integer)
 {
     if (integer <= SAFE_INTEGER && integer >= -SAFE_INTEGER)
@@ -172,8 +179,10 @@ static enum fh_code add_columns_row(const struct columns_question *question,
                                        ? json_real(code == FH_OK ? (double)result.real : 0)
                                        : json_null());
     }
-    if (json_array_append_new(rows, row) != 0 && code == FH_OK)
-        code = error_set(error, FH_NO_MEMORY, "There is no memory for an answer.");
+    size_t values = (size_t)(columns_keys(question) + question->value_count);
+    bool whole = json_array_size(row) == values || code != FH_OK;
+    if ((json_array_append_new(rows, row) != 0 || !whole) && code == FH_OK)
+        code = no_answer_room(error);
     return code;
 }
 
@@ -210,5 +219,7 @@ enum fh_code columns_answer(struct columns_tally *tally, json_t **ret, struct fh
                          "more", count > limit);
     else
         json_decref(rows);
+    if (code == FH_OK && !*ret)
+        code = no_answer_room(error);
     return code;
 }

@@ -15,13 +15,9 @@ static enum fh_code take_columns_times(struct columns_question *question, struct
 {
     const struct fh_columns *columns = question->columns;
     bool whenever = !columns->from_ms && !columns->to_ms;
-    if (columns->from_ms < -SERIES_AT_MS_MAX || columns->from_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "from_ms", "`from_ms` is no time that a fact can have.");
-    if (columns->to_ms < -SERIES_AT_MS_MAX || columns->to_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "to_ms", "`to_ms` is no time that a fact can have.");
-    if (columns->every_ms < 0 || columns->every_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "every_ms",
-                             "`every_ms` is no length that an interval can have.");
+    if (series_times_check("fact", columns->from_ms, columns->to_ms, columns->every_ms, error) !=
+        FH_OK)
+        return error->code;
     if (!whenever && columns->from_ms >= columns->to_ms)
         return derived_unfit(error, "to_ms", "`to_ms` must be after `from_ms`.");
     question->from_ms = whenever ? -SERIES_AT_MS_MAX : columns->from_ms;
@@ -34,22 +30,6 @@ static enum fh_code take_columns_times(struct columns_question *question, struct
 }
 
 /* ---- Its fields ---- */
-
-/* -1: there is no such field. */
-static int columns_field(const struct fh_derived *declared, const char *name)
-{
-    for (int i = 0; declared->fields[i].name; i++) {
-        if (strcmp(declared->fields[i].name, name) == 0)
-            return i;
-    }
-    return -1;
-}
-
-static int columns_tag(const struct fh_derived *declared, const char *name)
-{
-    int field = columns_field(declared, name);
-    return field >= 0 && series_is_tag(&declared->fields[field]) ? field : -1;
-}
 
 static enum fh_code has_no_tag(const struct columns_question *question, const char *name,
                                struct fh_error *error)
@@ -74,7 +54,7 @@ static enum fh_code take_columns_by(struct columns_question *question, struct fh
 {
     const char *const *by = question->columns->by;
     for (int i = 0; by && by[i]; i++) {
-        int field = columns_tag(question->declared, by[i]);
+        int field = series_tag_at(question->declared, by[i]);
         if (field < 0)
             return has_no_tag(question, by[i], error);
         if (read_asked_column(question, field) != i)
@@ -118,7 +98,7 @@ static enum fh_code take_columns_value(struct columns_question *question, const 
     question->value_count++;
     if (!name && value->function == COLUMNS_COUNT)
         return FH_OK;
-    int field = name ? columns_field(question->declared, name) : -1;
+    int field = name ? series_field_at(question->declared, name) : -1;
     bool counts = value->function == COLUMNS_UNIQ || value->function == COLUMNS_COUNT;
     if (field < 0 || (!counts && series_is_tag(&question->declared->fields[field])))
         return error_set(error, FH_INVALID, "The columns %s have no %sfield \"%.64s\".",
@@ -164,7 +144,7 @@ static enum fh_code take_columns_filter(struct columns_question *question, struc
     if (given && !json_is_object(given))
         return error_set(error, FH_INVALID, "The filter of a question is not an object.");
     json_object_foreach (given, name, value) {
-        int field = columns_tag(question->declared, name);
+        int field = series_tag_at(question->declared, name);
         if (field < 0)
             return has_no_tag(question, name, error);
         struct columns_filter *filter = &question->filters[question->filter_count++];
@@ -194,15 +174,21 @@ static int columns_value_called(const struct columns_question *question, const c
     return -1;
 }
 
-static enum fh_code take_bound(const json_t *bounds, const char *name, bool *ret_has, double *ret,
-                               struct fh_error *error)
+/* An integer, or a text of digits, is taken whole: sums of them are compared with it. */
+static enum fh_code take_bound(const json_t *bounds, const char *name, bool *ret_has,
+                               long double *ret, struct fh_error *error)
 {
     const json_t *bound = json_object_get(bounds, name);
+    int64_t integer;
     *ret_has = bound != NULL;
-    *ret = json_number_value(bound);
-    return !bound || json_is_number(bound)
-               ? FH_OK
-               : derived_unfit(error, "having", "\"%s\" of `having` must be a number.", name);
+    *ret = 0;
+    if (series_integer(bound, &integer))
+        *ret = (long double)integer;
+    else if (json_is_real(bound))
+        *ret = (long double)json_real_value(bound);
+    else if (bound)
+        return derived_unfit(error, "having", "\"%s\" of `having` must be a number.", name);
+    return FH_OK;
 }
 
 static enum fh_code take_having(struct columns_question *question, struct fh_error *error)
@@ -260,18 +246,13 @@ enum fh_code columns_question_init(struct columns_question *question,
                                    const struct fh_columns *columns, int64_t oldest_ms,
                                    struct fh_error *error)
 {
+    static enum fh_code (*const takes[])(struct columns_question *, struct fh_error *) = {
+        take_columns_times,  take_columns_by, take_columns_values,
+        take_columns_filter, take_having,     take_columns_sort};
+    enum fh_code code = FH_OK;
     *question = (struct columns_question){.declared = declared, .columns = columns};
-    enum fh_code code = take_columns_times(question, error);
-    if (code == FH_OK)
-        code = take_columns_by(question, error);
-    if (code == FH_OK)
-        code = take_columns_values(question, error);
-    if (code == FH_OK)
-        code = take_columns_filter(question, error);
-    if (code == FH_OK)
-        code = take_having(question, error);
-    if (code == FH_OK)
-        code = take_columns_sort(question, error);
+    for (size_t i = 0; i < sizeof takes / sizeof *takes && code == FH_OK; i++)
+        code = takes[i](question, error);
     if (question->from_ms < oldest_ms)
         question->from_ms = oldest_ms;
     return code;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/crash.h"
 #include "store/derived/columns.h"
 
 struct columns_reading {
@@ -97,6 +98,7 @@ enum fh_code columns_trim(struct store_work *work, int64_t number, int64_t oldes
              " WHERE at < ?1 ORDER BY at, seq LIMIT %d)",
              (long long)number, (long long)number, SERIES_TRIM_ROWS);
     enum fh_code code = sql_run(work, sql, &value, 1, NULL, NULL, &removed, error);
+    CRASH_POINT("columns.trimmed");
     at->removed += removed;
     at->done = removed < SERIES_TRIM_ROWS;
     return code;

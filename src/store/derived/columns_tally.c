@@ -32,6 +32,15 @@ static enum fh_code no_columns_room(struct fh_error *error)
     return error_set(error, FH_NO_MEMORY, "There is no memory for an answer.");
 }
 
+/* Long texts, and many values of many groups, come to this before they are too many. */
+static enum fh_code is_too_large(struct fh_error *error, const char *field)
+{
+    return derived_unfit(error, field,
+                         "A question keeps at most %zu MiB of groups and values that it tells "
+                         "apart: expected fewer of them, longer intervals or a shorter time.",
+                         TALLY_SIZE_MAX >> 20);
+}
+
 void columns_tally_init(struct columns_tally *tally, const struct columns_question *question)
 {
     *tally = (struct columns_tally){.question = question};
@@ -177,7 +186,7 @@ static enum fh_code find_columns_group(struct columns_tally *tally, int64_t at_m
                              COLUMNS_GROUPS_MAX);
     struct columns_group *group = make_group(tally, at_ms, keys, hash);
     if (!group)
-        return no_columns_room(error);
+        return is_too_large(error, "by");
     tally->groups[tally->group_count++] = tally->last = group;
     tally->slots[at] = (uint32_t)tally->group_count;
     return FH_OK;
@@ -227,10 +236,10 @@ static enum fh_code count_uniq(struct columns_tally *tally, int uniq, const stru
                              COLUMNS_UNIQ_MAX);
     struct columns_seen *seen = arena_try_alloc(&tally->arena, sizeof *seen);
     if (!seen)
-        return no_columns_room(error);
+        return is_too_large(error, "values");
     *seen = (struct columns_seen){.group = group, .hash = hash, .uniq = uniq};
     if (!keep_column(tally, value, &seen->value))
-        return no_columns_room(error);
+        return is_too_large(error, "values");
     tally->seen[at] = seen;
     tally->seen_count++;
     group->uniq[uniq]++;

@@ -34,6 +34,13 @@ bool series_tag_value(const struct fh_derived_field *field, const json_t *value,
 
 /* The value that a field without a use is given, as it is kept. */
 struct sql_value series_measured_value(const struct fh_derived_field *field, const json_t *value);
+/* The place of a field; -1: there is none of that name, or, series_tag_at, none that is FH_TAG. */
+int series_field_at(const struct fh_derived *declared, const char *name);
+int series_tag_at(const struct fh_derived *declared, const char *name);
+/* FH_INVALID with the field: a question's time that no `what` ("point", "fact") can have, or a
+ * length that no interval can. */
+enum fh_code series_times_check(const char *what, int64_t from_ms, int64_t to_ms, int64_t every_ms,
+                                struct fh_error *error);
 /* Of two values of one FH_TAG: texts by their bytes. */
 int series_tag_compare(const struct sql_value *one, const struct sql_value *other);
 /* Where the interval of that length begins in which a time lies. */

@@ -55,7 +55,7 @@ enum fh_code series_declared_check(const struct fh_derived *declared, struct fh_
     return FH_OK;
 }
 
-/* ---- A point ---- */
+/* ---- Its values ---- */
 
 bool series_integer(const json_t *value, int64_t *ret)
 {
@@ -103,6 +103,43 @@ int series_tag_compare(const struct sql_value *one, const struct sql_value *othe
     return order ? order : (one->length > other->length) - (one->length < other->length);
 }
 
+/* ---- A question, of either ---- */
+
+int series_field_at(const struct fh_derived *declared, const char *name)
+{
+    for (int i = 0; declared->fields[i].name; i++) {
+        if (strcmp(declared->fields[i].name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+int series_tag_at(const struct fh_derived *declared, const char *name)
+{
+    int field = series_field_at(declared, name);
+    return field >= 0 && series_is_tag(&declared->fields[field]) ? field : -1;
+}
+
+static bool is_series_time(int64_t at_ms)
+{
+    return at_ms >= -SERIES_AT_MS_MAX && at_ms <= SERIES_AT_MS_MAX;
+}
+
+enum fh_code series_times_check(const char *what, int64_t from_ms, int64_t to_ms, int64_t every_ms,
+                                struct fh_error *error)
+{
+    if (!is_series_time(from_ms))
+        return derived_unfit(error, "from_ms", "`from_ms` is no time that a %s can have.", what);
+    if (!is_series_time(to_ms))
+        return derived_unfit(error, "to_ms", "`to_ms` is no time that a %s can have.", what);
+    if (every_ms < 0 || every_ms > SERIES_AT_MS_MAX)
+        return derived_unfit(error, "every_ms",
+                             "`every_ms` is no length that an interval can have.");
+    return FH_OK;
+}
+
+/* ---- A point, or a fact ---- */
+
 static bool is_measured(const struct fh_derived_field *field, const json_t *value)
 {
     int64_t integer;
@@ -135,7 +172,7 @@ enum fh_code series_fact_check(const struct fh_derived *declared, int64_t at_ms,
         return error_set(error, FH_UNSUPPORTED, "A point of %s must be an object.", declared->name);
     for (const struct fh_derived_field *field = declared->fields; field->name && !code; field++)
         code = check_fact_member(declared, field, json_object_get(fact, field->name), error);
-    if (code == FH_OK && (at_ms > SERIES_AT_MS_MAX || at_ms < -SERIES_AT_MS_MAX))
+    if (code == FH_OK && !is_series_time(at_ms))
         code = derived_unfit(
             error, "at_ms", "The time of a point must be within 8,640,000,000,000,000 ms of 1970.");
     return code;

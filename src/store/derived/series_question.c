@@ -19,13 +19,9 @@
 static enum fh_code take_times(struct series_question *question, struct fh_error *error)
 {
     const struct fh_series *series = question->series;
-    if (series->from_ms < -SERIES_AT_MS_MAX || series->from_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "from_ms", "`from_ms` is no time that a point can have.");
-    if (series->to_ms < -SERIES_AT_MS_MAX || series->to_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "to_ms", "`to_ms` is no time that a point can have.");
-    if (series->every_ms < 0 || series->every_ms > SERIES_AT_MS_MAX)
-        return derived_unfit(error, "every_ms",
-                             "`every_ms` is no length that an interval can have.");
+    if (series_times_check("point", series->from_ms, series->to_ms, series->every_ms, error) !=
+        FH_OK)
+        return error->code;
     question->from_ms = series->from_ms;
     question->to_ms = series->to_ms;
     if (!series->every_ms && !series->from_ms && !series->to_ms) {
@@ -71,14 +67,11 @@ static enum fh_code take_series_limit(struct series_question *question, struct f
 
 /* ---- Its values ---- */
 
-/* -1: there is no such field. */
-static int series_field(const struct fh_derived *declared, const char *name, bool tag)
+/* -1: there is no such field that is measured. */
+static int measured_field(const struct fh_derived *declared, const char *name)
 {
-    for (int i = 0; declared->fields[i].name; i++) {
-        if (strcmp(declared->fields[i].name, name) == 0)
-            return series_is_tag(&declared->fields[i]) == tag ? i : -1;
-    }
-    return -1;
+    int field = series_field_at(declared, name);
+    return field >= 0 && !series_is_tag(&declared->fields[field]) ? field : -1;
 }
 
 static bool take_function(const char *name, struct series_value *ret)
@@ -126,7 +119,7 @@ static enum fh_code take_asked_value(struct series_question *question, const cha
                          SERIES_VALUES_MAX);
     if (!question->series->every_ms) {
         if (length < sizeof function && take_function(function, value) &&
-            series_field(question->declared, written, false) < 0)
+            measured_field(question->declared, written) < 0)
             return needs_intervals(error);
         *value = (struct series_value){.function = SERIES_PLAIN};
         field = written;
@@ -137,7 +130,7 @@ static enum fh_code take_asked_value(struct series_question *question, const cha
                          question->declared->name, written);
     }
     if (field || value->function != SERIES_COUNT) {
-        int index = field ? series_field(question->declared, field, false) : -1;
+        int index = field ? measured_field(question->declared, field) : -1;
         if (index < 0)
             return error_set(error, FH_INVALID, "The series %s has no measured field \"%.64s\".",
                              question->declared->name, field ? field : "");
@@ -178,7 +171,7 @@ static enum fh_code take_by(struct series_question *question, struct fh_error *e
 {
     const char *const *by = question->series->by;
     for (int i = 0; by && by[i]; i++) {
-        int field = series_field(question->declared, by[i], true);
+        int field = series_tag_at(question->declared, by[i]);
         if (field < 0)
             return no_such_tag(question, by[i], error);
         for (int j = 0; j < i; j++) {
@@ -198,7 +191,7 @@ static enum fh_code take_tags(struct series_question *question, struct fh_error 
     if (tags && !json_is_object(tags))
         return error_set(error, FH_INVALID, "The tags of a question are not an object.");
     json_object_foreach (tags, name, value) {
-        int field = series_field(question->declared, name, true), at = question->filter_count;
+        int field = series_tag_at(question->declared, name), at = question->filter_count;
         if (field < 0)
             return no_such_tag(question, name, error);
         if (!series_tag_value(&question->declared->fields[field], value,
