@@ -180,6 +180,19 @@ static inline void carrying_settle(int carrier)
     assert_false(turn.more);
 }
 
+static void carrying_anew_entry(void *argument)
+{
+    struct carrying_turn *turn = argument;
+    turn->code = carrier_make_anew(&carrying.carriers[turn->carrier], &turn->error);
+}
+
+static inline enum fh_code carrying_make_anew(void)
+{
+    struct carrying_turn turn = {0};
+    harness_run(&carrying.fixture->harness, carrying_anew_entry, &turn);
+    return turn.code;
+}
+
 /* ---- What is answered ---- */
 
 struct carrying_answer {
