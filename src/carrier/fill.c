@@ -11,8 +11,8 @@
  * handler would have listed in the transaction. Nothing is published between that look and the
  * commit, as the store has one writer: on servers with many this would not do.
  *
- * In the same transaction the last key is noted, and after a page that is not full, where the last
- * row is.
+ * In the same transaction the last key is noted, and where the outbox ends then: not only the rows
+ * but also what the snapshot knew, and what was left out, is carried by there (15).
  *
  *     killed before the commit    the same rows are listed again
  *     killed after it             the next page begins after the last key
@@ -230,8 +230,7 @@ static enum fh_code note_rows(struct carrier_change *change, struct store_work *
                          change->carrier->declared->name);
     memcpy(filling->after, page->after, sizeof filling->after);
     filling->filled = count < (size_t)page->limit;
-    if (page->last)
-        filling->end = page->last->position;
+    filling->end = page->last ? page->last->position : look->position;
     change->changed = true;
     return FH_OK;
 }

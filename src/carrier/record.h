@@ -38,7 +38,8 @@ struct carried_generation {
     int64_t cursor; /* carried up to here; only rises */
     char after[DERIVED_KEY_LENGTH_MAX + 1]; /* rows up to this key are published */
     bool filled;                            /* all are */
-    int64_t end; /* of the last row's op; once the cursor has passed it, it is of one time */
+    int64_t end; /* of the outbox when rows were published last; once the cursor is there, and all
+                    are, it is of one time */
     bool lost;   /* the server lacks something that it had acknowledged */
     struct carried_parked parked[CARRIED_PARKED_MAX];
     int parked_count;

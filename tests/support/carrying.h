@@ -92,15 +92,20 @@ static void carrying_put(fh_work *w)
 }
 
 /* On a fiber: the harness's, or a carrier's own. */
-static inline void carrying_put_here(const char *key, const char *name)
+static inline void carrying_run_here(fh_handler *handler)
 {
     fh_work w;
-    carrying_key = key;
-    carrying_name = name;
-    work_init(&w, &carrying.fixture->context, carrying_put);
+    work_init(&w, &carrying.fixture->context, handler);
     w.deadline_ns = -1;
     FH_ASSERT(work_run(&w) == FH_OK);
     work_release(&w);
+}
+
+static inline void carrying_put_here(const char *key, const char *name)
+{
+    carrying_key = key;
+    carrying_name = name;
+    carrying_run_here(carrying_put);
 }
 
 static void carrying_put_entry(void *argument)

@@ -174,6 +174,43 @@ static void a_row_that_changes_after_it_is_listed_is_not_published(void **state)
     carrying_assert_found("b=butter c=cheese ");
 }
 
+/* A page of ops by itself. */
+static void remove_a_thousand(fh_work *w)
+{
+    for (int i = 0; i < CARRIED_OPS_MAX; i++)
+        fh_derive_gone(w, "items", fh_format(w, "k%d", i));
+}
+
+static void remove_thousands(struct memory_server *server, bool done)
+{
+    (void)done;
+    server->between = NULL;
+    for (int i = 0; i < 3; i++)
+        carrying_run_here(remove_a_thousand);
+}
+
+static void change_the_only_row(void)
+{
+    struct arena *arena = json_arena_set(NULL);
+    carrying_listed = NULL;
+    carrying_put_here("a", "avocado");
+    json_arena_set(arena);
+}
+
+/* 15: what is carried instead of the last row may be pages away. */
+static void it_serves_once_what_replaces_its_last_row_is_there(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying.server->between = remove_thousands; /* after it is begun, before rows are listed */
+    carrying_listed = change_the_only_row;
+    while (!carrying_ledger(NULL)->record.serving.name.number) {
+        carrying_assert_not_asked();
+        assert_int_equal(carrying_turn(0).code, FH_OK);
+    }
+    carrying_assert_found("a=avocado ");
+}
+
 /* Its late drop and its late making meet nobody. */
 static void what_is_late_of_an_older_generation_is_dropped_again(void **state)
 {
@@ -203,6 +240,7 @@ int main(void)
         ANEW_TEST(it_serves_once_its_last_row_is_there),
         ANEW_TEST(what_is_shown_is_not_taken_back_by_a_switch),
         ANEW_TEST(a_row_that_changes_after_it_is_listed_is_not_published),
+        ANEW_TEST(it_serves_once_what_replaces_its_last_row_is_there),
         ANEW_TEST(a_declaration_that_has_changed_makes_it_anew),
         ANEW_TEST(what_is_late_of_an_older_generation_is_dropped_again),
     };
