@@ -197,11 +197,13 @@ enum fh_code carried_same_life(struct store_work *work, const char *incarnation,
     return code;
 }
 
+/* One that is behind what is trimmed is not carried any more, and must not hide what another one
+ * needs. */
 static enum fh_code needed_for(struct store_work *work, const struct carried_generation *generation,
-                               int64_t *needed, struct fh_error *error)
+                               int64_t trimmed, int64_t *needed, struct fh_error *error)
 {
     bool same = false;
-    if (!generation->name.number || generation->lost)
+    if (!generation->name.number || generation->lost || generation->cursor < trimmed)
         return FH_OK;
     enum fh_code code = carried_same_life(work, generation->name.incarnation, &same, error);
     if (code == FH_OK && same && generation->cursor < *needed)
@@ -213,12 +215,16 @@ enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *
                             struct fh_error *error)
 {
     struct carried_record record;
+    char id[ID_SIZE];
+    int64_t trimmed = 0;
     *ret = INT64_MAX;
     enum fh_code code = carried_record_read(work, name, &record, error);
     if (code == FH_OK)
-        code = needed_for(work, &record.serving, ret, error);
+        code = ledger_outbox_trimmed(work, &trimmed, id, error);
     if (code == FH_OK)
-        code = needed_for(work, &record.filling, ret, error);
+        code = needed_for(work, &record.serving, trimmed, ret, error);
+    if (code == FH_OK)
+        code = needed_for(work, &record.filling, trimmed, ret, error);
     return code;
 }
 

@@ -29,8 +29,9 @@ struct work_carried {
     unsigned declared; /* 1u << i: fh_service.derives[i] lies on a server */
     /* Events up to `position` are durable. */
     void (*committed)(struct work_context *context, int64_t position, int count); /* or NULL */
-    /* Up to where the outbox may be trimmed for their sake; INT64_MAX: they need nothing of it. In
-     * an open unit of work that reads. NULL: the same as that. */
+    /* Up to where the outbox may be trimmed for their sake: nowhere before what is trimmed already;
+     * INT64_MAX: they need nothing of it. In an open unit of work that reads. NULL: the same as
+     * that. */
     enum fh_code (*needed)(struct work_context *context, struct store_work *work, int64_t *ret,
                            struct fh_error *error);
     /* As derived_ops.search, without a unit of work; parks. NULL: none can be asked. */

@@ -211,6 +211,30 @@ static void the_outbox_is_held_until_it_is_carried(void **state)
     assert_int_equal(trimming.removed, left);
 }
 
+/* 3: one that is behind what is trimmed, and served, does not hide what another one needs. */
+static void the_outbox_is_held_for_the_one_that_replaces_what_was_cut(void **state)
+{
+    static const struct work_carried carried = {.declared = 1, .needed = needed_of_items};
+    struct trimming trimming = {0};
+    (void)state;
+    carrying.fixture->context.carried = &carried;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_item("b", "bread");
+    carrying_item("c", "cheese");
+    int64_t position = carrying_ledger(NULL)->position;
+    carrying_ledger(&(struct carrying_ledger){.trim = position - 1});
+    carrying.server->fault = MEMORY_AWAY;
+    assert_int_equal(carrying_turn(0).code, FH_UNAVAILABLE);
+    carrying_item("d", "dates");
+    assert_int_equal(carrying_ledger(NULL)->needed, position);
+    harness_run(&carrying.fixture->harness, trim_entry, &trimming);
+    assert_int_equal(trimming.code, FH_OK);
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.name.number, 2);
+    carrying_assert_found("a=apple b=bread c=cheese d=dates ");
+}
+
 /* ---- The owner ---- */
 
 /* 22 */
@@ -400,6 +424,7 @@ int main(void)
         CARRIER_TEST(a_generation_that_lost_all_while_it_is_filled_is_begun_again),
         CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
         CARRIER_TEST(the_outbox_is_held_until_it_is_carried),
+        CARRIER_TEST(the_outbox_is_held_for_the_one_that_replaces_what_was_cut),
         CARRIER_TEST(a_former_life_s_generation_is_not_asked),
         CARRIER_TEST(an_owner_that_was_moved_goes_on),
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),

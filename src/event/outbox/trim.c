@@ -77,7 +77,7 @@ static enum fh_code look_at_carried(struct look *look, struct store_work *work,
     if (!context->carried || !context->carried->needed)
         return FH_OK;
     enum fh_code code = context->carried->needed(context, work, &needed, error);
-    if (code == FH_OK && needed >= look->trimmed && needed < look->passed)
+    if (code == FH_OK && needed < look->passed)
         look->passed = needed;
     return code;
 }
