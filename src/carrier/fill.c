@@ -138,7 +138,7 @@ static void end_event(struct carrier_page *page)
     world_random(context->world, random, sizeof random);
     id_format(id, world_wall_ms(context->world), random);
     *event = (struct ledger_event){.time_ms = world_wall_ms(context->world),
-                                   .version = 1,
+                                   .version = CARRIED_VERSION,
                                    .id = id,
                                    .type = CARRIED_TYPE,
                                    .key = CARRIED_TYPE,

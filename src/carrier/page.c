@@ -35,15 +35,30 @@ static bool page_damaged(struct carried_reading *reading, const struct ledger_ev
     return false;
 }
 
-/* Of a generation's rows. False: they are another one's. */
-static bool is_of_generation(const struct carried_reading *reading, const json_t *data)
+/* False: they are rows of another generation. */
+static bool is_of_generation(const struct carried_reading *reading, const json_t *generation)
 {
-    const json_t *generation = json_object_get(data, "generation");
     if (!generation)
         return true;
-    const char *incarnation = json_string_value(json_array_get(generation, 0));
-    return incarnation && strcmp(incarnation, reading->generation.incarnation) == 0 &&
+    return strcmp(json_string_value(json_array_get(generation, 0)),
+                  reading->generation.incarnation) == 0 &&
            json_integer_value(json_array_get(generation, 1)) == reading->generation.number;
+}
+
+static bool can_be_read(const json_t *generation, const json_t *ops)
+{
+    size_t i;
+    const json_t *op;
+    if (!json_is_array(ops) || (generation && (!json_is_string(json_array_get(generation, 0)) ||
+                                               !json_is_integer(json_array_get(generation, 1)))))
+        return false;
+    json_array_foreach (ops, i, op) {
+        const json_t *value = json_object_get(op, "value");
+        if (!json_is_string(json_object_get(op, "name")) ||
+            !json_is_string(json_object_get(op, "key")) || (value && !json_is_object(value)))
+            return false;
+    }
+    return true;
 }
 
 static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
@@ -51,42 +66,37 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
     int count = 0;
     size_t i;
     const json_t *op;
-    json_array_foreach (ops, i, op) {
-        const char *name = json_string_value(json_object_get(op, "name"));
-        count += name && strcmp(name, reading->name) == 0;
-    }
+    json_array_foreach (ops, i, op)
+        count += strcmp(json_string_value(json_object_get(op, "name")), reading->name) == 0;
     return count;
 }
 
-static bool take_ops(struct carried_reading *reading, const struct ledger_event *event, json_t *ops)
+static void take_ops(struct carried_reading *reading, const struct ledger_event *event, json_t *ops)
 {
     size_t i;
     const json_t *op;
     struct carried_page *page = &reading->page;
     json_array_foreach (ops, i, op) {
-        const char *name = json_string_value(json_object_get(op, "name"));
-        const char *key = json_string_value(json_object_get(op, "key"));
-        const json_t *value = json_object_get(op, "value");
-        if (!name || !key || (value && !json_is_object(value)))
-            return page_damaged(reading, event);
-        if (strcmp(name, reading->name) != 0)
+        if (strcmp(json_string_value(json_object_get(op, "name")), reading->name) != 0)
             continue;
         if (page->count == reading->capacity)
             page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
         page->ops[page->count++] =
-            (struct carried_op){.position = event->position, .key = key, .value = value};
+            (struct carried_op){.position = event->position,
+                                .key = json_string_value(json_object_get(op, "key")),
+                                .value = json_object_get(op, "value")};
     }
-    return true;
 }
 
 static bool take_data(struct carried_reading *reading, const struct ledger_event *event,
                       json_t *data)
 {
+    const json_t *generation = json_object_get(data, "generation");
     json_t *ops = json_object_get(data, "ops");
     size_t size = strlen(event->data);
-    if (!json_is_array(ops))
+    if (!can_be_read(generation, ops))
         return page_damaged(reading, event);
-    int count = is_of_generation(reading, data) ? ops_of_name(reading, ops) : 0;
+    int count = is_of_generation(reading, generation) ? ops_of_name(reading, ops) : 0;
     if (count && reading->page.count &&
         (reading->page.count + count > CARRIED_OPS_MAX || reading->size + size > CARRIED_SIZE_MAX))
         return false; /* the next page's first */
@@ -96,8 +106,7 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
                 grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
         reading->events[reading->event_count++] = json_incref(data);
         reading->size += size;
-        if (!take_ops(reading, event, ops))
-            return false;
+        take_ops(reading, event, ops);
     }
     reading->page.link.to = event->position;
     return true;
@@ -111,7 +120,8 @@ static bool take_carried_event(void *context, const struct ledger_event *event)
         reading->page.link.to = event->position;
         return true;
     }
-    if (json_parse(event->data, strlen(event->data), &data, reading->error) != FH_OK)
+    if (event->version != CARRIED_VERSION ||
+        json_parse(event->data, strlen(event->data), &data, reading->error) != FH_OK)
         return page_damaged(reading, event);
     bool goes_on = take_data(reading, event, data);
     json_decref(data);

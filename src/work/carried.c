@@ -79,7 +79,7 @@ static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
     memcpy(at, ends, sizeof ends);
     struct ledger_event *event = work_alloc(w, sizeof *event);
     *event = (struct ledger_event){.time_ms = w->now_ms,
-                                   .version = 1,
+                                   .version = CARRIED_VERSION,
                                    .id = fh_id_new(w),
                                    .type = CARRIED_TYPE,
                                    .key = CARRIED_TYPE,

@@ -7,12 +7,13 @@
  * there is an event of its own outbox, which is committed with it; a carrier brings it to the
  * server. This is the event's form, and what a layer above does for handlers.
  *
- *     type, key   CARRIED_TYPE: internal, so no reader of the outbox but carriers sees it, and
- * there is one order of all that a service derives data        {"ops": [{"name": "products", "key":
- * "p7", "value": {...}}, {"name": ..., "key":
- *                 ...}]}: without a value there is none any more. Of a name and key once in a unit
- *                 of work. Rows of a generation that is made anew: {"generation": ["INCARNATION",
- *                 7], "ops": [...]}
+ *     type, key   CARRIED_TYPE: internal, so that no reader of the outbox but carriers sees it
+ *     version     CARRIED_VERSION: a carrier stops at any other
+ *     data        {"ops": [{"name": "products", "key": "p7", "value": {...}},
+ *                          {"name": "products", "key": "p8"}]}
+ *
+ * An op without a value says that there is none any more. A unit of work has one op of a name and
+ * key. Of rows for a generation that is made anew: {"generation": ["INCARNATION", 7], "ops": ...}.
  */
 
 #include <jansson.h>
@@ -22,6 +23,7 @@
 #include "work/work.h"
 
 #define CARRIED_TYPE "freehold.derived"
+#define CARRIED_VERSION 1
 #define CARRIED_DATA_SIZE_MAX ((size_t)1 << 20) /* of one event, unless one op alone is larger */
 
 /* What is to be known of them for units of work: work_context.carried. */

@@ -235,6 +235,56 @@ static void the_outbox_is_held_for_the_one_that_replaces_what_was_cut(void **sta
     carrying_assert_found("a=apple b=bread c=cheese d=dates ");
 }
 
+struct appending {
+    int version;
+    const char *data;
+};
+
+static void append_entry(void *argument)
+{
+    const struct appending *appending = argument;
+    struct store_work *work;
+    struct fh_error error;
+    struct ledger_event event = {.time_ms = 1,
+                                 .version = appending->version,
+                                 .id = "0199aaaa-0000-7000-8000-000000000000",
+                                 .type = CARRIED_TYPE,
+                                 .key = CARRIED_TYPE,
+                                 .data = appending->data};
+    FH_ASSERT(store_begin(carrying.fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, &error) ==
+              FH_OK);
+    FH_ASSERT(ledger_outbox_append(work, &event, &error) == FH_OK);
+    FH_ASSERT(store_commit(work, &error) == FH_OK);
+}
+
+static void nothing_is_carried_past_what_can_t_be_read(void **state)
+{
+    static const struct appending cases[] = {
+        {2, "{\"ops\":[]}"},
+        {1, "{\"ops\":["},
+        {1, "{}"},
+        {1, "{\"ops\":[{\"key\":\"a\"}]}"},
+        {1, "{\"ops\":[{\"name\":\"others\",\"key\":7}]}"},
+        {1, "{\"ops\":[{\"name\":\"items\",\"key\":\"a\",\"value\":7}]}"},
+        {1, "{\"generation\":7,\"ops\":[]}"},
+        {1, "{\"generation\":[\"0199\"],\"ops\":[]}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct appending appending = cases[i];
+        carrying_tear_down(state);
+        carrying_set_up(state);
+        carrying_settle(0);
+        int64_t cursor = carrying_ledger(NULL)->record.serving.cursor;
+        harness_run(&carrying.fixture->harness, append_entry, &appending);
+        carrying_item("b", "bread");
+        struct carrying_turn turn = carrying_turn(0);
+        if (turn.code != FH_UNSUPPORTED || !strstr(turn.error.message, "can't be read"))
+            fail_msg("case %zu", i);
+        assert_int_equal(carrying_ledger(NULL)->record.serving.cursor, cursor);
+        assert_int_equal(carrying_ledger(NULL)->needed, cursor);
+    }
+}
+
 /* ---- The owner ---- */
 
 /* 22 */
@@ -425,6 +475,7 @@ int main(void)
         CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
         CARRIER_TEST(the_outbox_is_held_until_it_is_carried),
         CARRIER_TEST(the_outbox_is_held_for_the_one_that_replaces_what_was_cut),
+        CARRIER_TEST(nothing_is_carried_past_what_can_t_be_read),
         CARRIER_TEST(a_former_life_s_generation_is_not_asked),
         CARRIER_TEST(an_owner_that_was_moved_goes_on),
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),
