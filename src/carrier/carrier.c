@@ -126,7 +126,7 @@ static enum fh_code switch_where_level(struct derived_carrier *carrier,
     if (code != FH_OK || !change.changed)
         return code;
     carrier->counters.switched++;
-    carrier->drops = *ret_more = true;
+    *ret_more = true; /* the next turn walks it, and drops what is older */
     return FH_OK;
 }
 

@@ -25,9 +25,8 @@
 #define CARRIED_ROWS_MAX 500   /* of `state`, in a page */
 #define CARRIED_ASKS_MAX 4     /* of one question, where another generation serves each time */
 #define CARRIED_DROPS_MAX 8    /* generations found and dropped at once */
-#define CARRIED_BETWEEN_MAX                                                                        \
-    4096 /* events that a page of rows may be older than its transaction                           \
-          */
+/* Events that a page of rows may be older than its transaction. */
+#define CARRIED_BETWEEN_MAX 4096
 
 struct derived_carrier {
     struct work_context *context;

@@ -66,7 +66,6 @@ struct carried_page {
 struct carried_server; /* a connection to one, of the kind's own form */
 
 /* Every slot is there. */
-/* Every slot is there. */
 struct carried_server_ops {
     const char *name; /* "opensearch" */
 
