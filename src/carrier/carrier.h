@@ -49,7 +49,9 @@ struct derived_carrier {
 
 /* One round: looks, carries a page for each generation, publishes a page of rows, switches, walks,
  * drops: whatever of these is due. *ret_more: there was something to do, so there may be more. On a
- * fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs somebody. */
+ * fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs somebody, or
+ * this is no process that may carry: context->serves is not set, or its store has several writers.
+ */
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
 
 /* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is

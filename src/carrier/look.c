@@ -10,6 +10,7 @@
 #include "carrier/parts.h"
 #include "store/ledger.h"
 #include "work/batch.h"
+#include "work/carried.h"
 
 /* ---- Looking ---- */
 
@@ -23,12 +24,26 @@ static enum fh_code look_at_life(struct store_work *work,
     return carried_same_life(work, generation->name.incarnation, ret, error);
 }
 
+/* Every step looks, so none is taken where nothing may be carried. A copy of a store (a trial's, a
+ * backup, the one that a rebuild fills) has the generations of the store that it was made of, and
+ * would give their positions to other events. */
+static enum fh_code check_owner(const struct work_context *context, struct fh_error *error)
+{
+    if (context->serves)
+        return carried_engine_check(context->store, error);
+    return error_set(error, FH_UNSUPPORTED,
+                     "Nothing is carried from this store: no requests are answered from it, so it "
+                     "may be a copy of the service's.");
+}
+
 enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *work,
                           struct carrier_look *ret, struct fh_error *error)
 {
     char id[ID_SIZE];
     struct carried_record *record = &ret->record;
-    enum fh_code code = carried_record_read(work, carrier->declared->name, record, error);
+    enum fh_code code = check_owner(carrier->context, error);
+    if (code == FH_OK)
+        code = carried_record_read(work, carrier->declared->name, record, error);
     if (code == FH_OK)
         code = ledger_position(work, &ret->position, error);
     if (code == FH_OK)

@@ -443,6 +443,7 @@ static void run_start(void *argument)
         code = start_managers(runtime, &error);
     if (code == FH_OK && service_is_rebuilt(runtime->config))
         code = service_rebuild_fill(runtime, &error);
+    runtime->context.serves = code == FH_OK && !service_is_rebuilt(runtime->config);
     if (code == FH_OK)
         code = runtime->host->serve(runtime, &error);
     if (code != FH_OK) {

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/engine.h"
+#include "work/derived.h"
 
 /* One op of a run, on its arena. */
 struct noted_op {
@@ -28,6 +30,16 @@ struct noted_ops {
     struct ledger_event *events, *events_last;
     int count;
 };
+
+enum fh_code carried_engine_check(const struct store *store, struct fh_error *error)
+{
+    if (!engine_can(store->engine, ENGINE_MANY_INSTANCES))
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "Derived stores on servers can't be kept for a service on %s: several of its "
+                     "processes write at a time, and what they derive has no order then.",
+                     store->engine->title);
+}
 
 bool work_carries(const struct work_context *context, const struct fh_derived *declared)
 {
@@ -145,6 +157,9 @@ static struct noted_op *noted_op_of(fh_work *w, const struct fh_derived *declare
 void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
                   const json_t *value)
 {
+    struct fh_error error;
+    if (carried_engine_check(w->context->store, &error) != FH_OK)
+        derived_fail(w, &error);
     struct arena *before = json_arena_set(NULL);
     json_t *valid = json_string(key);
     json_decref(valid);

@@ -81,6 +81,8 @@ struct work_context {
     struct log_rate said;               /* by fh_log */
     struct meters *meters;              /* NULL: nothing is declared to be counted */
     const struct work_carried *carried; /* derived stores on servers; NULL: there are none */
+    /* The store is the one that the service answers from, and no copy of it (run_start). */
+    bool serves;
 };
 
 /* In whose name this process reads others' events. */

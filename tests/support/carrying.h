@@ -63,6 +63,7 @@ static inline int carrying_set_up(void **state)
     fixture_set_up(state, &carrying_service, "CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT)");
     carrying.fixture = *state;
     carrying.fixture->context.carried = &carrying_carried;
+    carrying.fixture->context.serves = true;
     carrying.server = memory_server_new();
     carrying_restart(0);
     carrying_restart(1);

@@ -7,6 +7,7 @@
 
 #include "carrier/walk.h"
 #include "event/outbox/trim.h"
+#include "store/engine.h"
 
 /* ---- Carrying ---- */
 
@@ -287,6 +288,48 @@ static void nothing_is_carried_past_what_can_t_be_read(void **state)
 
 /* ---- The owner ---- */
 
+static void assert_nothing_is_carried(void)
+{
+    int sends = carrying.server->sends, searches = carrying.server->searches;
+    const struct carried_record before = carrying_ledger(NULL)->record;
+    assert_int_equal(carrying_turn(0).code, FH_UNSUPPORTED);
+    assert_int_equal(carrying_make_anew(), FH_UNSUPPORTED);
+    assert_int_equal(carrying_ask().code, FH_UNSUPPORTED);
+    assert_int_equal(carrying.server->sends, sends);
+    assert_int_equal(carrying.server->searches, searches);
+    assert_int_equal(memory_count(carrying.server), before.serving.name.number ? 1 : 0);
+    assert_memory_equal(&carrying_ledger(NULL)->record, &before, sizeof before);
+}
+
+static void a_copy_of_a_store_carries_nothing(void **state)
+{
+    (void)state;
+    carrying.fixture->context.serves = false;
+    carrying_item("a", "apple");
+    assert_nothing_is_carried();
+    carrying.fixture->context.serves = true;
+    carrying_settle(0);
+    carrying.fixture->context.serves = false;
+    carrying_item("a", "avocado");
+    assert_nothing_is_carried();
+}
+
+/* 14 */
+static void a_store_that_several_write_to_is_not_carried_from(void **state)
+{
+    struct store *store = carrying.fixture->context.store;
+    const struct engine *engine = store->engine;
+    struct engine many = *engine;
+    (void)state;
+    carrying_item("a", "apple");
+    many.abilities |= ENGINE_MANY_INSTANCES;
+    store->engine = &many;
+    struct carrying_turn turn = carrying_turn(0);
+    assert_nothing_is_carried();
+    store->engine = engine;
+    assert_non_null(strstr(turn.error.message, "several of its processes write"));
+}
+
 /* 22 */
 static void a_former_life_s_generation_is_not_asked(void **state)
 {
@@ -476,6 +519,8 @@ int main(void)
         CARRIER_TEST(the_outbox_is_held_until_it_is_carried),
         CARRIER_TEST(the_outbox_is_held_for_the_one_that_replaces_what_was_cut),
         CARRIER_TEST(nothing_is_carried_past_what_can_t_be_read),
+        CARRIER_TEST(a_copy_of_a_store_carries_nothing),
+        CARRIER_TEST(a_store_that_several_write_to_is_not_carried_from),
         CARRIER_TEST(a_former_life_s_generation_is_not_asked),
         CARRIER_TEST(an_owner_that_was_moved_goes_on),
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),
