@@ -278,9 +278,8 @@ static void batch_apply(struct subscription *s)
 /* Of a source the cursor also says which topic it is, and where in it reading began. */
 static bool has_skipped(const struct subscription *s)
 {
-    return subscription_skips(s) &&
-           (s->skipped.position > s->cursor.position ||
-            (s->outside && strcmp(s->skipped.incarnation, s->cursor.incarnation) != 0));
+    bool other = s->outside && strcmp(s->skipped.incarnation, s->cursor.incarnation) != 0;
+    return subscription_skips(s) && (other || s->skipped.position > s->cursor.position);
 }
 
 /* Moves only the cursor, past events of other types. */
