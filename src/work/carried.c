@@ -15,7 +15,6 @@
 
 #include "base/json.h"
 #include "store/engine.h"
-#include "work/derived.h"
 
 /* One op of a run, on its arena. */
 struct noted_op {
@@ -159,7 +158,7 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
 {
     struct fh_error error;
     if (carried_engine_check(w->context->store, &error) != FH_OK)
-        derived_fail(w, &error);
+        work_fail(w, &error);
     struct arena *before = json_arena_set(NULL);
     json_t *valid = json_string(key);
     json_decref(valid);
