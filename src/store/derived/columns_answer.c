@@ -179,7 +179,7 @@ static enum fh_code add_columns_row(const struct columns_question *question,
                                        ? json_real(code == FH_OK ? (double)result.real : 0)
                                        : json_null());
     }
-    size_t values = (size_t)(columns_keys(question) + question->value_count);
+    size_t values = (size_t)columns_keys(question) + (size_t)question->value_count;
     bool whole = json_array_size(row) == values || code != FH_OK;
     if ((json_array_append_new(rows, row) != 0 || !whole) && code == FH_OK)
         code = no_answer_room(error);
