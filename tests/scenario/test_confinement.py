@@ -178,7 +178,7 @@ def test_schedule_17_a_thread_that_lived_before_the_confinement(tmp_path, monkey
     """It would be left outside, so the service does not start, and says why."""
     (tmp_path / "thread.c").write_text(THREAD)
     library = tmp_path / "thread.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-pthread", "-o", library,
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-pthread", "-o", library,
                     tmp_path / "thread.c"], check=True)
     users = Service(tmp_path / "users")
     with monkeypatch.context() as patch:
