@@ -54,7 +54,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "rebuild.",  # and test_rebuild_killed.py
              "replay.",  # and test_replay_killed.py
              "derived.",  # and test_derived.py
-             "series.",  # and test_series.py
+             "series.", "columns.",  # and test_series.py
              "audit.",  # and test_audit_log.py
              "trial.")  # and test_trials.py
 
