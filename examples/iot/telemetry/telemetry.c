@@ -11,7 +11,6 @@
 
 #define POINTS_MAX 1000
 #define KEPT_DAYS 90
-#define AHEAD_MS (60 * 60 * INT64_C(1000)) /* how far a device's clock may be ahead */
 
 /* ---- what is measured ---- */
 
@@ -25,19 +24,6 @@ static json_t *believed_device(fh_work *w)
     if (!json_is_true(json_object_get(device, "active")))
         fh_fail(w, 403, "The device %s is switched off.", fh_user(w)->subject);
     return device;
-}
-
-/* All points after one of next year would be late ones: no alert of the device would be raised. */
-static void check_times(fh_work *w, json_t *points)
-{
-    json_t *point;
-    size_t i;
-    json_array_foreach (points, i, point) {
-        if (json_integer_value(json_object_get(point, "at_ms")) > fh_now_ms(w) + AHEAD_MS)
-            fh_fail_at(w, 422, fh_format(w, "/points/%zu/at_ms", i),
-                       "expected a time at most %d minutes ahead of the service's clock",
-                       (int)(AHEAD_MS / 60000));
-    }
 }
 
 /* Keeps, of each kind, the point with the latest time; of two of one time the one behind. */
@@ -56,7 +42,6 @@ static void take_points(fh_work *w)
     json_t *latest = fh_object(w), *list = fh_array(w), *point;
     const char *kind;
     size_t i;
-    check_times(w, points);
     json_array_foreach (points, i, point) {
         fh_fact(w, "measured", json_integer_value(json_object_get(point, "at_ms")),
                 fh_object(w, "device", json_object_get(device, "id"), "site",
