@@ -195,8 +195,8 @@ def test_an_existing_broker_is_used_as_it_is(kind):
             assert [one["name"] for one in shop.status()["servers"]] == []
             user, order = make_order(shop)
             rename_until(shop, user, order, "names come by the broker", lambda: carried(shop, "orders", "users")["carried"] >= 3)
-            told = shop.state_of("payments")["bus"]  # others than the system's services may read it there
-            assert told["connected"] and told["position"] > 0, told
+            wait_for("others than the system's services may read it there",
+                     lambda: (told := shop.state_of("payments")["bus"])["connected"] and told["position"] > 0)
             an_ordinary_client_reads_events(shop, kind, broker, folder, user)
             held_for_who_comes_late(shop, kind, broker, folder, user)
         finally:

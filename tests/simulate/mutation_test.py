@@ -111,7 +111,7 @@ WITHIN = {
     "script_settles_done_as_never": ("keys", 40),
     "settled_by_presence": ("port", 60),
     "signature_not_verified": ("guests", 20),
-    "silence_believed": ("shop --bus", 50),
+    "silence_believed": ("shop --bus", 200),
     "slot_trimmed_early": ("keys", 80),
     "sweep_forgotten": ("shop", 200),
     "timer_removed_apart": ("clock", 20),
