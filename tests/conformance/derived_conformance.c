@@ -5,13 +5,11 @@
  * that keep some.
  */
 
-#include "conformance.h"
+#include "derived_bed.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "store/copy/copy.h"
-#include "store/derived/derived.h"
 #include "store/relational/sql.h"
 
 #define THINGS 95
@@ -32,26 +30,6 @@ static const struct fh_derived english = {
     .name = "things", .model = FH_SEARCH, .fields = fields, .language = "english"};
 static const struct fh_derived stated = {
     .name = "things", .model = FH_SEARCH, .fields = fields, .state = list_nothing, .version = 1};
-
-static const struct derived_ops *derived(struct conformance *c)
-{
-    return derived_engine(c->store);
-}
-
-static bool keeps_derived(const struct engine *engine)
-{
-    return engine->derived;
-}
-
-static enum fh_code prepare(struct conformance *c, const struct fh_derived *declared, int count)
-{
-    static fh_service service; /* too large for a fiber's stack */
-    memset(&service, 0, sizeof service);
-    service.name = "things";
-    for (int i = 0; i < count; i++)
-        service.derives[i] = declared[i];
-    return derived_prepare(c->store, &service, &c->error);
-}
 
 /* "id|name|text|kind|mark": the price is a tenth of the id, and those with an even id are new. */
 static json_t *thing(int id, const char *name, const char *text, const char *kind, const char *mark)

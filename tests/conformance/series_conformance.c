@@ -5,14 +5,10 @@
  * on engines that keep derived stores.
  */
 
-#include "conformance.h"
+#include "derived_bed.h"
 
-#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "store/derived/derived.h"
 
 #define WHENEVER INT64_MIN
 #define SAFE "9007199254740992"
@@ -24,26 +20,6 @@ static const struct fh_derived_field fields[] = {{"device", FH_STRING, FH_TAG},
                                                  {"n", FH_INT},
                                                  {0}};
 static const struct fh_derived plain = {"measured", FH_SERIES, fields};
-
-static const struct derived_ops *derived(struct conformance *c)
-{
-    return derived_engine(c->store);
-}
-
-static bool keeps_derived(const struct engine *engine)
-{
-    return engine->derived;
-}
-
-static enum fh_code prepare(struct conformance *c, const struct fh_derived *declared, int count)
-{
-    static fh_service service; /* too large for a fiber's stack */
-    memset(&service, 0, sizeof service);
-    service.name = "meters";
-    for (int i = 0; i < count; i++)
-        service.derives[i] = declared[i];
-    return derived_prepare(c->store, &service, &c->error);
-}
 
 static enum fh_code put_in(struct conformance *c, struct store_work *work, int64_t at_ms,
                            json_t *fact)
@@ -327,14 +303,6 @@ static void quantiles_are_of_the_nearest_rank(struct conformance *c)
                                     .every_ms = 1000,
                                     .values = VALUES("p50 n", "p95 n", "p99 n", "p50 c", "p99 c")},
                 "[{'tags':{},'points':[[0,100,190,198,-101.0,-3.0]]}]"));
-}
-
-/* Valgrind computes with no more than doubles. */
-static bool adds_beyond_doubles(const struct engine *engine)
-{
-    volatile long double most = DBL_MAX;
-    most *= 2;
-    return keeps_derived(engine) && most / 2 == DBL_MAX;
 }
 
 static void sums_may_be_beyond_a_double_on_the_way(struct conformance *c)
