@@ -252,6 +252,8 @@ enum fh_code conformance_commit(struct conformance *c, struct store_work *work)
 
 void conformance_rollback(struct conformance *c, struct store_work *work)
 {
+    if (!work)
+        return;
     forget(c, work);
     store_rollback(work);
 }

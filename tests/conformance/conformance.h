@@ -136,6 +136,7 @@ struct store *conformance_embedded(struct conformance *c, const char *name, enum
 /* NULL, and noted, if it can't begin. */
 struct store_work *conformance_begin(struct conformance *c, enum store_mode mode);
 enum fh_code conformance_commit(struct conformance *c, struct store_work *work);
+/* NULL: none was begun. */
 void conformance_rollback(struct conformance *c, struct store_work *work);
 /* Close the store and open it again. */
 void conformance_reopen(struct conformance *c);

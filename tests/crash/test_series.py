@@ -15,6 +15,7 @@ sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from conftest import build_crash_programs, wait_for  # noqa: E402
 from test_derived import Shelf  # noqa: E402
 
+
 def points_of(path):
     return re.findall(r'\bCRASH_POINT\("([^"]*)"\)', (ROOT / "src" / path).read_text(encoding="utf-8"))
 
