@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_DRIVER_H
+#define CARRIER_DRIVER_H
+
+/*
+ * A kind of server that derived stores can lie on, as system files name it: how a connection to one
+ * is opened. What the connection then does is server.h. Each driver is a folder next to this file
+ * with a `struct carried_driver` named `carried_NAME`, and a line in meson.build.
+ */
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "carrier/server.h"
+
+#define CARRIED_OWNER_SIZE 80
+
+struct world;
+
+/* Every slot is there; `options` may be NULL. */
+struct carried_driver {
+    const char *name;  /* as system files spell it: "opensearch" */
+    const char *title; /* as people write it */
+    int port;          /* the usual one */
+    /* Those it has besides host, port, user, password and tls, separated by spaces. */
+    const char *options;
+    /* Whether `options` are right, and the client library is there; connects to nobody.
+     * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */
+    enum fh_code (*check)(const json_t *options, struct fh_error *error);
+    /*
+     * Opens a connection, for one service's derived stores of any number, without waiting for the
+     * server: it may be away. `options`: {"host", "port", "user", "password", "tls": {"mode": "off"
+     * or "verify", "ca", "certificate", "key"}} and its own; borrowed until `close`. `owner`:
+     * "SYSTEM.SERVICE", lower-case letters, digits, '-' and one '.'. What it makes on the server is
+     * named after the owner, the derived store and the generation, and `generations` shows those
+     * alone: other services and systems may use the same server.
+     */
+    enum fh_code (*open)(struct world *world, const json_t *options, const char *owner,
+                         struct carried_server **ret, struct fh_error *error);
+    /* Requests in progress end now with FH_UNAVAILABLE, as do all later ones. Must not park. */
+    void (*silence)(struct carried_server *server);
+    /* No request is in progress. */
+    void (*close)(struct carried_server *server);
+};
+
+/* From the build (meson.build); the last one is NULL. */
+extern const struct carried_driver *const carried_drivers_built_in[];
+/* Names of the drivers that this build lacks, ending with NULL. */
+extern const char *const carried_drivers_lacking[];
+
+/* Adds a driver, as simulations and tests do. Ends the process if a slot is missing or the name is
+ * taken. Call it before there are threads. */
+void carried_driver_register(const struct carried_driver *driver);
+/* NULL: not built in. */
+const struct carried_driver *carried_driver_named(const char *name);
+/* The driver after this one (NULL: the first); NULL: no more. */
+const struct carried_driver *carried_driver_next(const struct carried_driver *driver);
+
+#endif
