@@ -69,6 +69,12 @@ enum fh_code carried_same_life(struct store_work *work, const char *incarnation,
 enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error);
 
+/* names.c: notes that these derived stores, up to NULL, are carried from now on, and no others;
+ * what was carried before and is not any more is made anew if it ever is again. Before anything is
+ * derived. Writes nothing where it is so already. On a fiber. */
+enum fh_code carried_names_settle(struct store *store, const char *const *names,
+                                  struct fh_error *error);
+
 /* Notes a refused op in place of an earlier one of its key; false: there is no room. */
 bool carried_park(struct carried_generation *generation, const struct carried_op *op);
 /* A later op of that key was taken. */

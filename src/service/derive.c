@@ -28,6 +28,7 @@
 #include "base/text.h"
 #include "store/derived/derived.h"
 #include "work/batch.h"
+#include "work/carried.h"
 #include "work/fault.h"
 
 #define FILL_ROWS_MAX 500
@@ -195,6 +196,8 @@ enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error)
     enum fh_code code = FH_OK;
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
         struct derive_filling filling = {.runtime = runtime, .declared = &service->derives[i]};
+        if (work_carries(&runtime->context, filling.declared))
+            continue;
         struct fh_error why = {0};
         code = fill_one(&filling, &why);
         if (code != FH_OK)

@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "engine/engines.h"
 #include "service/backup.h"
+#include "service/carriers.h"
 #include "service/fill.h"
 #include "store/derived/derived.h"
 #include "store/ledger.h"
@@ -137,7 +138,10 @@ static enum fh_code open_restored_file(struct restoring *restoring)
     if (code == FH_OK)
         code = service_store_prepare(restoring->service, restoring->from,
                                      json_string_at(restoring->config, "migrations"), error);
-    return code == FH_OK ? derived_prepare(restoring->from, restoring->service, error) : code;
+    if (code != FH_OK)
+        return code;
+    return derived_prepare(restoring->from, restoring->service,
+                           carriers_declared(restoring->service, restoring->config), error);
 }
 
 static enum fh_code close_backup_file(struct restoring *restoring)

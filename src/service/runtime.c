@@ -24,6 +24,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/buses.h"
+#include "service/carriers.h"
 #include "service/derive.h"
 #include "service/fill.h"
 #include "service/marks.h"
@@ -74,6 +75,7 @@ static void free_managers(struct runtime *runtime)
     meters_free(runtime->context.meters);
     reports_release(&runtime->reports);
     lease_manager_free(runtime->context.leases);
+    carriers_free(runtime);
 }
 
 static void drain_finish(void *argument)
@@ -83,9 +85,10 @@ static void drain_finish(void *argument)
     timer_manager_wait(runtime->context.timers);
     lease_manager_stop(runtime->context.leases); /* the others take over what was ours */
     runtime->host->silence(runtime);             /* requests to others still in progress fail now */
+    carriers_silence(runtime);
     /* Handlers of requests that the server gave up may still wait, and use everything below. */
     while (runtime->exchanges || !event_manager_ended(runtime->context.events) ||
-           runtime->expiring || runtime->backup)
+           runtime->expiring || runtime->backup || !carriers_ended(runtime))
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
     free_managers(runtime);
     store_close(runtime->context.store);
@@ -135,6 +138,7 @@ void runtime_stop(struct runtime *runtime)
     event_manager_drain(runtime->context.events);
     timer_manager_drain(runtime->context.timers);
     fiber_wake_all(&runtime->expire_sleep);
+    carriers_drain(runtime);
     runtime->host->drain(runtime);
     if (!fiber_start(runtime->world->fibers, sagas_stop, runtime))
         world_fatal(runtime->world, "no fiber to end on");
@@ -231,8 +235,9 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
 {
     const struct move_watch watch = {tell_move, runtime};
     struct work_context *context = &runtime->context;
-    enum fh_code code =
-        service_store_move(runtime->service, runtime->config, runtime->world, &watch, error);
+    enum fh_code code = carriers_take(runtime, error);
+    if (code == FH_OK)
+        code = service_store_move(runtime->service, runtime->config, runtime->world, &watch, error);
     if (code == FH_OK)
         code =
             service_store_restore(runtime->service, runtime->config, runtime->world, &watch, error);
@@ -249,7 +254,12 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         open_notifier(runtime);
     if (code == FH_OK)
         code = prepare_schema(runtime, error);
-    return code == FH_OK ? derived_prepare(context->store, runtime->service, error) : code;
+    if (code == FH_OK)
+        code = carriers_prepare(runtime, error);
+    return code == FH_OK
+               ? derived_prepare(context->store, runtime->service,
+                                 carriers_declared(runtime->service, runtime->config), error)
+               : code;
 }
 
 /* Before anything else: a service with wrong settings touches nothing. */
@@ -420,6 +430,8 @@ enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
         if (code == FH_OK)
             code = derive_fill(runtime, error);
         free_managers(runtime);
+    } else {
+        carriers_free(runtime);
     }
     if (runtime->context.store)
         store_close(runtime->context.store);
@@ -453,6 +465,7 @@ static void run_start(void *argument)
     bool stopped = runtime->phase == RUNTIME_DRAINING; /* SIGTERM while starting */
     runtime->phase = RUNTIME_READY;
     upkeep_start(runtime);
+    carriers_start(runtime);
     runtime->host->ready(runtime);
     log_info("service-ready", "ready: %s, incarnation %s", runtime->engine,
              runtime->context.store->incarnation);

@@ -36,7 +36,7 @@ static inline enum fh_code prepare(struct conformance *c, const struct fh_derive
     service.name = "conformance";
     for (int i = 0; i < count; i++)
         service.derives[i] = declared[i];
-    return derived_prepare(c->store, &service, &c->error);
+    return derived_prepare(c->store, &service, 0, &c->error);
 }
 
 #endif

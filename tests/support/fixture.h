@@ -51,7 +51,7 @@ static inline void fixture_open(void *argument)
     else
         store_rollback(work);
     if (fixture->code == FH_OK)
-        fixture->code = derived_prepare(context->store, context->service, &fixture->error);
+        fixture->code = derived_prepare(context->store, context->service, 0, &fixture->error);
 }
 
 /* *state: the fixture. */

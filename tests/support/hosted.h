@@ -122,15 +122,41 @@ static inline bool has_ended(void *fixture)
     return ((struct fixture *)fixture)->ended;
 }
 
-static inline int hosted_set_up(void **state, const fh_service *service)
+/* From `fixture->config`. */
+static inline void hosted_start(struct fixture *fixture, const fh_service *service)
+{
+    fixture->ready = fixture->ended = false;
+    runtime_init(&fixture->runtime, service, fixture->config, fixture->harness.world, &host);
+    assert_true(runtime_start(&fixture->runtime));
+    harness_until(&fixture->harness, is_ready, fixture);
+}
+
+static inline void hosted_stop(struct fixture *fixture)
+{
+    runtime_stop(&fixture->runtime);
+    harness_until(&fixture->harness, has_ended, fixture);
+}
+
+static inline struct fixture *hosted_new(void)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     harness_init(&fixture->harness);
     fixture->config = json_pack("{s:s}", "folder", fixture->harness.folder);
-    runtime_init(&fixture->runtime, service, fixture->config, fixture->harness.world, &host);
-    assert_true(runtime_start(&fixture->runtime));
-    harness_until(&fixture->harness, is_ready, fixture);
+    return fixture;
+}
+
+static inline void hosted_free(struct fixture *fixture)
+{
+    json_decref(fixture->config);
+    harness_release(&fixture->harness);
+    free(fixture);
+}
+
+static inline int hosted_set_up(void **state, const fh_service *service)
+{
+    struct fixture *fixture = hosted_new();
+    hosted_start(fixture, service);
     number_of(fixture, "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT)");
     *state = fixture;
     return 0;
@@ -138,12 +164,8 @@ static inline int hosted_set_up(void **state, const fh_service *service)
 
 static inline int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-    runtime_stop(&fixture->runtime);
-    harness_until(&fixture->harness, has_ended, fixture);
-    json_decref(fixture->config);
-    harness_release(&fixture->harness);
-    free(fixture);
+    hosted_stop(*state);
+    hosted_free(*state);
     return 0;
 }
 

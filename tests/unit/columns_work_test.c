@@ -461,14 +461,14 @@ static void declare_otherwise(void *argument)
         .model = FH_RELATIONAL,
         .derives = {{.name = "sold", .model = FH_COLUMNS, .fields = others}}};
     struct fixture *fixture = argument;
-    fixture->code = derived_prepare(fixture->context.store, &other, &fixture->error);
+    fixture->code = derived_prepare(fixture->context.store, &other, 0, &fixture->error);
 }
 
 static void declare_nothing(void *argument)
 {
     static const fh_service none = {.name = "till", .model = FH_RELATIONAL};
     struct fixture *fixture = argument;
-    fixture->code = derived_prepare(fixture->context.store, &none, &fixture->error);
+    fixture->code = derived_prepare(fixture->context.store, &none, 0, &fixture->error);
 }
 
 static void facts_stay_whatever_is_declared(void **state)

@@ -117,7 +117,7 @@ static void fill_entry(void *argument)
 {
     struct fixture *fixture = argument;
     struct fh_error *error = &fixture->library.error;
-    fixture->code = derived_prepare(fixture->library.context.store, &library, error);
+    fixture->code = derived_prepare(fixture->library.context.store, &library, 0, error);
     if (fixture->code == FH_OK)
         fixture->code = derive_fill(&fixture->runtime, error);
 }

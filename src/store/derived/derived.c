@@ -26,10 +26,16 @@ static enum fh_code look_for_any(struct store *store, bool *ret, struct fh_error
     return code;
 }
 
-enum fh_code derived_prepare(struct store *store, const fh_service *service, struct fh_error *error)
+enum fh_code derived_prepare(struct store *store, const fh_service *service, unsigned carried,
+                             struct fh_error *error)
 {
     const struct derived_ops *derived = derived_engine(store);
-    int count = derived_count(service);
+    struct fh_derived inside[sizeof service->derives / sizeof *service->derives];
+    int count = 0;
+    for (int i = 0; i < derived_count(service); i++) {
+        if (!(carried >> i & 1))
+            inside[count++] = service->derives[i];
+    }
     struct store_work *work;
     if (!derived)
         return count ? error_set(error, FH_UNSUPPORTED, "%s keeps no derived stores.",
@@ -41,7 +47,7 @@ enum fh_code derived_prepare(struct store *store, const fh_service *service, str
         code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK || !any)
         return code;
-    code = derived->prepare(work, service->derives, count, error);
+    code = derived->prepare(work, inside, count, error);
     if (code == FH_OK)
         return store_commit(work, error);
     store_rollback(work);

@@ -112,9 +112,10 @@ extern const struct derived_ops derived_sql; /* on sql_run, with FTS5: SQLite's 
 
 /* NULL: the engine keeps none. */
 const struct derived_ops *derived_engine(const struct store *store);
-/* Prepares what the service declares, in a unit of work of its own; only looks where it declares
- * none and none was ever made. FH_UNSUPPORTED, too: the store's engine keeps none. On a fiber. */
-enum fh_code derived_prepare(struct store *store, const fh_service *service,
+/* Prepares what the service declares, but for those that lie on servers (1u << i), in a unit of
+ * work of its own; only looks where there are none and none was ever made. FH_UNSUPPORTED, too: the
+ * store's engine keeps none. On a fiber. */
+enum fh_code derived_prepare(struct store *store, const fh_service *service, unsigned carried,
                              struct fh_error *error);
 int derived_count(const fh_service *service);
 const char *derived_model_name(enum fh_model model); /* "FH_SEARCH", ... */

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One fiber for each derived store on a server. After a turn that has left something it takes the
+ * next one at once; else it waits until something is committed, or CARRIERS_LOOK_MS. After a
+ * failure it rests, longer each time: a server that is away is not asked by each unit of work.
+ *
+ * Nothing here is remembered: whatever a turn needs to know is in the ledger. Killed anywhere, the
+ * next process goes on from there.
+ */
+
+#include "service/carriers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "event/manager.h"
+
+#define CARRIERS_LOOK_MS 10000
+#define CARRIERS_REST_MS_MIN 100
+#define CARRIERS_REST_MS_MAX 30000
+
+static struct carriers *carriers_of(const struct work_context *context)
+{
+    return (struct carriers *)(uintptr_t)context->carried;
+}
+
+/* ---- What units of work need of them ---- */
+
+void carriers_wake(struct carriers *carriers)
+{
+    for (int i = 0; i < carriers->count; i++)
+        carriers->fibers[i].woken = true;
+    fiber_wake_all(&carriers->idle);
+}
+
+/* These events are not for others, so they do not count as published. */
+static void derived_committed(struct work_context *context, int64_t position, int count)
+{
+    (void)count;
+    event_manager_committed(context->events, position, 0);
+    carriers_wake(carriers_of(context));
+}
+
+static enum fh_code carried_all_needed(struct work_context *context, struct store_work *work,
+                                       int64_t *ret, struct fh_error *error)
+{
+    const struct carriers *carriers = carriers_of(context);
+    enum fh_code code = FH_OK;
+    *ret = INT64_MAX;
+    for (int i = 0; i < carriers->count && code == FH_OK; i++) {
+        int64_t needed;
+        code = carried_needed(work, carriers->fibers[i].carrier.declared->name, &needed, error);
+        if (code == FH_OK && needed < *ret)
+            *ret = needed;
+    }
+    return code;
+}
+
+static enum fh_code search_server(struct work_context *context, const struct fh_derived *declared,
+                                  const struct fh_search *search, int64_t deadline_ns, json_t **ret,
+                                  struct fh_error *error)
+{
+    struct carriers *carriers = carriers_of(context);
+    struct carrying_fiber *fiber = carriers->fibers;
+    while (fiber->carrier.declared != declared)
+        fiber++;
+    if (!context->serves)
+        return error_retry(error, FH_UNAVAILABLE,
+                           "The derived store %s can't be asked before the service serves.",
+                           declared->name);
+    enum fh_code code = carrier_search(&fiber->carrier, search, deadline_ns, ret, error);
+    if (code == FH_UNAVAILABLE) /* perhaps it is lost */
+        carriers_wake(carriers);
+    return code;
+}
+
+/* ---- A fiber ---- */
+
+/* What a turn has done that an operator may want to know. */
+static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counters *before)
+{
+    int64_t now_ns = world_monotonic_ns(fiber->carriers->runtime->world);
+    unsigned more;
+    const struct carrier_counters *now = &fiber->carrier.counters;
+    const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
+    if (now->lost > before->lost)
+        log_warning("derived-lost",
+                    "%s has lost something of the derived store %s, which is made anew", title,
+                    name);
+    if (now->begun > before->begun)
+        log_info("derived-begun", "making the derived store %s anew on %s", name, title);
+    if (now->switched > before->switched)
+        log_info("derived-switched", "the derived store %s is complete on %s", name, title);
+    if (now->refused > before->refused && log_pause_passes(&fiber->refused, now_ns, &more))
+        log_warning("derived-refused",
+                    "%s refuses values of the derived store %s: `freehold status` names their keys",
+                    title, name);
+}
+
+static bool is_final(enum fh_code code)
+{
+    return code != FH_UNAVAILABLE && code != FH_OUTCOME_UNKNOWN && code != FH_CONFLICT &&
+           code != FH_NO_MEMORY;
+}
+
+static void note_failure(struct carrying_fiber *fiber, enum fh_code code,
+                         const struct fh_error *error)
+{
+    const char *name = fiber->carrier.declared->name;
+    bool final = is_final(code);
+    if (final && !fiber->stopped)
+        log_error("derived-stopped", "Nothing is carried to the derived store %s: %s", name,
+                  error->message);
+    else if (!final && !fiber->failures)
+        log_warning("derived-delayed",
+                    "What is derived for %s can't be carried now, and is tried again: %s", name,
+                    error->message);
+    fiber->stopped = final;
+    fiber->failures++;
+    snprintf(fiber->why, sizeof fiber->why, "%s", error->message);
+}
+
+static void note_success(struct carrying_fiber *fiber)
+{
+    if (fiber->failures)
+        log_info("derived-resumed", "What is derived for %s is carried again",
+                 fiber->carrier.declared->name);
+    fiber->failures = 0;
+    fiber->stopped = false;
+    fiber->why[0] = '\0';
+}
+
+static int64_t rest_until_ns(struct world *world, int failures)
+{
+    int64_t most = CARRIERS_REST_MS_MIN;
+    for (int i = 1; i < failures && most < CARRIERS_REST_MS_MAX; i++)
+        most *= 2;
+    most = most < CARRIERS_REST_MS_MAX ? most : CARRIERS_REST_MS_MAX;
+    return world_in_ms(world, most / 2 + (int64_t)world_random_below(world, (uint64_t)most / 2));
+}
+
+static void take_turn(struct carrying_fiber *fiber)
+{
+    struct carriers *carriers = fiber->carriers;
+    struct world *world = carriers->runtime->world;
+    const struct carrier_counters before = fiber->carrier.counters;
+    int64_t began_ns = world_monotonic_ns(world);
+    struct fh_error error = {0};
+    bool more = false;
+    fiber->woken = false;
+    enum fh_code code = carrier_turn(&fiber->carrier, &more, &error);
+    tell_turn(fiber, &before);
+    if (carriers->runtime->phase != RUNTIME_READY)
+        return;
+    if (code != FH_OK) {
+        note_failure(fiber, code, &error);
+        fiber_wait_until(&carriers->resting, world, rest_until_ns(world, fiber->failures));
+        return;
+    }
+    note_success(fiber);
+    if (more)
+        return;
+    fiber->level_ns = began_ns;
+    if (!fiber->woken)
+        fiber_wait_until(&carriers->idle, world, world_in_ms(world, CARRIERS_LOOK_MS));
+}
+
+static void run_carrier(void *argument)
+{
+    struct carrying_fiber *fiber = argument;
+    while (fiber->carriers->runtime->phase == RUNTIME_READY)
+        take_turn(fiber);
+    fiber->running = false;
+}
+
+/* ---- The configuration ---- */
+
+unsigned carriers_declared(const fh_service *service, const json_t *config)
+{
+    const json_t *derives = json_object_get(config, "derives");
+    unsigned declared = 0;
+    for (int i = 0; i < derived_count(service); i++) {
+        if (json_object_get(derives, service->derives[i].name))
+            declared |= 1u << i;
+    }
+    return declared;
+}
+
+static enum fh_code open_server(struct carriers *carriers, const struct fh_derived *declared,
+                                struct fh_error *error)
+{
+    struct runtime *runtime = carriers->runtime;
+    struct carrying_fiber *fiber = &carriers->fibers[carriers->count];
+    const json_t *options =
+        json_object_get(json_object_get(runtime->config, "derives"), declared->name);
+    const char *driver = json_string_at(options, "driver");
+    const char *system = json_string_at(runtime->config, "system");
+    char owner[CARRIED_OWNER_SIZE];
+    if (declared->model != FH_SEARCH || !declared->state)
+        return error_set(error, FH_INVALID,
+                         "The derived store %s can't lie on a server: only an FH_SEARCH with a "
+                         "`state` can.",
+                         declared->name);
+    fiber->driver = driver ? carried_driver_named(driver) : NULL;
+    if (!fiber->driver)
+        return error_set(error, FH_INVALID, "There is no driver '%.32s' for the derived store %s.",
+                         driver ? driver : "", declared->name);
+    snprintf(owner, sizeof owner, "%s.%s", system ? system : "alone", runtime->service->name);
+    fiber->carriers = carriers;
+    fiber->carrier = (struct derived_carrier){.context = &runtime->context, .declared = declared};
+    enum fh_code code =
+        fiber->driver->open(runtime->world, options, owner, &fiber->carrier.server, error);
+    if (code == FH_OK)
+        carriers->count++;
+    return code;
+}
+
+enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
+{
+    const fh_service *service = runtime->service;
+    unsigned declared = carriers_declared(service, runtime->config);
+    enum fh_code code = FH_OK;
+    if (!declared || runtime->context.carried)
+        return FH_OK;
+    struct carriers *carriers = calloc(1, sizeof *carriers);
+    if (!carriers)
+        return error_set(error, FH_NO_MEMORY, "There is no memory for carriers.");
+    carriers->carried = (struct work_carried){.declared = declared,
+                                              .committed = derived_committed,
+                                              .needed = carried_all_needed,
+                                              .search = search_server};
+    carriers->runtime = runtime;
+    runtime->context.carried = &carriers->carried;
+    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
+        if (declared >> i & 1)
+            code = open_server(carriers, &service->derives[i], error);
+    }
+    return code;
+}
+
+enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
+{
+    struct store *store = runtime->context.store;
+    const struct carriers *carriers = carriers_of(&runtime->context);
+    const char *names[CARRIERS_MAX + 1] = {NULL};
+    struct fh_error why;
+    if (carried_engine_check(store, &why) != FH_OK) { /* so it never was */
+        if (carriers)
+            *error = why;
+        return carriers ? why.code : FH_OK;
+    }
+    for (int i = 0; carriers && i < carriers->count; i++)
+        names[i] = carriers->fibers[i].carrier.declared->name;
+    return carried_names_settle(store, names, error);
+}
+
+/* ---- Beginning and ending ---- */
+
+void carriers_start(struct runtime *runtime)
+{
+    struct carriers *carriers = carriers_of(&runtime->context);
+    for (int i = 0; carriers && runtime->context.serves && i < carriers->count; i++) {
+        struct carrying_fiber *fiber = &carriers->fibers[i];
+        fiber->running = fiber_start(runtime->world->fibers, run_carrier, fiber);
+    }
+}
+
+void carriers_drain(struct runtime *runtime)
+{
+    struct carriers *carriers = carriers_of(&runtime->context);
+    if (!carriers)
+        return;
+    fiber_wake_all(&carriers->idle);
+    fiber_wake_all(&carriers->resting);
+}
+
+void carriers_silence(struct runtime *runtime)
+{
+    struct carriers *carriers = carriers_of(&runtime->context);
+    for (int i = 0; carriers && i < carriers->count; i++)
+        carriers->fibers[i].driver->silence(carriers->fibers[i].carrier.server);
+}
+
+bool carriers_ended(const struct runtime *runtime)
+{
+    const struct carriers *carriers = carriers_of(&runtime->context);
+    for (int i = 0; carriers && i < carriers->count; i++) {
+        if (carriers->fibers[i].running)
+            return false;
+    }
+    return true;
+}
+
+void carriers_free(struct runtime *runtime)
+{
+    struct carriers *carriers = carriers_of(&runtime->context);
+    for (int i = 0; carriers && i < carriers->count; i++)
+        carriers->fibers[i].driver->close(carriers->fibers[i].carrier.server);
+    free(carriers);
+    runtime->context.carried = NULL;
+}

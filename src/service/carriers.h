@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_CARRIERS_H
+#define SERVICE_CARRIERS_H
+
+/*
+ * The service's derived stores that lie on servers, as its configuration says:
+ *
+ *     "derives": {"products": {"driver": "opensearch", "host": ..., ...}}
+ *
+ * Each is what the driver takes as its options (carrier/driver.h). What is not named there lies in
+ * the service's own store. Each has a carrier (carrier/carrier.h) with a fiber that takes turns,
+ * from when the process answers requests until it drains: in a copy of a store, which a trial or a
+ * rebuild has, there is none. An owner has one process, so there is no lease either.
+ */
+
+#include "base/log.h"
+#include "base/text.h"
+#include "carrier/carrier.h"
+#include "carrier/driver.h"
+#include "service/runtime.h"
+#include "work/carried.h"
+
+#define CARRIERS_MAX ((int)(sizeof((fh_service *)NULL)->derives / sizeof(struct fh_derived)))
+
+struct carriers;
+
+struct carrying_fiber {
+    struct carriers *carriers;
+    struct derived_carrier carrier;
+    const struct carried_driver *driver;
+    bool running, woken;
+    struct log_pause refused; /* of the line about refused values */
+    int failures;             /* in a row */
+    bool stopped;             /* the last one needs somebody */
+    char why[256];            /* of the last one */
+    int64_t level_ns;         /* when everything was carried that was there; 0: never yet */
+};
+
+struct carriers {
+    struct work_carried carried; /* first: it is cast from */
+    struct runtime *runtime;
+    struct carrying_fiber fibers[CARRIERS_MAX];
+    int count;
+    struct fiber_queue idle, resting;
+};
+
+/* 1u << i: service->derives[i] lies on a server. */
+unsigned carriers_declared(const fh_service *service, const json_t *config);
+/* Opens the connections and sets context->carried, before the store is opened; does nothing where
+ * all derived stores lie in it. FH_INVALID, FH_UNSUPPORTED: the configuration does not fit. */
+enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error);
+/* Notes in the store what is carried from now on. On a fiber. */
+enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error);
+/* Once requests are answered. */
+void carriers_start(struct runtime *runtime);
+/* No turn begins any more. */
+void carriers_drain(struct runtime *runtime);
+/* Requests to servers that are in progress fail. */
+void carriers_silence(struct runtime *runtime);
+bool carriers_ended(const struct runtime *runtime);
+void carriers_free(struct runtime *runtime);
+
+/* The next turn is taken at once. */
+void carriers_wake(struct carriers *carriers);
+
+#endif

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A whole service whose derived store lies on a server, in memory: what it derives is found there,
+ * it goes on when the server is away, and ends while a request is under way; and what becomes of
+ * the derived store when the configuration changes. */
+
+#include "../support/hosted.h"
+
+#include <sys/stat.h>
+
+#include "../support/carried_server.h"
+#include "event/manager.h"
+#include "service/carriers.h"
+#include "service/trial.h"
+
+/* ---- The service ---- */
+
+static const char *item_key, *item_name; /* for put_item */
+
+static void put_item(fh_work *w)
+{
+    json_t *item = json_pack("{s:s, s:s}", "id", item_key, "name", item_name);
+    fh_exec(w, "INSERT INTO item VALUES (:id, :name) ON CONFLICT DO UPDATE SET name = :name", item,
+            NULL);
+    fh_derive(w, "items", item_key, item);
+}
+
+static void list_items(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_rows(w, "SELECT id, name FROM item WHERE id > :after ORDER BY id LIMIT :limit",
+                     fh_query(w), NULL));
+}
+
+static void search_items(fh_work *w)
+{
+    fh_reply(w, 200, fh_search(w, "items", &(struct fh_search){0}));
+}
+
+static const struct fh_derived_field item_fields[] = {{"name", FH_STRING, FH_TEXT}, {0}};
+static const fh_service shop = {
+    .name = "shop",
+    .model = FH_RELATIONAL,
+    .derives = {{.name = "items", .model = FH_SEARCH, .fields = item_fields, .state = list_items}}};
+
+/* ---- The server ---- */
+
+static struct {
+    struct memory_server *memory;
+    char owner[CARRIED_OWNER_SIZE];
+    int open;
+    bool away, hangs, silenced;
+    int hanging;
+    struct fiber_queue answers;
+} shelf;
+
+static void before_request(struct memory_server *server, bool done)
+{
+    if (done)
+        return;
+    if (shelf.away || shelf.silenced)
+        server->fault = MEMORY_AWAY;
+    if (!shelf.hangs)
+        return;
+    shelf.hanging++;
+    while (shelf.hangs && !shelf.silenced)
+        fiber_wait(&shelf.answers);
+    shelf.hanging--;
+}
+
+/* From the next request on. */
+static void set_away(bool away)
+{
+    shelf.away = away;
+    shelf.memory->fault = away ? MEMORY_AWAY : MEMORY_WELL;
+}
+
+static enum fh_code shelf_check(const json_t *options, struct fh_error *error)
+{
+    (void)options;
+    (void)error;
+    return FH_OK;
+}
+
+static enum fh_code shelf_open(struct world *world, const json_t *options, const char *owner,
+                               struct carried_server **ret, struct fh_error *error)
+{
+    (void)world;
+    if (!json_string_at(options, "host"))
+        return error_set(error, FH_INVALID, "It needs a host.");
+    snprintf(shelf.owner, sizeof shelf.owner, "%s", owner);
+    shelf.silenced = false;
+    shelf.open++;
+    *ret = &shelf.memory->base;
+    return FH_OK;
+}
+
+static void shelf_silence(struct carried_server *server)
+{
+    (void)server;
+    shelf.silenced = true;
+    fiber_wake_all(&shelf.answers);
+}
+
+static void shelf_close(struct carried_server *server)
+{
+    (void)server;
+    shelf.open--;
+}
+
+static const struct carried_driver shelf_driver = {.name = "shelf",
+                                                   .title = "The shelf",
+                                                   .check = shelf_check,
+                                                   .open = shelf_open,
+                                                   .silence = shelf_silence,
+                                                   .close = shelf_close};
+
+/* ---- What is done ---- */
+
+static void set_derives(struct fixture *fixture, const char *driver)
+{
+    if (driver)
+        json_object_set_new(
+            fixture->config, "derives",
+            json_pack("{s:{s:s, s:s}}", "items", "driver", driver, "host", "shelf.example"));
+    else
+        json_object_del(fixture->config, "derives");
+}
+
+static int set_up(void **state)
+{
+    char path[128];
+    struct fixture *fixture = hosted_new();
+    memset(&shelf, 0, sizeof shelf);
+    shelf.memory = memory_server_new();
+    shelf.memory->between = before_request;
+    if (!carried_driver_named("shelf"))
+        carried_driver_register(&shelf_driver);
+    snprintf(path, sizeof path, "%s/migrations", fixture->harness.folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    json_object_set_new(fixture->config, "migrations", json_string(path));
+    snprintf(path, sizeof path, "%s/migrations/0001_item.sql", fixture->harness.folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT);\n", file);
+    fclose(file);
+    set_derives(fixture, "shelf");
+    *state = fixture;
+    return 0;
+}
+
+static int shelf_tear_down(void **state)
+{
+    hosted_free(*state);
+    assert_int_equal(shelf.open, 0);
+    memory_server_free(shelf.memory);
+    return 0;
+}
+
+struct asked {
+    struct fixture *fixture;
+    fh_handler *handler;
+    bool reads;
+    int status;
+    char text[512];
+};
+
+static void ask_entry(void *argument)
+{
+    struct asked *asked = argument;
+    fh_work w;
+    work_init(&w, &asked->fixture->runtime.context, asked->handler);
+    w.read_only = asked->reads;
+    w.deadline_ns = -1;
+    work_run(&w);
+    asked->status = w.reply_status;
+    asked->text[0] = '\0';
+    const json_t *body = w.reply_body;
+    if (json_is_string(body))
+        snprintf(asked->text, sizeof asked->text, "%s", json_string_value(body));
+    json_t *hit;
+    size_t i;
+    json_array_foreach (json_object_get(body, "hits"), i, hit) {
+        size_t length = strlen(asked->text);
+        snprintf(asked->text + length, sizeof asked->text - length, "%s=%s ",
+                 json_string_at(hit, "key"), json_string_at(hit, "value.name"));
+    }
+    work_release(&w);
+}
+
+static void put(struct fixture *fixture, const char *key, const char *name)
+{
+    struct asked asked = {.fixture = fixture, .handler = put_item};
+    item_key = key;
+    item_name = name;
+    harness_run(&fixture->harness, ask_entry, &asked);
+    assert_int_equal(asked.status, 204);
+}
+
+static struct asked ask(struct fixture *fixture)
+{
+    struct asked asked = {.fixture = fixture, .handler = search_items, .reads = true};
+    harness_run(&fixture->harness, ask_entry, &asked);
+    return asked;
+}
+
+struct expected {
+    struct fixture *fixture;
+    int64_t generation;
+};
+
+/* Of this generation, with all that is committed. */
+static bool carrier_is_level(void *argument)
+{
+    const struct expected *expected = argument;
+    const struct work_context *context = &expected->fixture->runtime.context;
+    const struct carriers *carriers = (const struct carriers *)context->carried;
+    const struct carrier_look *look = &carriers->fibers[0].carrier.look;
+    return look->record.serving.name.number == expected->generation &&
+           look->record.serving.cursor == look->position &&
+           look->position >= context->events->position;
+}
+
+static void assert_found(struct fixture *fixture, int64_t generation, const char *text)
+{
+    struct expected expected = {fixture, generation};
+    harness_until(&fixture->harness, carrier_is_level, &expected);
+    struct asked asked = ask(fixture);
+    assert_int_equal(asked.status, 200);
+    assert_string_equal(asked.text, text);
+}
+
+static int64_t tables_inside(struct fixture *fixture)
+{
+    return number_of(fixture, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'fh_derived_%'");
+}
+
+/* ---- Tests ---- */
+
+static void what_is_derived_is_found_on_the_server(void **state)
+{
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    assert_string_equal(shelf.owner, "alone.shop");
+    put(fixture, "a", "apple");
+    put(fixture, "b", "bread");
+    assert_found(fixture, 1, "a=apple b=bread ");
+    put(fixture, "a", "avocado");
+    assert_found(fixture, 1, "a=avocado b=bread ");
+    assert_int_equal(tables_inside(fixture), 0);
+    hosted_stop(fixture);
+    hosted_start(fixture, &shop);
+    put(fixture, "c", "cheese");
+    assert_found(fixture, 1, "a=avocado b=bread c=cheese ");
+    hosted_stop(fixture);
+}
+
+static bool has_failed(void *argument)
+{
+    const struct fixture *fixture = argument;
+    return ((const struct carriers *)fixture->runtime.context.carried)->fibers[0].failures > 1;
+}
+
+static void it_is_not_asked_until_it_is_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    set_away(true);
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    harness_until(&fixture->harness, has_failed, fixture);
+    assert_int_equal(ask(fixture).status, 503);
+    set_away(false);
+    assert_found(fixture, 1, "a=apple ");
+    hosted_stop(fixture);
+}
+
+static void what_the_server_lost_is_made_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    memory_empty(shelf.memory);
+    assert_int_equal(ask(fixture).status, 503); /* and has it looked for */
+    assert_found(fixture, 2, "a=apple ");
+    hosted_stop(fixture);
+}
+
+static bool hangs(void *argument)
+{
+    (void)argument;
+    return shelf.hanging > 0;
+}
+
+static void it_ends_while_a_request_is_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    shelf.hangs = true;
+    put(fixture, "b", "bread");
+    harness_until(&fixture->harness, hangs, NULL);
+    hosted_stop(fixture);
+    assert_int_equal(shelf.hanging, 0);
+    shelf.hangs = false;
+    hosted_start(fixture, &shop);
+    assert_found(fixture, 1, "a=apple b=bread ");
+    hosted_stop(fixture);
+}
+
+static void what_was_derived_inside_meanwhile_is_not_lacking(void **state)
+{
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    hosted_stop(fixture);
+    set_derives(fixture, NULL);
+    hosted_start(fixture, &shop);
+    assert_true(tables_inside(fixture) > 0);
+    assert_string_equal(ask(fixture).text, "a=apple ");
+    put(fixture, "a", "avocado");
+    assert_string_equal(ask(fixture).text, "a=avocado ");
+    hosted_stop(fixture);
+    set_derives(fixture, "shelf");
+    hosted_start(fixture, &shop);
+    assert_int_equal(tables_inside(fixture), 0);
+    assert_found(fixture, 2, "a=avocado ");
+    hosted_stop(fixture);
+}
+
+static void a_program_that_does_not_declare_it_has_it_made_anew(void **state)
+{
+    static const fh_service before = {.name = "shop", .model = FH_RELATIONAL};
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    hosted_stop(fixture);
+    hosted_start(fixture, &before);
+    number_of(fixture, "UPDATE item SET name = 'avocado'");
+    hosted_stop(fixture);
+    hosted_start(fixture, &shop);
+    assert_found(fixture, 2, "a=avocado ");
+    hosted_stop(fixture);
+}
+
+struct trying {
+    struct fixture *fixture;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void try_entry(void *argument)
+{
+    struct trying *trying = argument;
+    trying->code = runtime_try(&trying->fixture->runtime, &trying->error);
+}
+
+static struct trying try_service(struct fixture *fixture)
+{
+    struct trying trying = {.fixture = fixture};
+    runtime_init(&fixture->runtime, &shop, fixture->config, fixture->harness.world, &host);
+    harness_run(&fixture->harness, try_entry, &trying);
+    return trying;
+}
+
+static void a_trial_carries_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(try_service(fixture).code, FH_OK);
+    assert_int_equal(shelf.memory->sends, 0);
+    assert_int_equal(memory_count(shelf.memory), 0);
+}
+
+static void what_can_t_be_is_refused_at_the_start(void **state)
+{
+    struct fixture *fixture = *state;
+    set_derives(fixture, "nobody");
+    struct trying trying = try_service(fixture);
+    assert_int_equal(trying.code, FH_INVALID);
+    assert_non_null(strstr(trying.error.message, "nobody"));
+    set_derives(fixture, "shelf");
+    json_object_del(json_object_get(json_object_get(fixture->config, "derives"), "items"), "host");
+    trying = try_service(fixture);
+    assert_int_equal(trying.code, FH_INVALID);
+    assert_string_equal(trying.error.message, "It needs a host.");
+}
+
+static void needed_entry(void *argument)
+{
+    struct statement *statement = argument;
+    struct work_context *context = &statement->fixture->runtime.context;
+    struct store_work *work;
+    struct fh_error error;
+    FH_ASSERT(store_begin(context->store, STORE_READ, &work, &error) == FH_OK);
+    FH_ASSERT(context->carried->needed(context, work, &statement->number, &error) == FH_OK);
+    store_rollback(work);
+}
+
+static void the_outbox_is_held_while_the_server_is_away(void **state)
+{
+    struct fixture *fixture = *state;
+    struct statement needed = {.fixture = fixture};
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    harness_run(&fixture->harness, needed_entry, &needed);
+    int64_t before = needed.number;
+    set_away(true);
+    put(fixture, "b", "bread");
+    harness_until(&fixture->harness, has_failed, fixture);
+    harness_run(&fixture->harness, needed_entry, &needed);
+    assert_int_equal(needed.number, before);
+    set_away(false);
+    assert_found(fixture, 1, "a=apple b=bread ");
+    harness_run(&fixture->harness, needed_entry, &needed);
+    assert_true(needed.number > before);
+    hosted_stop(fixture);
+}
+
+#define CARRIERS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, shelf_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CARRIERS_TEST(what_is_derived_is_found_on_the_server),
+        CARRIERS_TEST(it_is_not_asked_until_it_is_complete),
+        CARRIERS_TEST(what_the_server_lost_is_made_anew),
+        CARRIERS_TEST(it_ends_while_a_request_is_under_way),
+        CARRIERS_TEST(what_was_derived_inside_meanwhile_is_not_lacking),
+        CARRIERS_TEST(a_program_that_does_not_declare_it_has_it_made_anew),
+        CARRIERS_TEST(a_trial_carries_nothing),
+        CARRIERS_TEST(what_can_t_be_is_refused_at_the_start),
+        CARRIERS_TEST(the_outbox_is_held_while_the_server_is_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
