@@ -17,6 +17,7 @@
 
 #include <string.h>
 
+#include "base/crash.h"
 #include "carrier/parts.h"
 #include "world/world.h"
 
@@ -122,9 +123,11 @@ static enum fh_code switch_where_level(struct derived_carrier *carrier,
     *ret_more |= code == FH_OK && !whole;
     if (code != FH_OK || !whole)
         return code;
+    CRASH_POINT("carrier.level");
     code = carrier_change_run(&change, error);
     if (code != FH_OK || !change.changed)
         return code;
+    CRASH_POINT("carrier.switched");
     carrier->counters.switched++;
     *ret_more = true; /* the next turn walks it, and drops what is older */
     return FH_OK;
@@ -154,6 +157,7 @@ static enum fh_code drop_older(struct derived_carrier *carrier, bool *ret_more,
         server->ops->generations(server, carrier->declared, note_older_generation, &older, error);
     for (int i = 0; i < older.count && code == FH_OK; i++) {
         code = server->ops->drop(server, carrier->declared, &older.found[i], error);
+        CRASH_POINT("carrier.dropped");
         carrier->counters.dropped += code == FH_OK;
     }
     if (code == FH_OK)
@@ -209,6 +213,7 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
         return FH_OK;
     if (filling->cursor == filling->began)
         code = server->ops->make(server, carrier->declared, &filling->name, error);
+    CRASH_POINT("carrier.made");
     if (code == FH_OK && !filling->filled)
         code = carrier_fill(carrier, filling, ret_more, error);
     if (code == FH_OK)
@@ -226,6 +231,7 @@ static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
     if (code != FH_OK || !needs_another(carrier, &carrier->look))
         return code;
     code = carrier_change_run(&change, error);
+    CRASH_POINT("carrier.begun");
     carrier->counters.begun += change.changed;
     *ret_more = true;
     return code == FH_OK ? look_committed(carrier, &carrier->look, error) : code;

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "carrier/page.h"
 #include "carrier/parts.h"
 #include "carrier/walk.h"
@@ -78,10 +79,12 @@ static enum fh_code send_page(struct derived_carrier *carrier,
     struct carrier_change change = {.carrier = carrier, .change = note_page, .what = &noting};
     enum fh_code code =
         server->ops->send(server, carrier->declared, &generation->name, page, error);
+    CRASH_POINT("carrier.sent");
     if (code == FH_NOT_FOUND)
         return carrier_lose(carrier, &generation->name, error);
     if (code == FH_OK)
         code = carrier_change_run(&change, error);
+    CRASH_POINT("carrier.noted");
     if (code == FH_OK && change.changed)
         count_page(carrier, page);
     return code;
@@ -120,6 +123,7 @@ enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_
     struct carried_name lost = *name;
     struct carrier_change change = {.carrier = carrier, .change = note_lost, .what = &lost};
     enum fh_code code = carrier_change_run(&change, error);
+    CRASH_POINT("carrier.lost");
     carrier->counters.lost += change.changed;
     return code;
 }

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/doing.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -247,8 +248,10 @@ static enum fh_code fill_carrier_page(struct carrier_page *page, bool *ret_more,
     text_init(&page->data, TEXT_LENGTH_MAX);
     enum fh_code code = list_carrier_rows(page, error);
     json_arena_set(NULL);
+    CRASH_POINT("carrier.listed");
     if (code == FH_OK)
         code = carrier_change_run(&change, error);
+    CRASH_POINT("carrier.published");
     if (code == FH_OK && change.changed) {
         *ret_more = true;
         const struct work_carried *carried = carrier->context->carried;

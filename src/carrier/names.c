@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "carrier/record.h"
 #include "store/ledger.h"
@@ -106,9 +107,12 @@ static enum fh_code settle_names(struct store *store, enum store_mode mode,
     if (writes)
         code = note_carried_names(work, noted, names, error);
     json_decref(noted);
+    CRASH_POINT("carrier.naming");
     if (writes && code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
+        code = store_commit(work, error);
+    else
+        store_rollback(work);
+    CRASH_POINT("carrier.named");
     return code;
 }
 

@@ -28,12 +28,13 @@ class Shelf:
 
     def __init__(self, folder, name="shelf"):
         self.folder, self.name, self.port, self.process = folder, name, 0, None
+        self.config = {}  # besides what every program is told
         folder.mkdir()
 
     def begin(self, edition):
         self.port = free_port()
         config = {"freehold": 1, "system": "test", "service": self.name, "engine": "sqlite", "folder": str(self.folder),
-                  "migrations": str(ROOT / "tests" / "crash" / self.name / "migrations")}
+                  "migrations": str(ROOT / "tests" / "crash" / self.name / "migrations"), **self.config}
         (self.folder / "service.json").write_text(json.dumps(config))
         program = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash" / f"crash_{self.name}_{edition}"
         with open(self.folder / "log", "ab") as log:
@@ -45,10 +46,10 @@ class Shelf:
     def log(self):
         return (self.folder / "log").read_text()
 
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, method=None):
         data = None if body is None else json.dumps(body).encode() if body else b""
         asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data,
-                                       {"Content-Type": "application/json"})
+                                       {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return answer.read()
 

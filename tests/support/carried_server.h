@@ -60,6 +60,7 @@ struct memory_server {
     struct carried_server base;
     struct memory_generation generations[MEMORY_GENERATIONS], backup[MEMORY_GENERATIONS];
     enum memory_fault fault; /* of the next request that changes something, and then no more */
+    bool away;               /* all requests fail, and nothing is done */
     struct memory_request late[MEMORY_LATE];
     void (*between)(struct memory_server *server, bool done);
     int searches, sends;
@@ -190,7 +191,7 @@ static inline enum fh_code memory_request(struct memory_server *server,
     server->fault = MEMORY_WELL;
     if (server->between)
         server->between(server, false);
-    if (fault == MEMORY_AWAY)
+    if (fault == MEMORY_AWAY || server->away)
         return error_set(error, FH_UNAVAILABLE, "It is away.");
     if (fault == MEMORY_LATER)
         memory_keep(server, request);
@@ -312,6 +313,8 @@ static inline enum fh_code memory_search(struct carried_server *base,
     server->searches++;
     if (server->between)
         server->between(server, false);
+    if (server->away)
+        return error_set(error, FH_UNAVAILABLE, "It is away.");
     if (!generation || !generation->there)
         return error_set(error, FH_NOT_FOUND, "There is no such generation.");
     struct memory_value *values = generation->values; /* in whatever order */

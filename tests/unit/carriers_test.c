@@ -48,30 +48,20 @@ static struct {
     struct memory_server *memory;
     char owner[CARRIED_OWNER_SIZE];
     int open;
-    bool away, hangs, silenced;
+    bool away, hangs, silenced; /* `away` from when it is opened */
     int hanging;
     struct fiber_queue answers;
 } shelf;
 
 static void before_request(struct memory_server *server, bool done)
 {
-    if (done)
-        return;
-    if (shelf.away || shelf.silenced)
-        server->fault = MEMORY_AWAY;
-    if (!shelf.hangs)
+    (void)server;
+    if (done || !shelf.hangs)
         return;
     shelf.hanging++;
     while (shelf.hangs && !shelf.silenced)
         fiber_wait(&shelf.answers);
     shelf.hanging--;
-}
-
-/* From the next request on. */
-static void set_away(bool away)
-{
-    shelf.away = away;
-    shelf.memory->fault = away ? MEMORY_AWAY : MEMORY_WELL;
 }
 
 static enum fh_code shelf_check(const json_t *options, struct fh_error *error)
@@ -89,6 +79,7 @@ static enum fh_code shelf_open(struct world *world, const json_t *options, const
         return error_set(error, FH_INVALID, "It needs a host.");
     snprintf(shelf.owner, sizeof shelf.owner, "%s", owner);
     shelf.silenced = false;
+    shelf.memory->away = shelf.away;
     shelf.open++;
     *ret = &shelf.memory->base;
     return FH_OK;
@@ -97,7 +88,7 @@ static enum fh_code shelf_open(struct world *world, const json_t *options, const
 static void shelf_silence(struct carried_server *server)
 {
     (void)server;
-    shelf.silenced = true;
+    shelf.silenced = shelf.memory->away = true;
     fiber_wake_all(&shelf.answers);
 }
 
@@ -263,12 +254,12 @@ static bool has_failed(void *argument)
 static void it_is_not_asked_until_it_is_complete(void **state)
 {
     struct fixture *fixture = *state;
-    set_away(true);
+    shelf.away = true;
     hosted_start(fixture, &shop);
     put(fixture, "a", "apple");
     harness_until(&fixture->harness, has_failed, fixture);
     assert_int_equal(ask(fixture).status, 503);
-    set_away(false);
+    shelf.memory->away = false;
     assert_found(fixture, 1, "a=apple ");
     hosted_stop(fixture);
 }
@@ -407,12 +398,12 @@ static void the_outbox_is_held_while_the_server_is_away(void **state)
     assert_found(fixture, 1, "a=apple ");
     harness_run(&fixture->harness, needed_entry, &needed);
     int64_t before = needed.number;
-    set_away(true);
+    shelf.memory->away = true;
     put(fixture, "b", "bread");
     harness_until(&fixture->harness, has_failed, fixture);
     harness_run(&fixture->harness, needed_entry, &needed);
     assert_int_equal(needed.number, before);
-    set_away(false);
+    shelf.memory->away = false;
     assert_found(fixture, 1, "a=apple b=bread ");
     harness_run(&fixture->harness, needed_entry, &needed);
     assert_true(needed.number > before);

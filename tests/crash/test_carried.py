@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A derived store on a server, which here is a file: its service is killed at each point of carrying and of making it
+anew, goes on from its own store each time, and in the end what is found is what the service has."""
+
+import json
+import pathlib
+import re
+import signal
+import sys
+import urllib.error
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
+from conftest import build_crash_programs, wait_for  # noqa: E402
+from test_derived import Shelf  # noqa: E402
+
+POINTS = sorted({point for file in (ROOT / "src" / "carrier").glob("*.c")
+                 for point in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', file.read_text(encoding="utf-8"))})
+
+
+class Stand(Shelf):
+    """Its items, and a service that is started again whenever it has died."""
+
+    def __init__(self, folder):
+        super().__init__(folder, "stand")
+        self.server = folder / "server"
+        self.config = {"derives": {"items": {"driver": "file", "host": str(self.server)}}}
+        self.edition, self.items = 1, {}
+
+    def until(self, what, act):
+        def is_done():
+            if self.process is None or self.process.poll() is not None:
+                self.begin(self.edition)
+            try:
+                return act()
+            except OSError:
+                return False
+
+        wait_for(what, is_done)
+
+    def put(self, key, name):
+        self.items[key] = name
+        self.until("it is put", lambda: self.ask("/api/items", {"id": key, "name": name}, "PUT") is not None)
+
+    def remove(self, key):
+        self.items.pop(key, None)
+        self.until("it is gone", lambda: self.ask(f"/api/items/{key}", method="DELETE") is not None)
+
+    def is_found(self):
+        found = json.loads(self.ask("/api/items"))
+        return found == "".join(f"{key}={name} " for key, name in sorted(self.items.items()))
+
+    def change(self, number):
+        self.put("abc"[number % 3], f"n{number}")
+        self.remove("abc"[(number + 1) % 3])
+
+
+@pytest.fixture
+def stand(tmp_path):
+    build_crash_programs()
+    made = Stand(tmp_path / "stand")
+    yield made
+    made.end(signal.SIGKILL)
+
+
+def test_killed_anywhere_it_goes_on(stand):
+    crash = stand.folder / "crash"
+    assert len(POINTS) >= 12, POINTS
+    stand.put("a", "apple")
+    stand.until("it is found", stand.is_found)
+    for number, point in enumerate(POINTS):
+        stand.end()
+        crash.write_text(point)
+        stand.edition = 3 - stand.edition  # so it is made anew, and the former one is dropped
+        stand.change(number)
+        stand.until("it is found", stand.is_found)
+        if point == "carrier.lost":
+            stand.end()
+            stand.server.unlink()
+        stand.until(f"it died at {point}", lambda: not crash.exists())
+        stand.until("it is found", stand.is_found)
+
+
+def test_it_goes_on_when_the_server_is_back(stand):
+    away = stand.folder / "server.away"
+    stand.put("a", "apple")
+    stand.until("it is found", stand.is_found)
+    away.write_text("")
+    stand.put("b", "bread")
+    stand.end(signal.SIGKILL)
+    stand.put("c", "cheese")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        stand.ask("/api/items")
+    away.unlink()
+    stand.until("it is found", stand.is_found)
