@@ -31,9 +31,9 @@ struct carried_driver {
      * Opens a connection, for one service's derived stores of any number, without waiting for the
      * server: it may be away. `options`: {"host", "port", "user", "password", "tls": {"mode": "off"
      * or "verify", "ca", "certificate", "key"}} and its own; borrowed until `close`. `owner`:
-     * "SYSTEM.SERVICE", lower-case letters, digits, '-' and one '.'. What it makes on the server is
-     * named after the owner, the derived store and the generation, and `generations` shows those
-     * alone: other services and systems may use the same server.
+     * "SYSTEM.SERVICE", of lower-case letters, digits, '-', '_' and one '.'. What it makes on the
+     * server is named after the owner, the derived store and the generation, and `generations`
+     * shows those alone: other services and systems may use the same server.
      */
     enum fh_code (*open)(struct world *world, const json_t *options, const char *owner,
                          struct carried_server **ret, struct fh_error *error);

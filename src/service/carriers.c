@@ -246,7 +246,7 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
     const struct carriers *carriers = carriers_of(&runtime->context);
     const char *names[CARRIERS_MAX + 1] = {NULL};
     struct fh_error why;
-    if (carried_engine_check(store, &why) != FH_OK) { /* so it never was */
+    if (carried_engine_check(store->engine, &why) != FH_OK) { /* so it never was */
         if (carriers)
             *error = why;
         return carriers ? why.code : FH_OK;

@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/symbol.h"
 #include "broker/broker.h"
+#include "carrier/driver.h"
 #include "engine/engines.h"
 #include "service/sanitized.h"
 #include "store/server.h"
@@ -321,6 +322,22 @@ static void need_buses(struct needs *needs, const json_t *config)
         need_bus(needs, bus);
 }
 
+/* Servers that derived stores lie on: their authorities are read, and their names resolved. */
+static void need_derives(struct needs *needs, const json_t *config)
+{
+    const char *derived;
+    json_t *server;
+    json_object_foreach (json_object_get(config, "derives"), derived, server) {
+        const char *name = json_string_at(server, "driver");
+        const struct carried_driver *driver = name ? carried_driver_named(name) : NULL;
+        if (!driver)
+            continue;
+        need_public_files(needs);
+        need_certificates(needs, json_object_get(server, "tls"));
+        need_server(needs, server, driver->port);
+    }
+}
+
 static void need_outside(struct needs *needs, const json_t *config)
 {
     size_t i;
@@ -359,6 +376,7 @@ static void need_all(struct needs *needs, const json_t *config)
     need_store(needs, json_string_at(config, "from.engine"), json_at(config, "from.store"));
     need_counters(needs, json_at(config, "limits.shared"));
     need_buses(needs, config);
+    need_derives(needs, config);
     need_outside(needs, config);
     need_urls(needs, json_object_get(config, "auth"));
     if (needs->calls.names)

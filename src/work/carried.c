@@ -30,14 +30,14 @@ struct noted_ops {
     int count;
 };
 
-enum fh_code carried_engine_check(const struct store *store, struct fh_error *error)
+enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error)
 {
-    if (!engine_can(store->engine, ENGINE_MANY_INSTANCES))
+    if (!engine_can(engine, ENGINE_MANY_INSTANCES))
         return FH_OK;
     return error_set(error, FH_UNSUPPORTED,
                      "Derived stores on servers can't be kept for a service on %s: several of its "
                      "processes write at a time, and what they derive has no order then.",
-                     store->engine->title);
+                     engine->title);
 }
 
 bool work_carries(const struct work_context *context, const struct fh_derived *declared)
@@ -157,7 +157,7 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
                   const json_t *value)
 {
     struct fh_error error;
-    if (carried_engine_check(w->context->store, &error) != FH_OK)
+    if (carried_engine_check(w->context->store->engine, &error) != FH_OK)
         work_fail(w, &error);
     struct arena *before = json_arena_set(NULL);
     json_t *valid = json_string(key);

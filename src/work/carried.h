@@ -22,6 +22,8 @@
 #include "store/ledger.h"
 #include "work/work.h"
 
+struct engine;
+
 #define CARRIED_TYPE "freehold.derived"
 #define CARRIED_VERSION 1
 #define CARRIED_DATA_SIZE_MAX ((size_t)1 << 20) /* of one event, unless one op alone is larger */
@@ -42,9 +44,9 @@ struct work_carried {
                            struct fh_error *error);
 };
 
-/* FH_UNSUPPORTED: nothing may be carried from such a store, since several of its processes write to
- * it at a time (rule 14). What it derives has no order that a server could keep. */
-enum fh_code carried_engine_check(const struct store *store, struct fh_error *error);
+/* FH_UNSUPPORTED: nothing may be carried from such stores, since several processes write to one at
+ * a time (rule 14). What they derive has no order that a server could keep. */
+enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error);
 bool work_carries(const struct work_context *context, const struct fh_derived *declared);
 
 /* Appends {"name", "key", "value"} to `text`; of a value what is declared; NULL: it is gone. */

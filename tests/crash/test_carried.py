@@ -5,6 +5,7 @@ anew, goes on from its own store each time, and in the end what is found is what
 import json
 import pathlib
 import re
+import shutil
 import signal
 import sys
 import urllib.error
@@ -13,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
-from conftest import build_crash_programs, wait_for  # noqa: E402
+from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
 from test_derived import Shelf  # noqa: E402
 
 POINTS = sorted({point for file in (ROOT / "src" / "carrier").glob("*.c")
@@ -95,3 +96,24 @@ def test_it_goes_on_when_the_server_is_back(stand):
         stand.ask("/api/items")
     away.unlink()
     stand.until("it is found", stand.is_found)
+
+
+def test_a_system_file_says_where_it_lies():
+    build_crash_programs()
+    programs, folder = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash", open_folder()
+    file = folder / "freehold.yaml"
+    shutil.copytree(ROOT / "tests" / "crash" / "stand", folder / "stand")
+    file.write_text(f"system: market\n"
+                    f"services:\n"
+                    f"  stand: {{ program: {programs / 'crash_stand_1'}, derives: {{ items: {{ server: found }} }} }}\n"
+                    f"servers:\n"
+                    f"  found: {{ derived: file, host: server }}\n")
+    system = System(file, folder / "state", freehold=programs / "freehold_stand")
+    try:
+        system.command("check", file, freehold=system.freehold)
+        system.up()
+        assert system.call("stand", "PUT", "/api/items", {"id": "a", "name": "apple"}).status == 200
+        wait_for("it is found", lambda: system.call("stand", "GET", "/api/items").body == "a=apple ")
+    finally:
+        system.stop(check=False)
+        shutil.rmtree(folder)

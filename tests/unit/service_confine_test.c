@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "carrier/driver.h"
 #include "engine/engines.h"
 #include "service/confine.h"
 
@@ -246,21 +247,57 @@ static void find_ports(uint16_t ret[2])
     }
 }
 
-/* What the configuration of a service says of its peers and its store. */
+static enum fh_code check_shelf(const json_t *options, struct fh_error *error)
+{
+    (void)options;
+    (void)error;
+    return FH_OK;
+}
+
+static enum fh_code open_shelf(struct world *world, const json_t *options, const char *owner,
+                               struct carried_server **ret, struct fh_error *error)
+{
+    (void)world;
+    (void)options;
+    (void)owner;
+    (void)ret;
+    return error_set(error, FH_UNSUPPORTED, "It is never opened here.");
+}
+
+static void end_shelf(struct carried_server *server)
+{
+    (void)server;
+}
+
+/* Of servers that derived stores lie on. */
+static const struct carried_driver shelf = {.name = "shelf",
+                                            .title = "The shelf",
+                                            .port = 6,
+                                            .check = check_shelf,
+                                            .open = open_shelf,
+                                            .silence = end_shelf,
+                                            .close = end_shelf};
+
+/* What the configuration of a service says of its peers, its store, and what it derives. */
 static int connect_by_configuration(void)
 {
     struct confinement confinement;
     struct fh_error error;
     uint16_t ports[2];
     find_ports(ports);
+    carried_driver_register(&shelf);
     json_t *config = json_pack(
-        "{s:{s:o, s:s}, s:{s:{s:s}}, s:s, s:{s:s, s:i}, s:[i]}", "peers", "ally",
-        json_sprintf("127.0.0.1:%d", ports[0]), "stranger", "127.0.0.1:3", "keys", "calls", "ally",
-        "key", "engine", "postgresql", "store", "host", "127.0.0.1", "port", 4, "outside_ports", 5);
+        "{s:{s:o, s:s}, s:{s:{s:s}}, s:s, s:{s:s, s:i}, s:[i], s:{s:{s:s, s:s}, s:{s:s, s:s, "
+        "s:i}}}",
+        "peers", "ally", json_sprintf("127.0.0.1:%d", ports[0]), "stranger", "127.0.0.1:3", "keys",
+        "calls", "ally", "key", "engine", "postgresql", "store", "host", "127.0.0.1", "port", 4,
+        "outside_ports", 5, "derives", "usual", "driver", "shelf", "host", "127.0.0.1", "own",
+        "driver", "shelf", "host", "127.0.0.1", "port", 7);
     EXPECT(config && confine_by(config, at("own"), NULL, &confinement, &error) == FH_OK);
     EXPECT(connecting(ports[0]) == ECONNREFUSED); /* a peer it has a key for */
     EXPECT(connecting(4) == ECONNREFUSED);        /* its store */
     EXPECT(connecting(5) == ECONNREFUSED);
+    EXPECT(connecting(6) == ECONNREFUSED && connecting(7) == ECONNREFUSED);
     if (confinement.abi >= 4) {
         EXPECT(connecting(ports[1]) == EACCES);
         EXPECT(connecting(3) == EACCES); /* a peer it has no business with */

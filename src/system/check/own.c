@@ -15,7 +15,9 @@
 #include "system/check/migrations.h"
 #include "system/check/reports.h"
 #include "system/check/settings.h"
+#include "system/file/nearest.h"
 #include "system/provision/links.h"
+#include "work/carried.h"
 
 struct own {
     const struct system_file *file;
@@ -49,9 +51,65 @@ static void check_model(const struct own *by, const struct system_service *servi
                        service->engine);
 }
 
+static const json_t *find_declared(const struct system_service *service, const char *name)
+{
+    size_t i;
+    json_t *declared;
+    json_array_foreach (json_object_get(service->description, "derives"), i, declared) {
+        const char *declared_name = json_string_at(declared, "name");
+        if (declared_name && strcmp(declared_name, name) == 0)
+            return declared;
+    }
+    return NULL;
+}
+
+static void report_undeclared(const struct own *by, const struct system_derives *derives)
+{
+    struct nearest nearest = nearest_begin(derives->name);
+    size_t i;
+    json_t *declared;
+    json_array_foreach (json_object_get(by->service->description, "derives"), i, declared)
+        nearest_offer(&nearest, json_string_at(declared, "name"));
+    findings_error(by->findings, derives->place,
+                   "services.%s.derives: %s declares no derived store '%s'%s%s%s",
+                   by->service->name, by->service->name, derives->name,
+                   nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                   nearest.word ? "'?" : "");
+}
+
+/* Those that the file puts on servers. */
+static void check_carried(const struct own *by, const struct system_service *service)
+{
+    const struct engine *engine = engine_named(service->engine);
+    struct fh_error error;
+    if (service->derives_count && carried_engine_check(engine, &error) != FH_OK)
+        findings_error(by->findings, service->derives[0].place, "services.%s.derives: %s",
+                       service->name, error.message);
+    for (size_t i = 0; i < service->derives_count; i++) {
+        const struct system_derives *derives = &service->derives[i];
+        const json_t *declared = find_declared(service, derives->name);
+        const char *model = json_string_at(declared, "model");
+        if (!declared)
+            report_undeclared(by, derives);
+        else if (!model || strcmp(model, "search") != 0)
+            findings_error(by->findings, derives->place,
+                           "services.%s.derives.%s: %s can't lie on a server yet; expected a "
+                           "derived store of the model FH_SEARCH",
+                           service->name, derives->name, model ? model : "it");
+        else if (!json_is_true(json_object_get(declared, "state")))
+            findings_error(by->findings, derives->place,
+                           "services.%s.derives.%s: it needs a `state` to lie on a server, which "
+                           "it is made anew from when the server has lost it",
+                           service->name, derives->name);
+    }
+}
+
 static void check_derives(const struct own *by, const struct system_service *service)
 {
     const struct engine *engine = engine_named(service->engine);
+    check_carried(by, service);
+    if (service->derives_count)
+        return;
     if (json_object_get(service->description, "derives") && !engine->derived)
         findings_error(by->findings, service->engine_place,
                        "%s declares derived stores, and a store of %s can't have any yet: expected "

@@ -135,11 +135,12 @@ static void settle_bus(struct system_file *file, const struct system_bus *bus, c
         settle_outside(bus, server, whose, findings);
     if (!server)
         file_report_no_bus(file, whose, bus->server, bus->place, findings);
-    else if (!server->broker && server->engine)
+    else if (!server->broker && (server->engine || server->derived))
         findings_error(findings, bus->place,
                        "%s: the server '%s' is a database server, %s; a bus is a broker, as in "
                        "servers: { %s: { broker: nats } }",
-                       whose, server->name, server->engine, server->name);
+                       whose, server->name, server->engine ? server->engine : server->derived,
+                       server->name);
 }
 
 void file_settle_buses(struct system_file *file, struct findings *findings)
@@ -348,7 +349,8 @@ void file_check_broker(const struct system_server *server, struct findings *find
 {
     const struct broker_driver *driver =
         server->broker ? broker_driver_named(server->broker) : NULL;
-    if (!server->broker && (server->token || server->options || server->partitions))
+    if (!server->broker && !server->derived &&
+        (server->token || server->options || server->partitions))
         findings_error(findings, server->place,
                        "servers.%s: token, options and partitions are a broker's, and it is a "
                        "database server",

@@ -181,7 +181,7 @@ static const struct yaml_key file_keys[] = {
     {"profiles", file_read_profiles, false, "other values for services: up --profile NAME"},
     {"security", read_security, false, "security of the whole system"},
     {"servers", file_read_servers, false,
-     "database servers that stores may name, and brokers for a bus"},
+     "database servers that stores may name, brokers for a bus, and servers for what is derived"},
     {"upgrade", read_upgrade, false, "to a program that was replaced on disk"},
     {"backup", file_read_backup, false, "encryption and signing of backups"}};
 
@@ -210,6 +210,7 @@ static struct system_file *read_file(const char *path, const char *profile, bool
         file_settle_isolation(file, findings);
         settle_services(file, findings);
         file_settle_buses(file, findings);
+        file_settle_derives(file, findings);
         file_settle_sources(file, findings);
         file_settle_mentioned(file, findings);
         file->variable_count = reader.variable_count;

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "call/webhook.h"
 #include "system/file/bus.h"
+#include "system/file/derives.h"
 #include "system/file/door.h"
 #include "system/file/exposure.h"
 #include "system/file/limits.h"
@@ -49,22 +50,24 @@ struct system_caller {
     struct place place;
 };
 
-/* A database server that stores live on, or a broker that events travel by. */
+/* A database server that stores live on, a broker that events travel by, or one that derived stores
+ * lie on. */
 struct system_server {
     struct system_address address; /* must be first; no host: a private server, which `up` runs */
     const char *name;
     struct place place;
-    const char *engine; /* NULL: it is a broker, or has a finding */
+    const char *engine; /* NULL: it is another one, or has a finding */
     struct place engine_place;
-    const char *broker; /* the driver's name; NULL: it is a database server */
-    json_t *options;    /* of a broker: as its driver takes them; NULL: none */
+    const char *broker;  /* the driver's name; NULL: it is none */
+    const char *derived; /* likewise, of derived stores */
+    json_t *options;     /* of both: as its driver takes them; NULL: none */
     struct place options_place;
     const char *token;                  /* of a broker: who we are there */
     int partitions;                     /* of each topic on a broker; 0: as usual */
     json_t *settings;                   /* of a private server, by the server's own names */
     const struct place *setting_places; /* in their order */
     bool schemas; /* one database for the whole system, a schema for each service */
-    bool used;    /* by a service, as a bus or by a source, in the chosen profile */
+    bool used;    /* by a service, as a bus, by a source or for what is derived, in the profile */
 };
 
 /* Where a service's store is, if not in the service's folder. */
@@ -131,8 +134,10 @@ struct system_service {
     json_t *settings; /* an object; may hold secrets, so it is never shown */
     struct place settings_place;
     struct system_bus bus; /* that its events go out by; not given: the system's */
-    bool logs_requests;    /* all of them, not only those that fail */
-    json_t *retention; /* as in a process's configuration (work/retention.h); NULL: all defaults */
+    struct system_derives derives[SYSTEM_DERIVES_MAX]; /* which lie on servers */
+    size_t derives_count;
+    bool logs_requests; /* all of them, not only those that fail */
+    json_t *retention;  /* as in a process's configuration (work/retention.h); NULL: all defaults */
     struct place outside_kept_place;
     json_t *description;           /* the program's description of itself; NULL until described */
     struct program_held described; /* the program that gave the description */
@@ -157,6 +162,7 @@ struct system_composition {
 /* A server that a profile which is not chosen names. */
 struct system_mention {
     const char *service; /* whose store is on it; NULL: it is a bus */
+    const char *derives; /* that it is of the service, instead of its store; or NULL */
     const char *server;
     struct place place;
     struct system_mention *next;

@@ -72,12 +72,28 @@ struct system_server *system_file_server(struct system_file *file, const char *n
     return NULL;
 }
 
+static bool is_for_stores(const struct system_server *server)
+{
+    return !server->broker && !server->derived;
+}
+
+static bool is_for_events(const struct system_server *server)
+{
+    return server->broker != NULL;
+}
+
+static bool is_for_derived(const struct system_server *server)
+{
+    return server->derived != NULL;
+}
+
 static void report_no_server(const struct system_file *file, const char *whose, const char *server,
-                             bool broker, struct place place, struct findings *findings)
+                             bool (*fits)(const struct system_server *server), struct place place,
+                             struct findings *findings)
 {
     struct nearest nearest = nearest_begin(server);
     for (size_t i = 0; i < file->server_count; i++) {
-        if (broker == (file->servers[i].broker != NULL))
+        if (fits(&file->servers[i]))
             nearest_offer(&nearest, file->servers[i].name);
     }
     findings_error(findings, place, "%s: the file has no server '%s'%s%s%s", whose, server,
@@ -90,13 +106,21 @@ void file_report_no_server(const struct system_file *file, const char *service, 
 {
     char whose[SYSTEM_NAME_LENGTH_MAX + 32];
     snprintf(whose, sizeof whose, "services.%s.store", service);
-    report_no_server(file, whose, server, false, place, findings);
+    report_no_server(file, whose, server, is_for_stores, place, findings);
+}
+
+void file_report_no_derived(const struct system_file *file, const char *service,
+                            const struct system_derives *derives, struct findings *findings)
+{
+    char whose[2 * SYSTEM_NAME_LENGTH_MAX + 32];
+    snprintf(whose, sizeof whose, "services.%s.derives.%s", service, derives->name);
+    report_no_server(file, whose, derives->server, is_for_derived, derives->server_place, findings);
 }
 
 void file_report_no_bus(const struct system_file *file, const char *whose, const char *server,
                         struct place place, struct findings *findings)
 {
-    report_no_server(file, whose, server, true, place, findings);
+    report_no_server(file, whose, server, is_for_events, place, findings);
 }
 
 /* Whether it is one that this freehold knows, mistyped; one that it lacks may come later. */
@@ -118,8 +142,10 @@ void file_mention_store(struct system_file *file, struct system_service *service
     if (!server || !*server)
         return;
     struct system_mention *mention = arena_alloc(&file->arena, sizeof *mention);
-    *mention =
-        (struct system_mention){service->name, server, service->store.place, file->mentioned};
+    *mention = (struct system_mention){.service = service->name,
+                                       .server = server,
+                                       .place = service->store.place,
+                                       .next = file->mentioned};
     file->mentioned = mention;
 }
 
@@ -138,7 +164,11 @@ void file_settle_mentioned(struct system_file *file, struct findings *findings)
     for (const struct system_mention *one = file->mentioned; one; one = one->next) {
         if (system_file_server(file, one->server))
             continue;
-        if (one->service)
+        const struct system_derives derives = {
+            .name = one->derives, .server = one->server, .server_place = one->place};
+        if (one->derives)
+            file_report_no_derived(file, one->service, &derives, findings);
+        else if (one->service)
             file_report_no_server(file, one->service, one->server, one->place, findings);
         else
             file_report_no_bus(file, "bus", one->server, one->place, findings);

@@ -60,6 +60,7 @@ static void read_override(struct yaml_reader *reader, yaml_node_t *key, const ch
     reader->sealed = false;
     file_mention_store(reading->file, &scratch, reader->findings);
     file_mention_bus(reading->file, &scratch.bus);
+    file_mention_derives(reading->file, &scratch);
     json_decref(scratch.settings);
     json_decref(scratch.retention);
     file_outside_release(&scratch.outside);

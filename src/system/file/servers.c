@@ -15,6 +15,7 @@
 #include "engine/engines.h"
 #include "store/store.h"
 #include "system/file/bus.h"
+#include "system/file/derives.h"
 #include "system/file/private_key.h"
 #include "store/server.h"
 
@@ -267,7 +268,7 @@ static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, 
 
 static bool is_used(const struct system_file *file, const char *server)
 {
-    if (file_bus_is_used(file, server))
+    if (file_bus_is_used(file, server) || file_derives_is_used(file, server))
         return true;
     for (size_t i = 0; i < file->service_count; i++) {
         const char *wanted = file->services[i].store.server;
@@ -281,7 +282,8 @@ static void check_server_login(const struct system_file *file, const struct syst
                                struct findings *findings)
 {
     const struct system_address *address = &server->address;
-    if (!server->broker && address->host && (!address->user || !address->password))
+    bool stores = !server->broker && !server->derived;
+    if (stores && address->host && (!address->user || !address->password))
         findings_error(findings, server->place,
                        "servers.%s.host names a server that is there already; it needs a user who "
                        "may make databases and users, and his password",
@@ -290,7 +292,7 @@ static void check_server_login(const struct system_file *file, const struct syst
         findings_error(findings, server->place,
                        "servers.%s has a host, so its settings are not freehold's to choose",
                        server->name);
-    if (!server->broker && !address->host &&
+    if (stores && !address->host &&
         (address->port || address->user || address->password || address->tls))
         findings_error(findings, server->place,
                        "servers.%s: without a host it is a private server, whose address and names "
@@ -310,7 +312,8 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
 {
     static const struct yaml_key keys[] = {
         {"engine", read_server_engine, false, "what stores live on: or"},
-        {"broker", file_read_broker, false, "what events travel by (bus)"},
+        {"broker", file_read_broker, false, "what events travel by (bus): or"},
+        {"derived", file_read_derived, false, "what derived stores lie on (derives)"},
         {"host", file_read_host, false, "where it is; without one `up` makes and runs it"},
         {"port", file_read_port, false},
         {"user", file_read_user, false},
@@ -321,7 +324,8 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
         {"token_file", file_read_token_file, false},
         {"tls", file_read_tls, false},
         {"partitions", file_read_partitions, false, "a broker's: of each topic; default: 8"},
-        {"options", file_read_options, false, "a broker's, by its kind: docs/operate/brokers.md"},
+        {"options", file_read_options, false,
+         "a broker's, by its kind: docs/operate/brokers.md; or of one for what is derived"},
         {"layout", read_layout, false},
         {"settings", read_server_settings, false}};
     struct system_file *file = into;
@@ -332,10 +336,15 @@ static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char
     size_t errors = reader->findings->errors;
     yaml_read_mapping(reader, value, what, keys, COUNT(keys), server);
     reader->sealed = false;
-    if (!server->engine && !server->broker && reader->findings->errors == errors)
-        findings_error(reader->findings, server->place,
-                       "%s is missing engine (for stores) or broker (for events)", what);
+    if (!server->engine && !server->broker && !server->derived &&
+        reader->findings->errors == errors)
+        findings_error(
+            reader->findings, server->place,
+            "%s is missing engine (for stores), broker (for events) or derived (for what "
+            "is derived)",
+            what);
     file_check_broker(server, reader->findings);
+    file_check_derived(server, reader->findings);
     check_server_login(file, server, reader->findings);
 }
 
@@ -371,6 +380,10 @@ static struct system_server *settle_server(struct system_file *file, struct syst
     else if (server->broker)
         findings_error(findings, service->store.place,
                        "services.%s: its server '%s' is a broker, on which no store can be",
+                       service->name, server->name);
+    else if (server->derived)
+        findings_error(findings, service->store.place,
+                       "services.%s: its server '%s' is for what is derived; no store can be on it",
                        service->name, server->name);
     else if (server->engine && strcmp(server->engine, service->engine) != 0)
         findings_error(findings, service->store.place,

@@ -22,6 +22,9 @@ const struct engine *file_settle_engine(struct system_file *file, struct system_
 bool file_engine_is_lacking(const char *name);
 void file_report_no_server(const struct system_file *file, const char *service, const char *server,
                            struct place place, struct findings *findings);
+/* `derives` of the service. */
+void file_report_no_derived(const struct system_file *file, const char *service,
+                            const struct system_derives *derives, struct findings *findings);
 void file_report_no_bus(const struct system_file *file, const char *whose, const char *server,
                         struct place place, struct findings *findings);
 /* A profile that is not chosen: its words are checked, too. Of the servers that it names that has

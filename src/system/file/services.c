@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "engine/engines.h"
 #include "system/file/bus.h"
+#include "system/file/derives.h"
 #include "system/file/gateway.h"
 #include "system/file/isolation.h"
 #include "system/file/outside.h"
@@ -203,6 +204,8 @@ void file_read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const
         {"retention", read_retention, false, "how long events and sagas are kept"},
         {"bus", read_service_bus, false,
          "a broker that its events also go out by; default: the system's"},
+        {"derives", file_read_derives, false,
+         "which of its derived stores lie on servers; the others are in its own store"},
         {"request_log", read_request_log, false,
          "all: the log has a line for each request, not only for those that fail"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);

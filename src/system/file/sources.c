@@ -122,10 +122,11 @@ static void settle_source(struct system_file *file, const struct system_source *
     if (!server)
         file_report_no_bus(file, arena_printf(&file->arena, "sources.%s.server", source->name),
                            source->server, source->server_place, findings);
-    else if (!server->broker && server->engine)
+    else if (!server->broker && (server->engine || server->derived))
         findings_error(findings, source->server_place,
                        "sources.%s: the server '%s' is a database server, %s; expected a broker",
-                       source->name, server->name, server->engine);
+                       source->name, server->name,
+                       server->engine ? server->engine : server->derived);
     else if (!server->address.host)
         findings_error(findings, source->server_place,
                        "sources.%s: nobody outside may publish on '%s', which is a private broker; "

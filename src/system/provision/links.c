@@ -125,9 +125,11 @@ void links_check(const struct system_file *file, struct findings *findings)
                       file->limits.shared.engine, "gateway.limits.shared", findings);
     for (size_t i = 0; i < file->server_count; i++) {
         snprintf(what, sizeof what, "the server %s", file->servers[i].name);
-        if (file->servers[i].broker)
+        if (file->servers[i].broker || file->servers[i].derived)
             check_link_to(&file->servers[i].address, file->servers[i].place,
-                          file->servers[i].broker, what, findings);
+                          file->servers[i].broker ? file->servers[i].broker
+                                                  : file->servers[i].derived,
+                          what, findings);
         else
             check_server_link(&file->servers[i].address, file->servers[i].place,
                               file->servers[i].engine, what, findings);

@@ -28,6 +28,7 @@
 #include "system/provision/tls_files.h"
 #include "system/move/moving.h"
 #include "system/servers/brokers.h"
+#include "system/servers/derives.h"
 #include "system/servers/servers.h"
 #include "system/servers/sockets.h"
 #include "system/provision/users.h"
@@ -181,6 +182,8 @@ static enum fh_code write_service_config(struct provision *provision,
                               "store", (const char *const[]){"key", NULL}, error);
     if (code == FH_OK)
         code = brokers_configure_service(provision, part, service->name, config, error);
+    if (code == FH_OK)
+        code = derives_configure(options->file, part, service, config, error);
     json_object_set_new(config, "keys",
                         keys_of_service(grants->keys, grants->matrix, service->name));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));

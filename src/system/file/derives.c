@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be said of a server of derived stores follows from its driver's table
+ * (carrier/driver.h): which there are, and their options. A new driver needs nothing here. All of
+ * them are there already: `up` runs none.
+ */
+
+#include "system/file/derives.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "carrier/driver.h"
+#include "store/tls.h"
+#include "system/file/file.h"
+#include "system/file/nearest.h"
+#include "system/file/servers.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- `derives` of a service ---- */
+
+static void read_derives_server(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                void *into)
+{
+    struct system_derives *derives = into;
+    derives->server = yaml_text(reader, node, what);
+    derives->server_place = yaml_place(reader, node);
+}
+
+static void read_one_derived(struct yaml_reader *reader, yaml_node_t *key, const char *name,
+                             yaml_node_t *value, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"server", read_derives_server, true, "one under servers, with derived"}};
+    struct system_service *service = into;
+    struct system_derives *derives = &service->derives[service->derives_count++];
+    *derives = (struct system_derives){.name = name, .place = yaml_place(reader, key)};
+    yaml_read_mapping(reader, value, what, keys, COUNT(keys), derives);
+}
+
+void file_read_derives(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    ((struct system_service *)into)->derives_count = 0;
+    yaml_read_names(reader, node, what, SYSTEM_DERIVES_MAX, read_one_derived, into);
+}
+
+bool file_derives_is_used(const struct system_file *file, const char *server)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        for (size_t j = 0; j < service->derives_count; j++) {
+            const char *named = service->derives[j].server;
+            if (named && strcmp(named, server) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void settle_derives(struct system_file *file, const struct system_service *service,
+                           const struct system_derives *derives, struct findings *findings)
+{
+    const struct system_server *server =
+        derives->server ? system_file_server(file, derives->server) : NULL;
+    if (derives->server && !server)
+        file_report_no_derived(file, service->name, derives, findings);
+    else if (server && !server->derived && (server->engine || server->broker))
+        findings_error(findings, derives->server_place,
+                       "services.%s.derives.%s: the server '%s' is a %s, %s; derived stores lie on "
+                       "one with `derived`",
+                       service->name, derives->name, server->name,
+                       server->engine ? "database server" : "broker",
+                       server->engine ? server->engine : server->broker);
+}
+
+void file_settle_derives(struct system_file *file, struct findings *findings)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        for (size_t j = 0; j < service->derives_count; j++)
+            settle_derives(file, service, &service->derives[j], findings);
+    }
+}
+
+/* A text from the environment is empty here (struct yaml_reader's `sealed`). */
+void file_mention_derives(struct system_file *file, const struct system_service *service)
+{
+    for (size_t i = 0; i < service->derives_count; i++) {
+        const struct system_derives *derives = &service->derives[i];
+        if (!derives->server || !*derives->server)
+            continue;
+        struct system_mention *mention = arena_alloc(&file->arena, sizeof *mention);
+        *mention = (struct system_mention){.service = service->name,
+                                           .derives = derives->name,
+                                           .server = derives->server,
+                                           .place = derives->server_place,
+                                           .next = file->mentioned};
+        file->mentioned = mention;
+    }
+}
+
+/* ---- A server of derived stores, under `servers` ---- */
+
+static bool derived_is_lacking(const char *name)
+{
+    for (const char *const *lacking = carried_drivers_lacking; *lacking; lacking++) {
+        if (strcmp(*lacking, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *known_derived(struct arena *arena)
+{
+    const char *names = NULL;
+    for (const struct carried_driver *one = NULL; (one = carried_driver_next(one));)
+        names = names ? arena_printf(arena, "%s, %s", names, one->name) : one->name;
+    return names ? names : "none";
+}
+
+void file_read_derived(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_server *server = into;
+    const char *name = yaml_text(reader, node, what);
+    struct nearest nearest = nearest_begin(name ? name : "");
+    server->derived = name;
+    server->engine_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
+    if (!name || !*name || carried_driver_named(name))
+        return;
+    if (derived_is_lacking(name)) {
+        if (server->used)
+            findings_error(reader->findings, server->engine_place,
+                           "%s: '%s' is not built in: install its client library (make servers) "
+                           "and build freehold again (make)",
+                           what, name);
+        return;
+    }
+    for (const struct carried_driver *one = NULL; (one = carried_driver_next(one));)
+        nearest_offer(&nearest, one->name);
+    /* The name may come from an environment variable, so it is not shown. */
+    findings_error(reader->findings, server->engine_place,
+                   "%s: there is no server of derived stores of this name; this freehold has "
+                   "%s%s%s%s",
+                   what, known_derived(reader->arena), nearest.word ? "; did you mean '" : "",
+                   nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+}
+
+static bool has_carried_option(const struct carried_driver *driver, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = driver->options; at && *at;) {
+        size_t word = strcspn(at, " ");
+        if (word == length && strncmp(at, name, length) == 0)
+            return true;
+        at += word + (at[word] == ' ');
+    }
+    return false;
+}
+
+static void check_derived_options(const struct system_server *server,
+                                  const struct carried_driver *driver, struct findings *findings)
+{
+    const char *key;
+    json_t *unused;
+    json_object_foreach (server->options, key, unused) {
+        if (!has_carried_option(driver, key))
+            findings_error(findings, server->options_place,
+                           "servers.%s.options: %s has no option '%.64s'; expected one of: %s",
+                           server->name, driver->title, key,
+                           driver->options ? driver->options : "none");
+    }
+}
+
+/* As the driver will be given it, and with that alone. */
+static void check_by_carried_driver(const struct system_server *server,
+                                    const struct carried_driver *driver, struct findings *findings)
+{
+    const struct system_address *address = &server->address;
+    struct fh_error error = {0};
+    json_t *options = server->options ? json_deep_copy(server->options) : json_object();
+    json_object_set_new(options, "host", json_string(address->host));
+    json_object_set_new(options, "port",
+                        json_integer(address->port ? address->port : driver->port));
+    json_object_set_new(options, "tls", store_tls_json(address->tls, address->host));
+    if (address->user)
+        json_object_set_new(options, "user", json_string(address->user));
+    if (address->password)
+        json_object_set_new(options, "password", json_string(address->password));
+    if (driver->check(options, &error) != FH_OK)
+        findings_error(findings, server->options ? server->options_place : server->place,
+                       "servers.%s: %.*s", server->name,
+                       (int)(strlen(error.message) - (strlen(error.message) > 0)), error.message);
+    json_decref(options);
+}
+
+static void check_derived_address(const struct system_server *server,
+                                  const struct carried_driver *driver, struct findings *findings)
+{
+    const struct system_address *address = &server->address;
+    if (!address->host)
+        findings_error(findings, server->place,
+                       "servers.%s: freehold runs no private %s; name one that is there: host",
+                       server->name, driver->title);
+    else if (address->host[0] == '/')
+        findings_error(findings, server->place,
+                       "servers.%s.host is a path; %s is reached by a name or an address",
+                       server->name, driver->title);
+    if (!address->user != !address->password)
+        findings_error(findings, server->place, "servers.%s: %s", server->name,
+                       address->user ? "its user needs a password or password_file"
+                                     : "it has a password, and no user whose it is");
+}
+
+void file_check_derived(const struct system_server *server, struct findings *findings)
+{
+    const struct carried_driver *driver =
+        server->derived ? carried_driver_named(server->derived) : NULL;
+    size_t errors = findings->errors;
+    if (!server->derived)
+        return;
+    if (server->engine || server->broker)
+        findings_error(findings, server->place,
+                       "servers.%s: expected one of engine, broker and derived", server->name);
+    if (server->settings || server->schemas || server->token || server->partitions)
+        findings_error(findings, server->place,
+                       "servers.%s: settings and layout are a database server's, token and "
+                       "partitions a broker's, and it is one of derived stores, which has options",
+                       server->name);
+    if (!driver)
+        return;
+    check_derived_options(server, driver, findings);
+    check_derived_address(server, driver, findings);
+    if (server->used && findings->errors == errors)
+        check_by_carried_driver(server, driver, findings);
+}
