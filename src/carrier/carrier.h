@@ -47,6 +47,12 @@ struct derived_carrier {
     } counters;
 };
 
+/* Whether a generation, one of the look's record, can be asked: it is of this life and declaration,
+ * and the server has all of it, as far as is known. It is of one time, if only of an earlier one.
+ */
+bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct carrier_look *look,
+                          const struct carried_generation *generation);
+
 /* One round: looks, carries a page for each generation, publishes a page of rows, switches, walks,
  * drops: whatever of these is due. *ret_more: there was something to do, so there may be more. On a
  * fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs somebody, or

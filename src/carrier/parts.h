@@ -16,10 +16,6 @@ enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *wo
 bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier_look *look,
                      const struct carried_generation *generation);
 
-/* The same, whatever is in the outbox: it is of one time, if only of an earlier one. */
-bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct carrier_look *look,
-                          const struct carried_generation *generation);
-
 /* A change of the record, in a unit of work of its own, which is rerun where it conflicts. *change
  * returns FH_OK with *ret_changed false if there is nothing to change. */
 struct carrier_change {

@@ -21,14 +21,10 @@
 #define CARRIERS_REST_MS_MIN 100
 #define CARRIERS_REST_MS_MAX 30000
 
-static struct carriers *carriers_of(const struct work_context *context)
-{
-    return (struct carriers *)(uintptr_t)context->carried;
-}
-
 /* ---- What units of work need of them ---- */
 
-void carriers_wake(struct carriers *carriers)
+/* The next turn is taken at once. */
+static void wake_carriers(struct carriers *carriers)
 {
     for (int i = 0; i < carriers->count; i++)
         carriers->fibers[i].woken = true;
@@ -40,7 +36,7 @@ static void derived_committed(struct work_context *context, int64_t position, in
 {
     (void)count;
     event_manager_committed(context->events, position, 0);
-    carriers_wake(carriers_of(context));
+    wake_carriers(carriers_of(context));
 }
 
 static enum fh_code carried_all_needed(struct work_context *context, struct store_work *work,
@@ -72,7 +68,7 @@ static enum fh_code search_server(struct work_context *context, const struct fh_
                            declared->name);
     enum fh_code code = carrier_search(&fiber->carrier, search, deadline_ns, ret, error);
     if (code == FH_UNAVAILABLE) /* perhaps it is lost */
-        carriers_wake(carriers);
+        wake_carriers(carriers);
     return code;
 }
 
@@ -105,8 +101,8 @@ static bool is_final(enum fh_code code)
            code != FH_NO_MEMORY;
 }
 
-static void note_failure(struct carrying_fiber *fiber, enum fh_code code,
-                         const struct fh_error *error)
+static void note_carrying_failure(struct carrying_fiber *fiber, enum fh_code code,
+                                  const struct fh_error *error)
 {
     const char *name = fiber->carrier.declared->name;
     bool final = is_final(code);
@@ -119,10 +115,11 @@ static void note_failure(struct carrying_fiber *fiber, enum fh_code code,
                     error->message);
     fiber->stopped = final;
     fiber->failures++;
+    fiber->failed++;
     snprintf(fiber->why, sizeof fiber->why, "%s", error->message);
 }
 
-static void note_success(struct carrying_fiber *fiber)
+static void note_carrying_success(struct carrying_fiber *fiber)
 {
     if (fiber->failures)
         log_info("derived-resumed", "What is derived for %s is carried again",
@@ -141,7 +138,19 @@ static int64_t rest_until_ns(struct world *world, int failures)
     return world_in_ms(world, most / 2 + (int64_t)world_random_below(world, (uint64_t)most / 2));
 }
 
-static void take_turn(struct carrying_fiber *fiber)
+/* After a turn that has passed: its look was the first thing of it. */
+static void note_level(struct carrying_fiber *fiber, int64_t began_ns, bool more)
+{
+    const struct carrier_look *look = &fiber->carrier.look;
+    if (look->record.serving.cursor >= fiber->seen_position)
+        fiber->level_ns = fiber->seen_ns;
+    if (!more)
+        fiber->level_ns = began_ns;
+    fiber->seen_ns = began_ns;
+    fiber->seen_position = look->position;
+}
+
+static void take_carrier_turn(struct carrying_fiber *fiber)
 {
     struct carriers *carriers = fiber->carriers;
     struct world *world = carriers->runtime->world;
@@ -155,15 +164,13 @@ static void take_turn(struct carrying_fiber *fiber)
     if (carriers->runtime->phase != RUNTIME_READY)
         return;
     if (code != FH_OK) {
-        note_failure(fiber, code, &error);
+        note_carrying_failure(fiber, code, &error);
         fiber_wait_until(&carriers->resting, world, rest_until_ns(world, fiber->failures));
         return;
     }
-    note_success(fiber);
-    if (more)
-        return;
-    fiber->level_ns = began_ns;
-    if (!fiber->woken)
+    note_carrying_success(fiber);
+    note_level(fiber, began_ns, more);
+    if (!more && !fiber->woken)
         fiber_wait_until(&carriers->idle, world, world_in_ms(world, CARRIERS_LOOK_MS));
 }
 
@@ -171,7 +178,7 @@ static void run_carrier(void *argument)
 {
     struct carrying_fiber *fiber = argument;
     while (fiber->carriers->runtime->phase == RUNTIME_READY)
-        take_turn(fiber);
+        take_carrier_turn(fiber);
     fiber->running = false;
 }
 
@@ -263,6 +270,8 @@ void carriers_start(struct runtime *runtime)
     struct carriers *carriers = carriers_of(&runtime->context);
     for (int i = 0; carriers && runtime->context.serves && i < carriers->count; i++) {
         struct carrying_fiber *fiber = &carriers->fibers[i];
+        fiber->level_ns = fiber->seen_ns = world_monotonic_ns(runtime->world);
+        fiber->seen_position = INT64_MAX;
         fiber->running = fiber_start(runtime->world->fibers, run_carrier, fiber);
     }
 }

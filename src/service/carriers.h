@@ -33,7 +33,10 @@ struct carrying_fiber {
     int failures;             /* in a row */
     bool stopped;             /* the last one needs somebody */
     char why[256];            /* of the last one */
-    int64_t level_ns;         /* when everything was carried that was there; 0: never yet */
+    uint64_t failed;          /* in all */
+    /* Everything that was there at level_ns is carried. Everything up to seen_position was there at
+     * seen_ns, when the turn before began. */
+    int64_t level_ns, seen_ns, seen_position;
 };
 
 struct carriers {
@@ -60,7 +63,14 @@ void carriers_silence(struct runtime *runtime);
 bool carriers_ended(const struct runtime *runtime);
 void carriers_free(struct runtime *runtime);
 
-/* The next turn is taken at once. */
-void carriers_wake(struct carriers *carriers);
+static inline struct carriers *carriers_of(const struct work_context *context)
+{
+    return (struct carriers *)(uintptr_t)context->carried;
+}
+
+/* carriers_show.c: [{"name", "server", "state", "serves", "depth", "age_ms", "refused": [{"key",
+ * "position", "reason"}], "reason"}], for the service's state; NULL: it has none. New reference. */
+json_t *carriers_state(const struct runtime *runtime);
+void carriers_write_metrics(struct text *text, const struct runtime *runtime);
 
 #endif

@@ -11,6 +11,7 @@
 #include "event/source/bus.h"
 #include "saga/run.h"
 #include "service/audience.h"
+#include "service/carriers.h"
 #include "service/clocks.h"
 #include "service/runtime.h"
 #include "store/replica.h"
@@ -470,6 +471,7 @@ char *metrics_text(struct runtime *runtime)
     write_calls(&text, runtime);
     write_sagas(&text, runtime);
     write_timers(&text, runtime);
+    carriers_write_metrics(&text, runtime);
     meters_write(runtime->context.meters, &text);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);

@@ -18,6 +18,7 @@
 #include "saga/run.h"
 #include "service/asyncapi.h"
 #include "service/audience.h"
+#include "service/carriers.h"
 #include "service/backup.h"
 #include "service/clocks.h"
 #include "service/exchange.h"
@@ -126,6 +127,9 @@ static void answer_state(struct runtime *runtime, struct exchange *exchange)
     json_t *timers = timers_state(runtime->context.timers);
     if (timers)
         json_object_set_new(object, "timers", timers);
+    json_t *derived = carriers_state(runtime);
+    if (derived)
+        json_object_set_new(object, "derived", derived);
     json_object_set_new(object, "restored",
                         json_integer(saga_restored_waits(runtime->context.sagas)));
     if (model_of(runtime->service->model)->has_migrations)

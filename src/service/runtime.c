@@ -285,38 +285,16 @@ static enum fh_code take_service_settings(struct runtime *runtime, struct fh_err
     return FH_INVALID;
 }
 
-/* A move copies everything, and a migration may build an index: they take as long as they take. */
-static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
+/* It takes as long as it takes: a move copies everything, a migration may build an index, and a
+ * service that something is taken over from may be starting, too. */
+static enum fh_code start_long(struct runtime *runtime,
+                               enum fh_code (*step)(struct runtime *runtime,
+                                                    struct fh_error *error),
+                               struct fh_error *error)
 {
     if (runtime->host->works)
         runtime->host->works(runtime, true);
-    enum fh_code code = prepare_store(runtime, error);
-    if (runtime->host->works)
-        runtime->host->works(runtime, false);
-    return code;
-}
-
-/* From another service, which may be starting too: it takes as long as it takes. */
-static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *error)
-{
-    if (!runtime->service->takes_over[0].service)
-        return FH_OK;
-    if (runtime->host->works)
-        runtime->host->works(runtime, true);
-    enum fh_code code = take_over(runtime, error);
-    if (runtime->host->works)
-        runtime->host->works(runtime, false);
-    return code;
-}
-
-/* From its own store, whatever that holds. */
-static enum fh_code fill_derived(struct runtime *runtime, struct fh_error *error)
-{
-    if (!runtime->service->derives[0].name)
-        return FH_OK;
-    if (runtime->host->works)
-        runtime->host->works(runtime, true);
-    enum fh_code code = derive_fill(runtime, error);
+    enum fh_code code = step(runtime, error);
     if (runtime->host->works)
         runtime->host->works(runtime, false);
     return code;
@@ -400,10 +378,10 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     enum fh_code code = make_managers(runtime, error);
     if (code == FH_OK && context->leases)
         code = lease_manager_start(context->leases, error);
-    if (code == FH_OK)
-        code = fill_derived(runtime, error);
-    if (code == FH_OK)
-        code = take_over_all(runtime, error);
+    if (code == FH_OK && runtime->service->derives[0].name)
+        code = start_long(runtime, derive_fill, error);
+    if (code == FH_OK && runtime->service->takes_over[0].service)
+        code = start_long(runtime, take_over, error);
     if (code == FH_OK)
         code = event_manager_start(context->events, error);
     if (code == FH_OK)
@@ -450,7 +428,7 @@ static void run_start(void *argument)
         code = meters_new(runtime->service, &runtime->context.meters, &error);
     service_reports_take(runtime->service, runtime->config, runtime->engine, &runtime->reports);
     if (code == FH_OK)
-        code = start_store(runtime, &error);
+        code = start_long(runtime, prepare_store, &error);
     if (code == FH_OK)
         code = start_managers(runtime, &error);
     if (code == FH_OK && service_is_rebuilt(runtime->config))

@@ -114,6 +114,8 @@ def test_a_system_file_says_where_it_lies():
         system.up()
         assert system.call("stand", "PUT", "/api/items", {"id": "a", "name": "apple"}).status == 200
         wait_for("it is found", lambda: system.call("stand", "GET", "/api/items").body == "a=apple ")
+        told = system.command("status", "--state", system.state, "--once", check=False).stdout
+        assert re.search(r"^stand +items +The file +\d+.* carrying$", told, re.M), told
     finally:
         system.stop(check=False)
         shutil.rmtree(folder)

@@ -13,9 +13,12 @@ from conftest import ROOT, SHOP_FILE, wait_for, why_not
 from test_bus import make_order
 
 ALARMS = ROOT / "src/service/alarms.yml"
-# What is told only where there are timers, or replicas, and where it is looked for instead.
+# What is told only where there are timers, replicas or derived stores on servers, and where it is looked for instead.
 ELSEWHERE = {"freehold_timer_lateness_seconds": "tests/scenario/test_timers.py",
-             "freehold_timers_parked": "tests/scenario/test_timers.py", "freehold_primary_gone": "src/service/metrics.c"}
+             "freehold_timers_parked": "tests/scenario/test_timers.py", "freehold_primary_gone": "src/service/metrics.c",
+             "freehold_derived_serving": "src/service/carriers_show.c",
+             "freehold_derived_age_seconds": "src/service/carriers_show.c",
+             "freehold_derived_refused_keys": "src/service/carriers_show.c"}
 METRIC = re.compile(r"\b(freehold_\w+)(\{[^}]*\})?")
 
 

@@ -378,6 +378,86 @@ static void what_can_t_be_is_refused_at_the_start(void **state)
     assert_string_equal(trying.error.message, "It needs a host.");
 }
 
+/* ---- What is told ---- */
+
+static void assert_told(struct fixture *fixture, const char *metric, int value)
+{
+    char line[128];
+    snprintf(line, sizeof line, "\nfreehold_derived_%s{derived=\"items\"} %d", metric, value);
+    char *text = metrics_text(&fixture->runtime);
+    if (!strstr(text, line))
+        print_message("%s\n", text);
+    assert_non_null(strstr(text, line));
+    free(text);
+}
+
+static json_t *state_of(struct fixture *fixture)
+{
+    json_t *list = carriers_state(&fixture->runtime);
+    assert_int_equal(json_array_size(list), 1);
+    json_t *one = json_incref(json_array_get(list, 0));
+    json_decref(list);
+    return one;
+}
+
+static bool is_refused(void *argument)
+{
+    const struct fixture *fixture = argument;
+    const struct carriers *carriers = carriers_of(&fixture->runtime.context);
+    return carriers->fibers[0].carrier.look.record.serving.parked_count == 1;
+}
+
+static void how_far_it_is_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    json_t *told = state_of(fixture);
+    assert_string_equal(json_string_at(told, "name"), "items");
+    assert_string_equal(json_string_at(told, "server"), "The shelf");
+    assert_true(json_is_true(json_object_get(told, "serves")));
+    assert_null(json_object_get(told, "reason"));
+    json_decref(told);
+    assert_told(fixture, "serving", 1);
+    assert_told(fixture, "depth", 0);
+    assert_told(fixture, "age_seconds", 0);
+    shelf.memory->away = true;
+    put(fixture, "b", "bread");
+    harness_until(&fixture->harness, has_failed, fixture);
+    told = state_of(fixture);
+    assert_string_equal(json_string_at(told, "state"), "delayed");
+    assert_string_equal(json_string_at(told, "reason"), "It is away.");
+    assert_int_equal(json_integer_value(json_object_get(told, "depth")), 1);
+    assert_true(json_integer_value(json_object_get(told, "age_ms")) >= 0);
+    json_decref(told);
+    assert_told(fixture, "depth", 1);
+    shelf.memory->away = false;
+    put(fixture, "c", "bad cheese");
+    harness_until(&fixture->harness, is_refused, fixture);
+    told = state_of(fixture);
+    const json_t *refused = json_array_get(json_object_get(told, "refused"), 0);
+    assert_string_equal(json_string_at(refused, "key"), "c");
+    assert_string_equal(json_string_at(refused, "reason"), "It is of a kind that is not taken.");
+    json_decref(told);
+    assert_told(fixture, "refused_keys", 1);
+    assert_told(fixture, "lost_total", 0);
+    assert_told(fixture, "anew_total", 1);
+    hosted_stop(fixture);
+}
+
+static void a_service_without_any_tells_nothing_of_them(void **state)
+{
+    struct fixture *fixture = *state;
+    set_derives(fixture, NULL);
+    hosted_start(fixture, &shop);
+    assert_null(carriers_state(&fixture->runtime));
+    char *text = metrics_text(&fixture->runtime);
+    assert_null(strstr(text, "freehold_derived"));
+    free(text);
+    hosted_stop(fixture);
+}
+
 static void needed_entry(void *argument)
 {
     struct statement *statement = argument;
@@ -424,6 +504,8 @@ int main(void)
         CARRIERS_TEST(a_trial_carries_nothing),
         CARRIERS_TEST(what_can_t_be_is_refused_at_the_start),
         CARRIERS_TEST(the_outbox_is_held_while_the_server_is_away),
+        CARRIERS_TEST(how_far_it_is_is_told),
+        CARRIERS_TEST(a_service_without_any_tells_nothing_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

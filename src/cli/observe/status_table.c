@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/observe/status_bus.h"
+#include "cli/observe/status_derived.h"
 
 #define NAME_WIDTH_MIN 20
 #define CELLS_WIDTH 57    /* of what follows a name, but positions and addresses */
@@ -458,6 +459,7 @@ void status_print(const json_t *status, int width)
         print_row(&table, service, false);
     printf("\n");
     status_print_buses(status);
+    status_print_derived(status);
     note_end(&table, gateway);
     note_refused(&table, gateway);
     note_older(&table, gateway);
@@ -468,6 +470,8 @@ void status_print(const json_t *status, int width)
     }
     json_array_foreach (json_at(status, "services"), i, service)
         status_note_buses(service);
+    json_array_foreach (json_at(status, "services"), i, service)
+        status_note_derived(service);
     json_array_foreach (json_at(status, "servers"), i, service)
         note_end(&table, service);
 }
