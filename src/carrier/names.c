@@ -92,6 +92,19 @@ static enum fh_code note_carried_names(struct store_work *work, const json_t *no
     return code == FH_OK ? write_carried_names(work, names, error) : code;
 }
 
+enum fh_code carried_names_forget(struct store_work *work, struct fh_error *error)
+{
+    static const char *const none[] = {NULL};
+    json_t *noted;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = read_carried_names(work, &noted, error);
+    if (code == FH_OK && json_array_size(noted))
+        code = note_carried_names(work, noted, none, error);
+    json_decref(noted);
+    json_arena_set(arena);
+    return code;
+}
+
 static enum fh_code settle_names(struct store *store, enum store_mode mode,
                                  const char *const *names, bool *ret_settled,
                                  struct fh_error *error)

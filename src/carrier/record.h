@@ -75,6 +75,10 @@ enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *
 enum fh_code carried_names_settle(struct store *store, const char *const *names,
                                   struct fh_error *error);
 
+/* In a unit of work: what was carried is made anew, as the store's contents are others from now on,
+ * though its outbox and incarnation stay. */
+enum fh_code carried_names_forget(struct store_work *work, struct fh_error *error);
+
 /* Notes a refused op in place of an earlier one of its key; false: there is no room. */
 bool carried_park(struct carried_generation *generation, const struct carried_op *op);
 /* A later op of that key was taken. */

@@ -2,7 +2,8 @@
 /*
  * Of the former store the new one takes what it is to others: the outbox, each key's last position,
  * how far the subscribers are, the sagas and the incarnation. To them it is the same one: no event
- * is lost, none comes twice, and sagas go on. Rows, cursors and resyncs are its own.
+ * is lost, none comes twice, and sagas go on. Rows, cursors and resyncs are its own, and derived
+ * stores on servers are made anew of these.
  *
  * What follows from an event happens once. In the new store it was held back for every event that
  * was applied, so the former one must have applied all of these; and those that it has applied
@@ -29,6 +30,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "carrier/record.h"
 #include "event/subscribe/replay.h"
 #include "service/backup.h"
 #include "service/move.h"
@@ -195,6 +197,8 @@ static enum fh_code write_join(struct rebuild_join *join, struct fh_error *error
     code = join_sources(join, error);
     if (code == FH_OK)
         code = copy_published(join->former, join->write, error);
+    if (code == FH_OK) /* no op has brought what differs */
+        code = carried_names_forget(join->write, error);
     if (code == FH_OK)
         code = ledger_meta_put(join->write, LEDGER_UNFINISHED, "", error);
     CRASH_POINT("rebuild.joining");

@@ -276,6 +276,32 @@ static void a_store_that_has_heard_nothing_yet_begins_where_the_former_one_did(v
     expect_new_serves(fixture, 5, 2);
 }
 
+/* Its outbox has no op for what its new rows have otherwise. */
+static void what_is_derived_for_a_server_is_made_anew_under_another_name(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 1, 2);
+    open_noting(fixture);
+    wait_for(&fixture->orders, 2, "following");
+    service_sql(&fixture->orders,
+                "INSERT INTO fh_meta (name, value) VALUES ('carried', '[\"items\"]'), "
+                "('carried items', '{\"last\":7,\"serving\":{\"number\":7,\"incarnation\":\"i\","
+                "\"digest\":\"d\",\"began\":0,\"cursor\":2,\"after\":\"\",\"filled\":true,"
+                "\"lost\":false,\"end\":1,\"parked\":[]}}')");
+    close_orders(fixture);
+    open_beside(fixture);
+    wait_for(&beside, 2, "following");
+    close_beside(fixture);
+    exchange(fixture);
+    join(fixture);
+    open_noting(fixture);
+    assert_string_equal(
+        service_sql(&fixture->orders, "SELECT value FROM fh_meta WHERE name = 'carried items'")
+            .text,
+        "{\"last\":7}");
+    close_orders(fixture);
+}
+
 static void a_store_with_events_that_the_former_one_lacks_is_not_taken(void **state)
 {
     struct fixture *fixture = *state;
@@ -509,6 +535,7 @@ int main(void)
         TEST(it_can_be_repeated_and_does_nothing_where_there_is_no_former_store),
         TEST(events_of_other_types_do_not_count),
         TEST(a_store_that_has_heard_nothing_yet_begins_where_the_former_one_did),
+        TEST(what_is_derived_for_a_server_is_made_anew_under_another_name),
         TEST(a_store_with_events_that_the_former_one_lacks_is_not_taken),
         TEST(what_is_in_the_former_store_alone_keeps_it),
         TEST(sagas_and_what_is_known_of_others_go_over_as_they_are),
