@@ -11,6 +11,10 @@
  * nothing has changed meanwhile, since a program that declares it otherwise or not at all makes it
  * anew or drops it before it serves. A page that fails is listed again with half the rows, since
  * what limits a handler is memory, and rows may be large (base/portion.h).
+ *
+ * One that lies on a server is filled by its carrier, while the service serves. A program that is
+ * tried lists the rows all the same, where its carrier would, and puts them nowhere: what can't be
+ * listed would leave its questions unanswered.
  */
 
 #include "service/derive.h"
@@ -26,6 +30,7 @@
 #include "base/log.h"
 #include "base/portion.h"
 #include "base/text.h"
+#include "carrier/record.h"
 #include "store/derived/derived.h"
 #include "work/batch.h"
 #include "work/carried.h"
@@ -39,6 +44,7 @@ struct derive_filling {
     struct portion portion;
     struct derived_filling at;
     int64_t rows;
+    bool tries; /* nothing is put anywhere */
 };
 
 static const struct derived_ops *ops_of(const struct derive_filling *filling)
@@ -90,7 +96,7 @@ static enum fh_code put_row(struct derive_filling *filling, struct store_work *w
     if (strcmp(key, at->after) == 0)
         return does_not_continue(filling, error);
     enum fh_code code = derived_value_check(declared, row, error);
-    if (code == FH_OK)
+    if (code == FH_OK && !filling->tries)
         code = ops_of(filling)->put(work, declared, key, row, error);
     snprintf(at->after, sizeof at->after, "%s", key);
     return code;
@@ -114,7 +120,7 @@ static enum fh_code put_rows(struct derive_filling *filling, const json_t *rows,
     if (code == FH_OK && !last && strcmp(filling->at.after, before.after) == 0)
         code = does_not_continue(filling, error);
     filling->at.fills = !last;
-    if (code == FH_OK)
+    if (code == FH_OK && !filling->tries)
         code = ops_of(filling)->set_filling(work, filling->declared->name, &filling->at, error);
     CRASH_POINT("derived.written");
     if (code == FH_OK)
@@ -145,13 +151,28 @@ static enum fh_code fill_page(struct derive_filling *filling, int limit, struct 
 
 /* ---- One derived store ---- */
 
+/* Whether its carrier would make it anew for this program. */
+static enum fh_code read_carried(struct derive_filling *filling, struct store_work *work,
+                                 struct fh_error *error)
+{
+    struct carried_record record;
+    char digest[DERIVED_DIGEST_SIZE];
+    enum fh_code code = carried_record_read(work, filling->declared->name, &record, error);
+    derived_digest(filling->declared, digest);
+    filling->at = (struct derived_filling){.fills = !record.serving.name.number ||
+                                                    strcmp(record.serving.digest, digest) != 0};
+    return code;
+}
+
 static enum fh_code read_filling(struct derive_filling *filling, struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(filling->runtime->context.store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ops_of(filling)->filling(work, filling->declared->name, &filling->at, error);
+    code = filling->tries
+               ? read_carried(filling, work, error)
+               : ops_of(filling)->filling(work, filling->declared->name, &filling->at, error);
     store_rollback(work);
     return code;
 }
@@ -170,7 +191,8 @@ static enum fh_code fill_one(struct derive_filling *filling, struct fh_error *er
     enum fh_code code = read_filling(filling, error);
     if (code != FH_OK || !filling->at.fills)
         return code;
-    log_info("derived-filling", "filling the derived store %s", filling->declared->name);
+    if (!filling->tries)
+        log_info("derived-filling", "filling the derived store %s", filling->declared->name);
     while (code == FH_OK && filling->at.fills) {
         if (filling->runtime->phase == RUNTIME_DRAINING)
             return error_set(error, FH_UNAVAILABLE, "It was asked to end before it began.");
@@ -184,19 +206,20 @@ static enum fh_code fill_one(struct derive_filling *filling, struct fh_error *er
             code = FH_OK;
         }
     }
-    if (code == FH_OK)
+    if (code == FH_OK && !filling->tries)
         log_info("derived-filled", "filled the derived store %s: %" PRId64 " rows",
                  filling->declared->name, filling->rows);
     return code;
 }
 
-enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error)
+static enum fh_code fill_all_derived(struct runtime *runtime, bool tries, struct fh_error *error)
 {
     const fh_service *service = runtime->service;
     enum fh_code code = FH_OK;
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
-        struct derive_filling filling = {.runtime = runtime, .declared = &service->derives[i]};
-        if (work_carries(&runtime->context, filling.declared))
+        struct derive_filling filling = {
+            .runtime = runtime, .declared = &service->derives[i], .tries = tries};
+        if (work_carries(&runtime->context, filling.declared) != tries)
             continue;
         struct fh_error why = {0};
         code = fill_one(&filling, &why);
@@ -205,4 +228,15 @@ enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error)
                       service->derives[i].name, why.message);
     }
     return code;
+}
+
+enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error)
+{
+    return fill_all_derived(runtime, false, error);
+}
+
+enum fh_code derive_try(struct runtime *runtime, struct fh_error *error)
+{
+    enum fh_code code = fill_all_derived(runtime, false, error);
+    return code == FH_OK ? fill_all_derived(runtime, true, error) : code;
 }

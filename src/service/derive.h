@@ -9,5 +9,7 @@
 /* Fills all that are not filled, before the service applies or answers anything. On a fiber.
  * FH_UNAVAILABLE: this process was told to end first. */
 enum fh_code derive_fill(struct runtime *runtime, struct fh_error *error);
+/* The same, on a copy of the store; also lists what carriers would have to list (carriers.h). */
+enum fh_code derive_try(struct runtime *runtime, struct fh_error *error);
 
 #endif

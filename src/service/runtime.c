@@ -406,7 +406,7 @@ enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
     if (code == FH_OK) {
         code = make_managers(runtime, error);
         if (code == FH_OK)
-            code = derive_fill(runtime, error);
+            code = derive_try(runtime, error);
         free_managers(runtime);
     } else {
         carriers_free(runtime);

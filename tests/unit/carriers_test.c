@@ -348,10 +348,10 @@ static void try_entry(void *argument)
     trying->code = runtime_try(&trying->fixture->runtime, &trying->error);
 }
 
-static struct trying try_service(struct fixture *fixture)
+static struct trying try_service(struct fixture *fixture, const fh_service *service)
 {
     struct trying trying = {.fixture = fixture};
-    runtime_init(&fixture->runtime, &shop, fixture->config, fixture->harness.world, &host);
+    runtime_init(&fixture->runtime, service, fixture->config, fixture->harness.world, &host);
     harness_run(&fixture->harness, try_entry, &trying);
     return trying;
 }
@@ -359,21 +359,47 @@ static struct trying try_service(struct fixture *fixture)
 static void a_trial_carries_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    assert_int_equal(try_service(fixture).code, FH_OK);
+    assert_int_equal(try_service(fixture, &shop).code, FH_OK);
     assert_int_equal(shelf.memory->sends, 0);
     assert_int_equal(memory_count(shelf.memory), 0);
+}
+
+static void list_nothing_right(fh_work *w)
+{
+    fh_reply(w, 200, fh_rows(w, "SELECT id FROM item LIMIT :limit", fh_query(w), NULL));
+}
+
+static void a_trial_lists_what_would_be_made_anew(void **state)
+{
+    fh_service wrong = shop;
+    struct fixture *fixture = *state;
+    wrong.derives[0].state = list_nothing_right;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    hosted_stop(fixture);
+    assert_int_equal(try_service(fixture, &wrong).code, FH_OK); /* it is not made anew */
+    wrong.derives[0].version = 1;
+    struct trying trying = try_service(fixture, &wrong);
+    assert_int_not_equal(trying.code, FH_OK);
+    assert_non_null(strstr(trying.error.message, "The derived store items can't be filled"));
+    wrong.derives[0].state = list_items;
+    assert_int_equal(try_service(fixture, &wrong).code, FH_OK);
+    hosted_start(fixture, &shop);
+    assert_found(fixture, 1, "a=apple ");
+    hosted_stop(fixture);
 }
 
 static void what_can_t_be_is_refused_at_the_start(void **state)
 {
     struct fixture *fixture = *state;
     set_derives(fixture, "nobody");
-    struct trying trying = try_service(fixture);
+    struct trying trying = try_service(fixture, &shop);
     assert_int_equal(trying.code, FH_INVALID);
     assert_non_null(strstr(trying.error.message, "nobody"));
     set_derives(fixture, "shelf");
     json_object_del(json_object_get(json_object_get(fixture->config, "derives"), "items"), "host");
-    trying = try_service(fixture);
+    trying = try_service(fixture, &shop);
     assert_int_equal(trying.code, FH_INVALID);
     assert_string_equal(trying.error.message, "It needs a host.");
 }
@@ -502,6 +528,7 @@ int main(void)
         CARRIERS_TEST(what_was_derived_inside_meanwhile_is_not_lacking),
         CARRIERS_TEST(a_program_that_does_not_declare_it_has_it_made_anew),
         CARRIERS_TEST(a_trial_carries_nothing),
+        CARRIERS_TEST(a_trial_lists_what_would_be_made_anew),
         CARRIERS_TEST(what_can_t_be_is_refused_at_the_start),
         CARRIERS_TEST(the_outbox_is_held_while_the_server_is_away),
         CARRIERS_TEST(how_far_it_is_is_told),
