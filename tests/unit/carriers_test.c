@@ -245,6 +245,38 @@ static void what_is_derived_is_found_on_the_server(void **state)
     hosted_stop(fixture);
 }
 
+static void put_both(fh_work *w)
+{
+    put_item(w);
+    fh_derive(w, "names", item_key, json_pack("{s:s}", "name", item_name));
+}
+
+static void search_names(fh_work *w)
+{
+    fh_reply(w, 200, fh_search(w, "names", &(struct fh_search){.text = "apple"}));
+}
+
+static void one_lies_on_a_server_and_another_beside_the_rows(void **state)
+{
+    fh_service both = shop;
+    struct fixture *fixture = *state;
+    both.derives[1] = both.derives[0];
+    both.derives[1].name = "names";
+    hosted_start(fixture, &both);
+    struct asked asked = {.fixture = fixture, .handler = put_both};
+    item_key = "a";
+    item_name = "apple";
+    harness_run(&fixture->harness, ask_entry, &asked);
+    assert_int_equal(asked.status, 204);
+    asked = (struct asked){.fixture = fixture, .handler = search_names, .reads = true};
+    harness_run(&fixture->harness, ask_entry, &asked);
+    assert_string_equal(asked.text, "a=apple "); /* at once */
+    assert_found(fixture, 1, "a=apple ");
+    assert_int_equal(memory_count(shelf.memory), 1);
+    assert_int_equal(number_of(fixture, "SELECT count(*) FROM fh_derived"), 1);
+    hosted_stop(fixture);
+}
+
 static bool has_failed(void *argument)
 {
     const struct fixture *fixture = argument;
@@ -522,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CARRIERS_TEST(what_is_derived_is_found_on_the_server),
+        CARRIERS_TEST(one_lies_on_a_server_and_another_beside_the_rows),
         CARRIERS_TEST(it_is_not_asked_until_it_is_complete),
         CARRIERS_TEST(what_the_server_lost_is_made_anew),
         CARRIERS_TEST(it_ends_while_a_request_is_under_way),
