@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+struct beside_ops;
 struct copied_documents_ops;
 struct copied_keys_ops;
 struct copied_ops;
@@ -62,6 +63,9 @@ struct engine {
 
     /* Counters that processes without a store share (counters.h); NULL: it has none. */
     const struct counters_ops *counters;
+
+    /* Stores beside those that serve, on their server (beside.h); NULL: it has none. */
+    const struct beside_ops *beside;
 
     const struct server_kind *server; /* store/server.h; NULL: the engine is embedded */
 };

@@ -28,6 +28,7 @@
 #include "world/world.h"
 
 struct relational_cache;
+struct store_beside;
 struct store_notifier;
 
 /* What a unit of work sees of others' changes (isolation), and what else it may do (flags). A mode
@@ -92,6 +93,8 @@ struct store_options {
     /* A server that follows the store's own: it is only read, as STORE_READ_COMMITTED, and nothing
      * is created there except by replication. It has the primary's incarnation. */
     bool replica;
+    /* Engines with `beside`: not the store there, but the one beside it (beside.h). */
+    const struct store_beside *beside;
 };
 #define STORE_INSTANCE_SIZE 32
 

@@ -12,9 +12,8 @@
 
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
+#include "engine/postgresql/beside.h"
 #include "engine/postgresql/internal.h"
-
-#define OPEN_WAIT_MS 30000
 
 static bool see_notified(void *context, const struct sql_row *row)
 {
@@ -96,7 +95,7 @@ static enum fh_code postgresql_read_incarnation(struct postgresql_store *store,
 /* Opens the store's own server: waits for it, provisions it, and listens to it. */
 static enum fh_code open_own(struct postgresql_store *store, struct fh_error *error)
 {
-    enum fh_code code = postgresql_connect_first(&store->works[0], OPEN_WAIT_MS, error);
+    enum fh_code code = postgresql_connect_first(&store->works[0], POSTGRESQL_OPEN_WAIT_MS, error);
     if (code == FH_OK)
         code = postgresql_connect_shared(&store->sequence, error);
     if (code == FH_OK)
@@ -143,7 +142,10 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
     store->gather.end = &store->gather.first;
     store->sequence.listens = true;
     map_init(&store->statements.by_text);
-    code = options->replica ? postgresql_read_incarnation(store, error) : open_own(store, error);
+    code = options->beside ? postgresql_beside_enter(store, options->beside, error) : FH_OK;
+    if (code == FH_OK)
+        code =
+            options->replica ? postgresql_read_incarnation(store, error) : open_own(store, error);
     if (code != FH_OK) {
         postgresql_close(&store->base);
         return code;
@@ -186,5 +188,6 @@ const struct engine engine_postgresql = {
     .store = &postgresql_store,
     .ledger = &ledger_relational,
     .sql = &postgresql_sql,
+    .beside = &postgresql_beside,
     .server = &server_postgresql,
 };

@@ -41,8 +41,7 @@ extern const struct sql_dialect postgresql_dialect;
 #define POSTGRESQL_STATEMENT_MS 30000
 #define POSTGRESQL_STATEMENT_MS_MAX 86400000
 /* How long the server lets a transaction sit idle between two statements: a thousand times what it
- * needs, and less than a takeover may take, so that a stopped process's locks are gone when its
- * partition is taken over. "idle_ms" changes it, for debugging. */
+ * needs, and less than a takeover may take: a stopped process's locks are gone by then. */
 #define POSTGRESQL_IDLE_MS 1000
 #define POSTGRESQL_RECENT 256
 
@@ -171,6 +170,7 @@ struct postgresql_work {
 
 struct postgresql_options {
     char host[STORE_HOST_SIZE], database[64], user[64], password[256], schema[64];
+    char serving[64]; /* the schema beside this one, whose store serves: beside.c; "": none */
     int port, connections, idle_ms, statement_timeout_ms;
     struct store_tls tls;
 };

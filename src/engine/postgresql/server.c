@@ -236,11 +236,14 @@ static enum fh_code close_database(PGconn *link, const struct provision_names *n
     return code;
 }
 
-static enum fh_code make_schema(PGconn *link, const struct provision_names *names,
+static enum fh_code make_schema(PGconn *link, const struct provision_names *names, bool is_private,
                                 struct fh_error *error)
 {
     char owner[128];
     enum fh_code code = TELL(link, error, "REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    /* Before PostgreSQL 15 it is not its database's owner's, who could not rename it: beside.c. */
+    if (code == FH_OK && !*names->schema && is_private)
+        code = TELL(link, error, "ALTER SCHEMA public OWNER TO \"%s\"", names->user);
     if (code == FH_OK && !*names->schema)
         return TELL(link, error, "GRANT ALL ON SCHEMA public TO \"%s\"", names->user);
     if (code == FH_OK)
@@ -288,7 +291,7 @@ static enum fh_code postgresql_server_provide(const json_t *admin, const json_t 
         return code;
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
-        code = make_schema(link, &names, error);
+        code = make_schema(link, &names, is_private, error);
     postgresql_pq.PQfinish(link);
     return code;
 }

@@ -24,6 +24,7 @@
 #include "base/json.h"
 #include "base/real.h"
 #include "base/text.h"
+#include "engine/postgresql/beside.h"
 #include "engine/postgresql/internal.h"
 
 #define TEXT_MAX ((size_t)2 << 20) /* what is longer has been refused, see relational.h */
@@ -233,6 +234,9 @@ enum fh_code postgresql_statement_get(struct postgresql_store *store, const char
                              "Freehold begins and ends the transaction and owns the session: "
                              "\"%.40s\" can't be run in it.",
                              text);
+        enum fh_code code = postgresql_beside_allows(store, text, error);
+        if (code != FH_OK)
+            return code;
         if (!slot_free(statements, &slot))
             return error_set(error, FH_UNAVAILABLE, "More than %d statements are under way.",
                              POSTGRESQL_SLOTS);

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "engine/postgresql/beside.h"
 #include "engine/postgresql/internal.h"
 #include "store/relational/script.h"
 
@@ -344,7 +345,8 @@ static bool is_control_word(const char *word)
     return false;
 }
 
-static enum fh_code script_check(const char *sql, struct fh_error *error)
+static enum fh_code script_check(const struct postgresql_store *store, const char *sql,
+                                 struct fh_error *error)
 {
     struct script script = script_begin(sql, &postgresql_dialect);
     struct script_statement statement;
@@ -355,12 +357,11 @@ static enum fh_code script_check(const char *sql, struct fh_error *error)
             return error_set(error, FH_UNSUPPORTED,
                              "It begins or ends a transaction (%s), and is one already.", word);
     }
-    return FH_OK;
+    return postgresql_beside_allows(store, sql, error);
 }
 
-/* If it fails, the unit of work fails. */
-static enum fh_code run_outside(struct postgresql_work *work, const char *sql,
-                                struct fh_error *error)
+enum fh_code postgresql_work_simple(struct postgresql_work *work, const char *sql,
+                                    struct fh_error *error)
 {
     struct fh_error why;
     postgresql_sync(work->connection);
@@ -377,10 +378,10 @@ enum fh_code postgresql_script(struct store_work *base, const char *sql, struct 
     struct postgresql_work *work = (struct postgresql_work *)base;
     if (!store_writes(base->mode))
         return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
-    enum fh_code code = script_check(sql, error);
+    enum fh_code code = script_check(store_of_unit(work), sql, error);
     if (code == FH_OK)
         code = postgresql_work_begin(work, error);
-    return code == FH_OK ? run_outside(work, sql, error) : code;
+    return code == FH_OK ? postgresql_work_simple(work, sql, error) : code;
 }
 
 /* A read holds no locks that anybody would wait for. */
@@ -390,7 +391,8 @@ enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
     FH_ASSERT(base->mode == STORE_READ);
     enum fh_code code = postgresql_work_begin(work, error);
     return code == FH_OK
-               ? run_outside(work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
+               ? postgresql_work_simple(
+                     work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
                : code;
 }
 
@@ -398,13 +400,13 @@ enum fh_code postgresql_outside(struct store_work *base, const char *sql, struct
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
     FH_ASSERT(base->mode & STORE_MIGRATES);
-    enum fh_code code = script_check(sql, error);
+    enum fh_code code = script_check(store_of_unit(work), sql, error);
     if (code == FH_OK && work->failed)
         code = postgresql_work_fail(work, &work->error, error);
     if (code == FH_OK && work->begun)
-        code = run_outside(work, "COMMIT", error);
+        code = postgresql_work_simple(work, "COMMIT", error);
     if (code != FH_OK)
         return code;
     work->begun = false; /* the next statement begins a new transaction */
-    return run_outside(work, sql, error);
+    return postgresql_work_simple(work, sql, error);
 }
