@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "engine/engines.h"
 #include "service/fill.h"
+#include "store/beside.h"
 #include "store/ledger.h"
 
 #define META_SIZE 128
@@ -39,8 +40,9 @@ static const char *engine_name_of(const json_t *config)
     return name ? name : engine_embedded()->name;
 }
 
-enum fh_code service_store_open(const fh_service *service, const json_t *config,
-                                struct world *world, struct store **ret, struct fh_error *error)
+enum fh_code service_store_open_beside(const fh_service *service, const json_t *config,
+                                       const struct store_beside *beside, struct world *world,
+                                       struct store **ret, struct fh_error *error)
 {
     const char *name = engine_name_of(config);
     const struct engine *engine = engine_named(name);
@@ -48,7 +50,8 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
                                     .folder = json_string_at(config, "folder"),
                                     .model = service->model,
                                     .server = json_object_get(config, "store"),
-                                    .instance = json_string_at(config, "instance")};
+                                    .instance = json_string_at(config, "instance"),
+                                    .beside = beside};
     if (!options.folder)
         return error_set(error, FH_INVALID, "The configuration has no \"folder\".");
     if (!engine)
@@ -61,6 +64,16 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
                          "%s declares derived stores, and a store of %s can't have any yet.",
                          service->name, engine->title);
     return engine->store->open(&options, world, ret, error);
+}
+
+enum fh_code service_store_open(const fh_service *service, const json_t *config,
+                                struct world *world, struct store **ret, struct fh_error *error)
+{
+    struct store_beside beside = {.id = json_string_at(config, "rebuild.id"), .makes = true};
+    const struct engine *engine = engine_named(engine_name_of(config));
+    bool is_beside = beside.id && engine && engine->beside;
+    return service_store_open_beside(service, config, is_beside ? &beside : NULL, world, ret,
+                                     error);
 }
 
 /* ---- a store's marks of a move ---- */

@@ -16,6 +16,11 @@
 /* Opens the store that a configuration names. On a fiber. */
 enum fh_code service_store_open(const fh_service *service, const json_t *config,
                                 struct world *world, struct store **ret, struct fh_error *error);
+/* The one beside it (store/beside.h); NULL: itself, whatever the configuration says of a rebuild.
+ */
+enum fh_code service_store_open_beside(const fh_service *service, const json_t *config,
+                                       const struct store_beside *beside, struct world *world,
+                                       struct store **ret, struct fh_error *error);
 /* Closes a store that was used on this fiber. */
 void service_store_leave(struct store *store);
 /* FH_INVALID says why a service must not serve from this store: it was moved, is being moved, or is

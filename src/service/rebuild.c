@@ -17,12 +17,14 @@
 #include "base/log.h"
 #include "event/subscribe/subscribe.h"
 #include "service/runtime.h"
+#include "store/beside.h"
 #include "store/derived/derived.h"
 #include "store/ledger.h"
 #include "store/model.h"
 
 #define LOOK_MS 100
 #define TOLD_MS 500
+#define FORMER_LAGS_MS_MAX 30000
 
 bool service_is_rebuilt(const json_t *config)
 {
@@ -88,9 +90,14 @@ enum fh_code service_may_be_rebuilt(const fh_service *service, struct fh_error *
     return FH_OK;
 }
 
+/* A server's is among the terms of the rebuild: a program from before there were such rebuilds
+ * finds none, and so does not fill the store that serves. */
 enum fh_code service_rebuild_enter(const json_t *config, struct fh_error *error)
 {
     const char *folder = json_string_at(config, "folder");
+    json_t *store = json_at(config, "rebuild.store");
+    if (store)
+        json_object_set((json_t *)(uintptr_t)config, "store", store); /* this process's own */
     if (folder && (mkdir(folder, 0700) == 0 || errno == EEXIST) && chdir(folder) == 0)
         return FH_OK;
     return error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %s can't be made",
@@ -144,6 +151,13 @@ static bool fill_is_over(const struct runtime *runtime, const struct filled *fil
     return filled->all || (filled->parked && !takes_parked);
 }
 
+static enum fh_code asked_to_end(struct fh_error *error)
+{
+    return error_set(
+        error, FH_UNAVAILABLE,
+        "The process that fills the new store was asked to end before it was complete.");
+}
+
 static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct fh_error *error)
 {
     int64_t told_ns = 0;
@@ -159,10 +173,31 @@ static enum fh_code fill_all(struct runtime *runtime, struct filled *ret, struct
     }
     tell_filled(runtime, ret);
     if (code == FH_OK && !fill_is_over(runtime, ret))
-        code = error_set(
-            error, FH_UNAVAILABLE,
-            "The process that fills the new store was asked to end before it was complete.");
+        code = asked_to_end(error);
     return code;
+}
+
+/* What follows from an event that the new store has applied, and the other one has not, would never
+ * happen (rebuild_join.h). Where that can be seen from here, it is waited for, while the service
+ * still serves. */
+static enum fh_code await_former(struct runtime *runtime, struct fh_error *error)
+{
+    bool leads = true;
+    struct store *store = runtime->context.store;
+    int64_t until_ns = world_in_ms(runtime->world, FORMER_LAGS_MS_MAX);
+    event_manager_drain(runtime->context.events);
+    event_manager_wait(runtime->context.events);
+    enum fh_code code = store->engine->beside->leads(store, &leads, error);
+    while (code == FH_OK && leads && runtime->phase != RUNTIME_DRAINING) {
+        if (world_monotonic_ns(runtime->world) >= until_ns)
+            return error_set(error, FH_CONFLICT,
+                             "It lags by more than %d s behind what its new store has applied: try "
+                             "again when it lags no more.",
+                             FORMER_LAGS_MS_MAX / 1000);
+        fiber_sleep_until(runtime->world, world_in_ms(runtime->world, LOOK_MS));
+        code = store->engine->beside->leads(store, &leads, error);
+    }
+    return code == FH_OK && leads ? asked_to_end(error) : code;
 }
 
 /* The serving process goes on with the new store as it is: with the migrations that it has now. */
@@ -194,6 +229,29 @@ static enum fh_code mark_filled_store(struct store *store, struct fh_error *erro
     return code;
 }
 
+static enum fh_code has_none_parked(const struct runtime *runtime, const struct filled *filled,
+                                    struct fh_error *error)
+{
+    if (!filled->parked || json_is_true(json_at(runtime->config, "rebuild.takes_parked")))
+        return FH_OK;
+    return error_set(
+        error, FH_CONFLICT,
+        "An event of %s could not be applied to the new store: see rebuild.log. With --force such "
+        "events are left out.",
+        filled->parked_source);
+}
+
+/* Of a store on a server: only looked at, or to be taken soon. */
+static enum fh_code end_beside(struct runtime *runtime, struct fh_error *error)
+{
+    struct store *store = runtime->context.store;
+    if (!store->engine->beside)
+        return FH_OK;
+    if (json_is_true(json_at(runtime->config, "rebuild.keeps")))
+        return store->engine->beside->keep(store, error);
+    return service_rebuild_joins(runtime->service) ? await_former(runtime, error) : FH_OK;
+}
+
 enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *error)
 {
     struct filled filled = {0};
@@ -205,16 +263,13 @@ enum fh_code service_rebuild_fill(struct runtime *runtime, struct fh_error *erro
         code = mark_filled_store(runtime->context.store, error);
     if (code == FH_OK)
         code = fill_all(runtime, &filled, error);
+    if (code == FH_OK)
+        code = has_none_parked(runtime, &filled, error);
+    if (code == FH_OK)
+        code = end_beside(runtime, error);
     CRASH_POINT("rebuild.filled");
     if (runtime->host->works)
         runtime->host->works(runtime, false);
-    if (code == FH_OK && filled.parked &&
-        !json_is_true(json_at(runtime->config, "rebuild.takes_parked")))
-        return error_set(
-            error, FH_CONFLICT,
-            "An event of %s could not be applied to the new store: see rebuild.log. With --force "
-            "such events are left out.",
-            filled.parked_source);
     if (code == FH_OK)
         log_info("store-rebuilt", "the new store is complete: %lld events or rows",
                  (long long)filled.done);

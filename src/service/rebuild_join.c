@@ -35,6 +35,7 @@
 #include "service/backup.h"
 #include "service/move.h"
 #include "service/rebuild.h"
+#include "store/beside.h"
 #include "store/copy/ledger.h"
 #include "store/ledger_snapshot.h"
 
@@ -59,7 +60,9 @@ static enum fh_code has_nothing_else(struct rebuild_join *join, struct fh_error 
                              "them)"}};
     for (size_t i = join->service->sagas[0].name ? 1 : 0; i < sizeof all / sizeof *all; i++) {
         int64_t rows = 0;
-        enum fh_code code = copy_ledger_rows(join->former, all[i].table, &rows, error);
+        enum fh_code code = join->former->engine->beside
+                                ? copied_table_rows(join->former, all[i].table, &rows, error)
+                                : copy_ledger_rows(join->former, all[i].table, &rows, error);
         if (code == FH_OK && rows > 0)
             code = error_set(error, FH_INVALID, "Its former store holds %s.", all[i].what);
         if (code != FH_OK)
@@ -189,16 +192,37 @@ static enum fh_code join_sources(struct rebuild_join *join, struct fh_error *err
 
 /* ---- One transaction ---- */
 
-static enum fh_code write_join(struct rebuild_join *join, struct fh_error *error)
+static enum fh_code read_and_write(struct rebuild_join *join, struct fh_error *error)
 {
-    enum fh_code code = store_begin(join->fresh, STORE_WRITE_EXCLUSIVE, &join->write, error);
+    const struct beside_ops *beside = join->fresh->engine->beside;
+    enum fh_code code = has_nothing_else(join, error);
+    if (code == FH_OK)
+        code = store_begin(join->former, STORE_READ, &join->read, error);
     if (code != FH_OK)
         return code;
     code = join_sources(join, error);
     if (code == FH_OK)
-        code = copy_published(join->former, join->write, error);
+        code = beside ? beside->copy_published(join->write, error)
+                      : copy_published(join->former, join->write, error);
     if (code == FH_OK) /* no op has brought what differs */
         code = carried_names_forget(join->write, error);
+    store_rollback(join->read);
+    return code;
+}
+
+/* On a server, what a process that was killed has sent to the former store may still be under way:
+ * so that is held before it is read. */
+static enum fh_code write_join(struct rebuild_join *join, struct fh_error *error)
+{
+    const struct beside_ops *beside = join->fresh->engine->beside;
+    enum store_mode mode = beside ? STORE_MIGRATE : STORE_WRITE_EXCLUSIVE;
+    enum fh_code code = store_begin(join->fresh, mode, &join->write, error);
+    if (code != FH_OK)
+        return code;
+    if (beside)
+        code = beside->hold(join->write, error);
+    if (code == FH_OK)
+        code = read_and_write(join, error);
     if (code == FH_OK)
         code = ledger_meta_put(join->write, LEDGER_UNFINISHED, "", error);
     CRASH_POINT("rebuild.joining");
@@ -208,20 +232,30 @@ static enum fh_code write_join(struct rebuild_join *join, struct fh_error *error
     return code;
 }
 
-static enum fh_code join_stores(struct rebuild_join *join, struct fh_error *error)
+enum fh_code rebuild_is_unjoined(struct store *fresh, bool *ret, struct fh_error *error)
 {
-    enum fh_code code = has_nothing_else(join, error);
-    if (code == FH_OK)
-        code = store_begin(join->former, STORE_READ, &join->read, error);
+    char mark[128];
+    struct store_work *work;
+    *ret = false;
+    enum fh_code code = store_begin(fresh, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = write_join(join, error);
-    store_rollback(join->read);
+    code = ledger_meta_get(work, LEDGER_UNFINISHED, mark, sizeof mark, error);
+    store_rollback(work);
+    *ret = code == FH_OK && strcmp(mark, LEDGER_REBUILT) == 0;
+    return code;
+}
+
+enum fh_code rebuild_join_stores(const fh_service *service, struct store *former,
+                                 struct store *fresh, struct fh_error *error)
+{
+    struct rebuild_join join = {.service = service, .former = former, .fresh = fresh};
+    enum fh_code code = write_join(&join, error);
     if (code == FH_OK)
         log_info("rebuild-joined",
                  "the new store has what was published, and goes on as incarnation %s; of what the "
                  "former one had applied it lacks %lld positions still",
-                 join->former->incarnation, (long long)join->behind);
+                 former->incarnation, (long long)join.behind);
     return code;
 }
 
@@ -256,34 +290,20 @@ static enum fh_code remove_former(struct world *world, const char *folder, struc
     return code;
 }
 
-static enum fh_code read_rebuild_mark(struct store *store, bool *ret, struct fh_error *error)
+static enum fh_code open_and_join(const fh_service *service, const char *folder,
+                                  struct store *fresh, struct fh_error *error)
 {
-    char mark[128];
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_meta_get(work, LEDGER_UNFINISHED, mark, sizeof mark, error);
-    store_rollback(work);
-    *ret = strcmp(mark, LEDGER_REBUILT) == 0;
-    return code;
-}
-
-static enum fh_code open_and_join(struct rebuild_join *join, const char *folder,
-                                  struct fh_error *error)
-{
-    bool marked = false;
+    bool unjoined;
+    struct store *former;
     struct fh_error closed;
-    enum fh_code code = read_rebuild_mark(join->fresh, &marked, error);
-    if (code != FH_OK || !marked)
+    enum fh_code code = rebuild_is_unjoined(fresh, &unjoined, error);
+    if (code != FH_OK || !unjoined)
         return code;
-    code = service_backup_open(join->service, folder, REBUILD_FORMER, join->fresh->world,
-                               &join->former, error);
+    code = service_backup_open(service, folder, REBUILD_FORMER, fresh->world, &former, error);
     if (code != FH_OK)
         return code;
-    code = join_stores(join, error);
-    if (service_backup_close(join->former, folder, REBUILD_FORMER, &closed) == FH_OK ||
-        code != FH_OK)
+    code = rebuild_join_stores(service, former, fresh, error);
+    if (service_backup_close(former, folder, REBUILD_FORMER, &closed) == FH_OK || code != FH_OK)
         return code;
     *error = closed;
     return closed.code;
@@ -293,18 +313,17 @@ enum fh_code service_rebuild_join(const fh_service *service, const json_t *confi
                                   struct world *world, struct fh_error *error)
 {
     bool there = false;
-    struct rebuild_join join = {.service = service};
+    struct store *fresh;
     const char *folder = json_string_at(config, "folder");
-    /* Simulated services are not rebuilt. */
-    if (!service_rebuild_joins(service) || !folder || service_is_rebuilt(config) || world->vfs)
+    if (!service_rebuild_joins(service))
         return FH_OK;
     enum fh_code code = former_is_there(world, folder, &there, error);
     if (code != FH_OK || !there)
         return code;
-    code = service_store_open(service, config, world, &join.fresh, error);
+    code = service_store_open(service, config, world, &fresh, error);
     if (code != FH_OK)
         return code;
-    code = open_and_join(&join, folder, error);
-    service_store_leave(join.fresh);
+    code = open_and_join(service, folder, fresh, error);
+    service_store_leave(fresh);
     return code == FH_OK ? remove_former(world, folder, error) : code;
 }

@@ -33,7 +33,7 @@
 #include "service/reports.h"
 #include "service/restore.h"
 #include "service/rebuild.h"
-#include "service/rebuild_join.h"
+#include "service/rebuild_exchange.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/upkeep.h"
@@ -242,7 +242,7 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code =
             service_store_restore(runtime->service, runtime->config, runtime->world, &watch, error);
     if (code == FH_OK)
-        code = service_rebuild_join(runtime->service, runtime->config, runtime->world, error);
+        code = service_rebuild_exchange(runtime->service, runtime->config, runtime->world, error);
     if (code == FH_OK)
         code = service_store_open(runtime->service, runtime->config, runtime->world,
                                   &context->store, error);

@@ -13,6 +13,7 @@
 #include "event/outbox/trim.h"
 #include "saga/run.h"
 #include "service/clocks.h"
+#include "service/rebuild_exchange.h"
 #include "work/command.h"
 #include "work/derived.h"
 #include "work/keyvalue.h"
@@ -86,6 +87,7 @@ static enum fh_code sweep_expired_rows(struct upkeep *upkeep, struct fh_error *e
     if (upkeep->series.done)
         upkeep->series = (struct series_sweep){0};
     enum fh_code code = command_expire(&runtime->context, &removed, error);
+    service_rebuild_sweep(runtime);
     return code == FH_OK ? sweep_command_keys(runtime, error) : code;
 }
 

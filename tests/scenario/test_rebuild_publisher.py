@@ -55,6 +55,9 @@ class Slips(System):
     def rebuild(self, *more):
         return self.command("rebuild", "slips", "--state", self.state, *more, check=False)
 
+    def is_filled(self):
+        return (self.own / "rebuild" / "store.db").exists()
+
     @contextlib.contextmanager
     def rebuilding(self):
         """One that does not end inside: the till does not answer."""
@@ -63,7 +66,7 @@ class Slips(System):
         try:
             begun = subprocess.Popen([FREEHOLD, "rebuild", "slips", "--state", self.state], stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT, text=True)
-            wait_for("it is filled", lambda: (self.own / "rebuild" / "store.db").exists())
+            wait_for("it is filled", self.is_filled)
             yield begun
         finally:
             os.kill(till, signal.SIGKILL)  # `up` starts it again

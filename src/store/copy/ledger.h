@@ -94,5 +94,8 @@ struct copied_ops {
                           struct fh_error *error);
 };
 extern const struct copied_ops copied_sql; /* of SQLite's tables */
+/* How many rows a table of the ledger has, where it is in tables, of any engine. */
+enum fh_code copied_table_rows(struct store *store, const char *table, int64_t *ret,
+                               struct fh_error *error);
 
 #endif

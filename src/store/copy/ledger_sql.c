@@ -230,18 +230,24 @@ static enum fh_code sql_number(struct store *store, int64_t position, int64_t tr
     return end_ledger_work(work, code, error);
 }
 
-static enum fh_code sql_ledger_count(struct store *store, const struct copied_ledger *ledger,
-                                     int64_t *ret, struct fh_error *error)
+enum fh_code copied_table_rows(struct store *store, const char *table, int64_t *ret,
+                               struct fh_error *error)
 {
     char sql[128];
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", ledger->table);
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
     code = ledger_integer(work, sql, NULL, 0, ret, error);
     store_rollback(work);
     return code;
+}
+
+static enum fh_code sql_ledger_count(struct store *store, const struct copied_ledger *ledger,
+                                     int64_t *ret, struct fh_error *error)
+{
+    return copied_table_rows(store, ledger->table, ret, error);
 }
 
 const struct copied_ops copied_sql = {.read = sql_ledger_read,

@@ -2,7 +2,7 @@
 #ifndef SYSTEM_SUPERVISE_BESIDE_H
 #define SYSTEM_SUPERVISE_BESIDE_H
 
-/* A second process of a service with an embedded store, beside the one that serves: for the trial
+/* A second process of a service, beside the one that serves: for the trial
  * of a new program (trial.h), and to make the store anew (rebuild.h). It has no sockets. */
 
 #include <stdbool.h>

@@ -15,6 +15,12 @@
  * that publishes takes what it has published over from former.db, and removes that itself, before
  * it is ready (service/rebuild_join.c): if it dies between that and being ready, it goes on with
  * the new store.
+ *
+ * Where the stores are on a server, the new one is beside the other one there (store/beside.h), and
+ * `up` renames nothing. It leaves an order, and lets the first process of the service run alone,
+ * which carries it out before it serves (service/rebuild_exchange.h). From then on there is no way
+ * back; before, `up`, or the next one, removes the order, and the service starts on the store that
+ * it had. What was filled in vain the service removes, later.
  */
 
 #define _GNU_SOURCE
@@ -27,11 +33,11 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "engine/engines.h"
-#include "event/outbox/subscribers.h"
 #include "service/process.h"
-#include "service/rebuild.h"
+#include "store/beside.h"
 #include "system/provision/state.h"
 #include "system/supervise/beside.h"
+#include "system/supervise/rebuild_filler.h"
 #include "system/supervise/rebuild_stores.h"
 #include "system/supervise/supervisor.h"
 
@@ -60,8 +66,14 @@ static int64_t since_ms(const struct supervisor *supervisor, int64_t ns)
 
 static void end_rebuild(struct supervisor *supervisor)
 {
-    rebuild_sweep(rebuilt_instances(supervisor)->part->folder_fd);
+    struct instances *instances = rebuilt_instances(supervisor);
+    bool alone = instances->alone && supervisor->rebuild.on_server;
+    rebuild_sweep(instances->part->folder_fd);
     supervisor->rebuild.phase = REBUILD_NONE;
+    if (!alone)
+        return;
+    instances->alone = false;
+    supervisor_tend(supervisor, instances);
 }
 
 static void tell_given_up(struct supervisor *supervisor)
@@ -102,25 +114,44 @@ static void tell_rebuilt(struct supervisor *supervisor)
                              (json_int_t)paused_ms));
 }
 
-static void lay_aside(struct supervisor *supervisor)
+/* What people call a new store that was only to be filled. NULL: it can't be laid aside. */
+static json_t *lay_aside(const struct rebuild *rebuild, const struct provision_part *part,
+                         struct fh_error *error)
+{
+    json_t *config = NULL, *where = NULL;
+    if (!rebuild->on_server)
+        return rebuild_lay_aside(part->folder_fd, error) == FH_OK
+                   ? json_sprintf("%s/" REBUILD_ASIDE, part->folder)
+                   : NULL;
+    if (state_read_json(part->folder_fd, "service.json", &config, error) == FH_OK) {
+        const char *schema = json_string_at(config, "store.schema");
+        const char *database = json_string_at(config, "store.database");
+        where = json_sprintf("the schema %s" STORE_BESIDE " of the database %s",
+                             schema ? schema : "public", database ? database : "of its own");
+    }
+    json_decref(config);
+    return where;
+}
+
+static void tell_kept(struct supervisor *supervisor)
 {
     struct fh_error error;
     struct rebuild *rebuild = &supervisor->rebuild;
     const struct provision_part *part = rebuilt_instances(supervisor)->part;
-    if (rebuild_lay_aside(part->folder_fd, &error) != FH_OK) {
+    json_t *where = lay_aside(rebuild, part, &error);
+    if (!where) {
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
         tell_given_up(supervisor);
         return;
     }
     supervisor_say(supervisor, SUPERVISE_DONE, "rebuild-kept", part->name,
                    "a new store of %s is beside the one that it serves from: %s", part->name,
-                   REBUILD_ASIDE);
+                   json_string_value(where));
     end_rebuild(supervisor);
     control_answer(supervisor->control, part->name,
                    json_pack("{s:b, s:{s:s, s:I, s:I, s:o}}", "done", 1, "rebuilt", "service",
                              part->name, "events", (json_int_t)rebuild->events, "took_ms",
-                             (json_int_t)since_ms(supervisor, rebuild->began_ns), "kept",
-                             json_sprintf("%s/" REBUILD_ASIDE, part->folder)));
+                             (json_int_t)since_ms(supervisor, rebuild->began_ns), "kept", where));
 }
 
 /* What it says itself, or else how it ended. */
@@ -148,7 +179,9 @@ static void take_new_store(struct instances *instances)
     int folder_fd = instances->part->folder_fd;
     struct rebuild *rebuild = &((struct supervisor *)instances->model.owner)->rebuild;
     CRASH_POINT("rebuild.stopped");
-    if (rebuild_take(folder_fd, &error) != FH_OK) {
+    instances->alone |= rebuild->on_server;
+    if ((rebuild->on_server ? rebuild_order_exchange(folder_fd, rebuild->id, &error)
+                            : rebuild_take(folder_fd, &error)) != FH_OK) {
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
         rebuild_take_back(folder_fd, ERROR_UNHEEDED);
     }
@@ -163,6 +196,7 @@ static void take_former_store(struct instances *instances)
     CRASH_POINT("rebuild.failed");
     if (rebuild_take_back(instances->part->folder_fd, &error) != FH_OK)
         snprintf(supervisor->rebuild.why, sizeof supervisor->rebuild.why, "%s", error.message);
+    rebuild_sweep(instances->part->folder_fd); /* the service looks: what was filled is in vain */
     CRASH_POINT("rebuild.back");
 }
 
@@ -189,6 +223,7 @@ static void part_rebuilt(struct supervisor *supervisor, enum rebuild_phase phase
     struct fh_error error;
     struct rebuild *rebuild = &supervisor->rebuild;
     struct instances *instances = rebuilt_instances(supervisor);
+    instances->alone = false;
     if (instances_part(instances, between, &error) != FH_OK) {
         snprintf(rebuild->why, sizeof rebuild->why, "%s", error.message);
         tell_given_up(supervisor);
@@ -279,7 +314,7 @@ static void report_filler(struct world_timer *timer)
         return;
     }
     if (rebuild->keeps) {
-        lay_aside(supervisor);
+        tell_kept(supervisor);
         return;
     }
     supervisor_say(supervisor, SUPERVISE_STEP, "rebuild-exchanging", rebuilt_name(supervisor),
@@ -333,48 +368,17 @@ void rebuild_kill(struct supervisor *supervisor)
 
 /* ---- Its beginning ---- */
 
-static bool reads_source(const json_t *config)
+static bool is_on_server(const struct supervisor *supervisor, size_t service)
 {
-    const char *name;
-    json_t *options;
-    json_object_foreach (json_object_get(config, "buses"), name, options) {
-        if (json_object_get(options, "source"))
-            return true;
-    }
-    return false;
+    return strcmp(supervisor->options->file->services[service].engine, engine_embedded()->name) !=
+           0;
 }
 
-static enum fh_code configure_filler(const struct provision_part *part, bool takes_parked,
-                                     struct fh_error *error)
+static void name_rebuild(struct supervisor *supervisor)
 {
-    json_t *config, *record = NULL;
-    char folder[PROVISION_PATH_SIZE];
-    enum fh_code code = state_read_json(part->folder_fd, "service.json", &config, error);
-    if (code != FH_OK)
-        return code;
-    if (reads_source(config)) {
-        json_decref(config);
-        return error_set(
-            error, FH_UNSUPPORTED,
-            "%s subscribes to topics outside the system, and those can't be read into a new "
-            "store yet.",
-            part->name);
-    }
-    snprintf(folder, sizeof folder, "%s/" SERVICE_REBUILD_FOLDER, part->folder);
-    json_object_set_new(config, "folder", json_string(folder));
-    /* Brokers know one user and one queue for the service: it reads from the feed alone. */
-    json_object_del(config, "bus");
-    json_object_del(config, "buses");
-    json_t *rebuild =
-        json_pack("{s:o, s:b}", "reads_as", json_sprintf("%s" SUBSCRIBERS_REBUILD, part->name),
-                  "takes_parked", takes_parked);
-    if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, ERROR_UNHEEDED) == FH_OK)
-        json_object_set(rebuild, "migration", json_object_get(record, "migration"));
-    json_object_set_new(config, "rebuild", rebuild);
-    code = state_write_json(part->folder_fd, REBUILD_CONFIG, config, error);
-    json_decref(record);
-    json_decref(config);
-    return code;
+    unsigned char random[10];
+    world_random(supervisor->world, random, sizeof random);
+    id_format(supervisor->rebuild.id, world_wall_ms(supervisor->world), random);
 }
 
 static enum fh_code start_filler(struct supervisor *supervisor, const struct provision_part *part,
@@ -419,10 +423,12 @@ static enum fh_code may_rebuild(const struct supervisor *supervisor, size_t serv
     if (supervisor->rebuild.phase != REBUILD_NONE)
         return error_set(error, FH_CONFLICT, "%s is being rebuilt; wait for its end.",
                          rebuilt_name(supervisor));
-    if (strcmp(of->engine, engine_embedded()->name) != 0)
+    const struct engine *engine = engine_named(of->engine);
+    if (!engine || (engine != engine_embedded() && !engine->beside))
         return error_set(error, FH_UNSUPPORTED,
-                         "%s has its store on %s; only an embedded store can be rebuilt.", of->name,
-                         of->engine);
+                         "%s has its store on %s: an embedded one can be rebuilt, and one on "
+                         "PostgreSQL.",
+                         of->name, of->engine);
     if (!instances_ready(instances))
         return error_set(error, FH_CONFLICT, "%s is not ready; it can be rebuilt while it serves.",
                          of->name);
@@ -438,7 +444,6 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
                            struct fh_error *error)
 {
     const struct provision_part *part = supervisor->all[service].part;
-    bool takes_parked = json_is_true(json_object_get(request, "force"));
     if (json_is_true(json_object_get(request, "abandon")))
         return abandon_rebuild(supervisor, service, error);
     enum fh_code code = may_rebuild(supervisor, service, error);
@@ -446,12 +451,16 @@ enum fh_code rebuild_asked(struct supervisor *supervisor, size_t service, const 
         return code;
     rebuild_sweep(part->folder_fd);
     state_remove(part->folder_fd, REBUILD_ASIDE);
-    if (rebuild_has_room(part, true, error) != FH_OK)
+    struct rebuild *rebuild = &supervisor->rebuild;
+    *rebuild = (struct rebuild){.service = service,
+                                .on_server = is_on_server(supervisor, service),
+                                .takes_parked = json_is_true(json_object_get(request, "force")),
+                                .keeps = json_is_true(json_object_get(request, "keep"))};
+    name_rebuild(supervisor);
+    if (rebuild_has_room(part, !rebuild->on_server, error) != FH_OK)
         return error->code;
     state_remove(part->folder_fd, REBUILD_LOG);
-    supervisor->rebuild = (struct rebuild){.service = service,
-                                           .keeps = json_is_true(json_object_get(request, "keep"))};
-    code = configure_filler(part, takes_parked, error);
+    code = rebuild_configure(rebuild, part, error);
     if (code == FH_OK)
         code = start_filler(supervisor, part, error);
     if (code != FH_OK) {

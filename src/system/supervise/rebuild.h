@@ -5,9 +5,10 @@
 /*
  * A service whose store is made anew while it serves from the one that it has (service/rebuild.h):
  * one at a time in a system. The service is stopped only for the exchange of the two, which is one
- * rename; its requests wait meanwhile.
+ * rename of a file, or one transaction of its server; its requests wait meanwhile.
  */
 
+#include "base/id.h"
 #include "system/supervise/child.h"
 #include "system/supervise/instances.h"
 
@@ -29,6 +30,9 @@ struct rebuild {
     struct child child;
     struct start_terms terms;
     bool running;   /* the child is not released yet */
+    bool on_server; /* both stores are, and the service exchanges them itself */
+    char id[ID_SIZE];
+    bool takes_parked;
     bool keeps;     /* the new store is only laid aside, to be looked at */
     bool joined;    /* the new store is the valid one, though the service died on it at first */
     char why[256];  /* it is given up; "": it is not */

@@ -19,6 +19,7 @@
 
 #include "base/crash.h"
 #include "service/rebuild.h"
+#include "service/rebuild_exchange.h"
 #include "service/rebuild_join.h"
 #include "system/provision/state.h"
 
@@ -92,16 +93,30 @@ enum fh_code rebuild_lay_aside(int folder_fd, struct fh_error *error)
     return do_beside(folder_fd, rename_aside, error);
 }
 
+enum fh_code rebuild_order_exchange(int folder_fd, const char *id, struct fh_error *error)
+{
+    json_t *order = json_pack("{s:s}", "rebuild", id);
+    enum fh_code code = state_write_durable(folder_fd, REBUILD_ORDER, order, error);
+    json_decref(order);
+    CRASH_POINT("rebuild.ordered");
+    return code;
+}
+
 bool rebuild_has_former(int folder_fd)
 {
     struct stat status;
-    return fstatat(folder_fd, FORMER, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    return fstatat(folder_fd, FORMER, &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstatat(folder_fd, REBUILD_ORDER, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* While no process uses it. FH_OK also where there is none, or the new one was not taken yet. */
 enum fh_code rebuild_take_back(int folder_fd, struct fh_error *error)
 {
     struct stat former, now;
+    state_remove(folder_fd, REBUILD_ORDER);
+    if (fsync(folder_fd) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno,
+                               "The service's folder can't be synced");
     if (fstatat(folder_fd, FORMER, &former, AT_SYMLINK_NOFOLLOW) != 0)
         return FH_OK;
     bool same = fstatat(folder_fd, STORE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -139,5 +154,6 @@ enum fh_code rebuild_recover(int folder_fd, struct fh_error *error)
 void rebuild_forget_former(int folder_fd)
 {
     state_remove(folder_fd, FORMER);
+    state_remove(folder_fd, REBUILD_ORDER);
     fsync(folder_fd);
 }
