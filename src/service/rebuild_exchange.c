@@ -87,6 +87,8 @@ static enum fh_code carry_out_order(const struct exchange_order *order, struct f
                                                   order->world, &fresh, error);
     if (code == FH_CONFLICT) /* it was done */
         return FH_OK;
+    if (code == FH_NOT_FOUND) /* and trying again would not help */
+        return error->code = FH_INVALID;
     if (code != FH_OK)
         return code;
     if (service_rebuild_joins(order->service))

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "engine/engines.h"
 #include "engine/postgresql/internal.h"
+#include "service/rebuild_exchange.h"
 #include "store/beside.h"
 #include "store/ledger.h"
 
@@ -366,6 +367,63 @@ static void a_user_who_may_make_no_schema_is_told(struct conformance *c)
     EXPECT(administer(c, "DROP ROLE \"@_owner\"") == FH_OK);
 }
 
+/* ---- As a service does it ---- */
+
+static void note_user(fh_work *w)
+{
+    (void)w;
+}
+
+static const fh_service hearing = {.name = "conformance",
+                                   .model = FH_RELATIONAL,
+                                   .subscribes = {{"users", "UserUpdated", note_user}}};
+
+static bool put_order(struct conformance *c, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/" REBUILD_ORDER, c->harness.folder);
+    const struct world_files *files = c->harness.world->files;
+    return files->replace(c->harness.world, path, text, strlen(text)) == 0;
+}
+
+static bool has_order(struct conformance *c)
+{
+    char path[300];
+    int64_t size;
+    snprintf(path, sizeof path, "%s/" REBUILD_ORDER, c->harness.folder);
+    return c->harness.world->files->size(c->harness.world, path, &size) == 0;
+}
+
+static enum fh_code exchange_as(struct conformance *c, const char *instance)
+{
+    json_t *config =
+        json_pack("{s:s, s:s, s:s, s:o}", "engine", "postgresql", "folder", c->harness.folder,
+                  "instance", instance, "store", postgresql_server(&c->harness));
+    enum fh_code code = service_rebuild_exchange(&hearing, config, c->harness.world, &c->error);
+    json_decref(config);
+    return code;
+}
+
+static void an_order_is_carried_out_once_by_the_first_instance(struct conformance *c)
+{
+    struct store *beside = open_beside(c, "r1", true);
+    EXPECT(beside && run_in(c, beside, "CREATE TABLE slip (n INTEGER)") == FH_OK);
+    leave(c, beside);
+    leave_serving(c);
+    EXPECT(exchange_as(c, "0") == FH_OK); /* there is none */
+    EXPECT(put_order(c, "[]") && exchange_as(c, "0") == FH_INVALID);
+    EXPECT(says(c, FH_INVALID, "expected a \"rebuild\""));
+    EXPECT(put_order(c, "{\"rebuild\": \"r1") && exchange_as(c, "0") == FH_INVALID);
+    EXPECT(put_order(c, "{\"rebuild\": \"r2\"}") && exchange_as(c, "0") == FH_INVALID);
+    EXPECT(says(c, FH_INVALID, "The new store is gone") && has_order(c));
+    EXPECT(put_order(c, "{\"rebuild\": \"r1\"}") && exchange_as(c, "1") == FH_UNAVAILABLE);
+    EXPECT(has_order(c) && exchange_as(c, "0") == FH_OK && !has_order(c));
+    EXPECT(serves_again(c) && conformance_reads(c, "SELECT n FROM slip", "[]"));
+    EXPECT(put_order(c, "{\"rebuild\": \"r1\"}")); /* killed before it was removed */
+    EXPECT(exchange_as(c, "0") == FH_OK && !has_order(c));
+    EXPECT(conformance_reads(c, "SELECT n FROM slip", "[]"));
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -376,6 +434,7 @@ int main(void)
         CASE(no_process_has_the_other_one_open_when_it_is_removed),
         CASE(what_was_published_goes_over_as_it_is),
         CASE(a_user_who_may_make_no_schema_is_told),
+        CASE(an_order_is_carried_out_once_by_the_first_instance),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }
