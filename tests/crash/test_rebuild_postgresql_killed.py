@@ -2,6 +2,7 @@
 """A publisher whose store is on PostgreSQL gets one that was filled beside, and it, `up` or the process that fills it is
 killed at each step: it serves from one of the two, whole, and what follows from an event has happened once."""
 
+import json
 import os
 import pathlib
 import re
@@ -83,6 +84,7 @@ def test_the_process_that_fills_it_is_killed_and_up_at_each_step(slips):
     slips.spoil()
     with slips.rebuilding() as rebuilding:
         first = wait_for("it runs", slips.filler)
+        assert "store" not in json.loads((slips.own / "rebuild.json").read_text())  # an older program would fill that
         os.kill(first, signal.SIGKILL)
         wait_for("it runs again", lambda: slips.filler() not in (None, first))
     said, _ = rebuilding.communicate(timeout=120)

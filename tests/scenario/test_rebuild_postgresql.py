@@ -49,16 +49,31 @@ class Served(Slips):
     def is_filled(self):
         return "public~rebuild" in self.schemas()
 
-    def selling(self):
-        ends = threading.Event()
+    @contextlib.contextmanager
+    def busy(self):
+        """One sells, one asks, without a pause; no request fails."""
+        ends, failed = threading.Event(), []
 
-        def go_on():
+        def sell():
             while not ends.is_set():
                 self.sell(5)
 
-        seller = threading.Thread(target=go_on)
-        seller.start()
-        return seller, ends
+        def ask():
+            while not ends.is_set():
+                answer = self.http("GET", "/api/slips")
+                if answer.status != 200:
+                    failed.append(answer)
+
+        threads = [threading.Thread(target=one) for one in (sell, ask)]
+        for one in threads:
+            one.start()
+        try:
+            yield
+        finally:
+            ends.set()
+            for one in threads:
+                one.join()
+        assert failed == []
 
 
 @pytest.fixture
@@ -78,12 +93,8 @@ def test_a_publisher_on_postgresql_is_made_anew_while_events_come(slips):
     kept = slips.rebuild("--keep")
     assert kept.returncode == 0 and "the schema public~rebuild of the database slips_slips" in kept.stdout, kept
     assert slips.sql('SELECT sum(amount) FROM "public~rebuild".slip') == [str(slips.right())] and slips.slips()["amount"] == slips.wrong()
-    seller, ends = slips.selling()
-    try:
+    with slips.busy():
         done = slips.rebuild("--json")
-    finally:
-        ends.set()
-        seller.join()
     assert done.returncode == 0, done.stderr + slips.logs()
     assert slips.settled() and slips.slips()["amount"] == slips.right()
     assert slips.incarnation() == before and slips.nothing_is_left() and slips.schemas() == ALONE
