@@ -99,3 +99,22 @@ def test_the_process_that_fills_it_is_killed_and_up_at_each_step(slips):
         slips.up()
         assert slips.is_on(new), point
         slips.sql(f"UPDATE slip SET amount = amount - {int(not new)} WHERE id = 1")
+
+
+def test_what_is_refused_stops_nothing_and_what_was_filled_in_vain_is_removed(slips):
+    slips.spoil()
+    pids = [one["pid"] for one in slips.services()["slips"]["instances"]]
+    slips.sql("CREATE SCHEMA reports; CREATE VIEW reports.slips AS SELECT amount FROM public.slip")
+    done = slips.rebuild()
+    assert done.returncode == 1 and "would be removed with it: rule _RETURN on view reports.slips" in done.stderr, done
+    slips.sql("DROP SCHEMA reports CASCADE")
+    with slips.rebuilding() as rebuilding:
+        done = slips.rebuild("--abandon")
+        assert done.returncode == 0 and "It was abandoned." in done.stdout, done
+    said, _ = rebuilding.communicate(timeout=60)
+    assert rebuilding.returncode == 1 and "It was abandoned." in said
+    assert [one["pid"] for one in slips.services()["slips"]["instances"]] == pids
+    slips.stop()
+    slips.up()
+    assert slips.is_on(new=False)
+    assert slips.rebuild().returncode == 0 and slips.is_on(new=True)
