@@ -13,7 +13,7 @@
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 #include "engine/postgresql/beside.h"
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/gather.h"
 
 static bool see_notified(void *context, const struct sql_row *row)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The statements that wait for the next group, and when that may be sent: see group.c. */
 
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/gather.h"
 
 void postgresql_gather_look(struct postgresql_store *store)
 {

@@ -47,7 +47,7 @@
 
 #include "base/crash.h"
 #include "store/relational/ledger.h"
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/gather.h"
 
 #define LOCK_WAIT "10ms"
 #define APART_MIN 16 /* units kept out of groups by a statement at fault */

@@ -29,7 +29,7 @@
 
 #include "base/crash.h"
 #include "engine/postgresql/beside.h"
-#include "engine/postgresql/internal.h"
+#include "engine/postgresql/gather.h"
 #include "store/relational/script.h"
 
 #define LOCK_TRY_MS 50
