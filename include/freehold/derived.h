@@ -171,7 +171,7 @@ FH_API json_t *fh_columns(fh_work *w, const char *name, size_t size,
  * fh_report(w, "sales_by_day", fh_query(w)) answers as fh_rows does, [{"day": "...", "cents": 7}],
  * and looks for what it takes in the objects, in order. At most 100,000 rows, and 8 MiB; 422
  * beyond. Others are answered meanwhile; it ends, with 503, at the deadline of the unit of work,
- * and at once where too many wait. In stores on SQLite.
+ * and at once where too many wait. In stores on SQLite and PostgreSQL.
  *
  * When it may be asked: as fh_search, in a GET handler, in others before the store is first used.
  */

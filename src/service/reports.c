@@ -139,6 +139,12 @@ enum fh_code reports_read(const char *folder, const char *engine, const struct s
     return code;
 }
 
+static void log_unusable(const struct report *report)
+{
+    log_warning("report-unusable", "the report %s can't be run: line %d: %s", report->file,
+                report->line, report->why);
+}
+
 void service_reports_take(const fh_service *service, const json_t *config, const char *engine,
                           struct reports *ret)
 {
@@ -152,9 +158,50 @@ void service_reports_take(const fh_service *service, const json_t *config, const
         log_warning("reports-unreadable", "there are no reports: %s", error.message);
     for (int i = 0; i < ret->count; i++) {
         if (ret->rows[i].why[0])
-            log_warning("report-unusable", "the report %s can't be run: line %d: %s",
-                        ret->rows[i].file, ret->rows[i].line, ret->rows[i].why);
+            log_unusable(&ret->rows[i]);
     }
+}
+
+static void try_reports(struct store *store, struct reports *all)
+{
+    struct fh_error error;
+    struct sql_report_trial *trials = calloc((size_t)all->count + 1, sizeof *trials);
+    struct report **tried = calloc((size_t)all->count + 1, sizeof *tried);
+    int count = 0;
+    FH_ASSERT(trials && tried);
+    for (int i = 0; i < all->count; i++) {
+        if (all->rows[i].why[0])
+            continue;
+        tried[count] = &all->rows[i];
+        trials[count++] = (struct sql_report_trial){.sql = all->rows[i].reading.sql,
+                                                    .count = all->rows[i].reading.count};
+    }
+    if (store->engine->sql->report_try(store, trials, count, &error) != FH_OK)
+        log_warning("reports-untried", "what can't be run of reports is not known: %s",
+                    error.message);
+    for (int i = 0; i < count; i++) {
+        if (trials[i].error.code == FH_OK || trials[i].error.code == FH_UNAVAILABLE)
+            continue;
+        snprintf(tried[i]->why, sizeof tried[i]->why, "%.190s", trials[i].error.message);
+        text_make_plain(tried[i]->why, strlen(tried[i]->why));
+        log_unusable(tried[i]);
+    }
+    free(tried);
+    free(trials);
+}
+
+void service_reports_open(struct store *store, struct reports *all)
+{
+    const struct sql_ops *sql = store->engine->sql;
+    struct fh_error error;
+    if (all->count == 0 || !sql || !sql->report_rights)
+        return;
+    if (sql->report_rights(store, &error) != FH_OK)
+        log_warning("reports-unopened",
+                    "no report may read what has been made since the last start: %s",
+                    error.message);
+    else
+        try_reports(store, all);
 }
 
 /* ---- Operators ---- */

@@ -22,6 +22,10 @@ void reports_release(struct reports *all);
 void service_reports_take(const fh_service *service, const json_t *config, const char *engine,
                           struct reports *ret);
 
+/* Once migrations are done: who runs them may read what they made; and, where only the store's
+ * server can say so, whether each can be run. Logs what can't. */
+void service_reports_open(struct store *store, struct reports *all);
+
 /* GET /_freehold/reports: {"reports": [{"name", "summary", "takes": [{"name", "type", "optional"}],
  * "why"}]}; `why`: it can't be run. */
 void operators_reports(struct runtime *runtime, struct exchange *exchange);

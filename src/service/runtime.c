@@ -430,6 +430,8 @@ static void run_start(void *argument)
     if (code == FH_OK)
         code = start_long(runtime, prepare_store, &error);
     if (code == FH_OK)
+        service_reports_open(runtime->context.store, &runtime->reports);
+    if (code == FH_OK)
         code = start_managers(runtime, &error);
     if (code == FH_OK && service_is_rebuilt(runtime->config))
         code = service_rebuild_fill(runtime, &error);

@@ -87,10 +87,11 @@ struct server_kind {
     bool schemas;         /* one database can keep several services separate */
     bool tells_password;  /* its clients tell it their password, and can't just prove it */
     bool stays_broken;    /* once its disk was full, until it is started anew */
-    bool userless;        /* on an existing server, a store may have no user */
-    const char *lacks;    /* what a private one can't promise, as `check` puts it; NULL: nothing */
-    int stop_signal;      /* ends it cleanly, even with clients connected */
-    int death_signal;     /* ends it at once; sent to it when its supervisor dies */
+    bool reports;      /* a store has a user of its own for them: "reports": {"user", "password"} */
+    bool userless;     /* on an existing server, a store may have no user */
+    const char *lacks; /* what a private one can't promise, as `check` puts it; NULL: nothing */
+    int stop_signal;   /* ends it cleanly, even with clients connected */
+    int death_signal;  /* ends it at once; sent to it when its supervisor dies */
     /* How many connections a process configured with "connections": n may have: n for units of
      * work, plus the engine's own for reads, for the sequencer, and to settle lost commits. */
     int (*connections)(int n);

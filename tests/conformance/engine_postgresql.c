@@ -18,6 +18,10 @@ json_t *postgresql_server(const struct harness *harness)
     const char *name = strrchr(harness->folder, '-') + 1;
     json_object_set_new(server, "database", json_string("postgres"));
     json_object_set_new(server, "schema", json_sprintf("freehold_test_%s", name));
+    json_object_set_new(server, "reports",
+                        json_pack("{s:o, s:s}", "user",
+                                  json_sprintf("freehold_test_%s.reports", name), "password",
+                                  "reports"));
     return server;
 }
 
@@ -72,11 +76,17 @@ enum fh_code postgresql_administer(struct world *world, const char *sql, struct 
 static enum fh_code open_in(struct harness *harness, enum fh_model model, struct store **ret,
                             struct fh_error *error)
 {
-    char sql[120];
+    char sql[640];
     json_t *server = postgresql_server(harness);
     struct store_options options = {.service = "conformance", .server = server, .model = model};
-    snprintf(sql, sizeof sql, "CREATE SCHEMA IF NOT EXISTS \"%s\"",
-             json_string_at(server, "schema"));
+    const char *schema = json_string_at(server, "schema");
+    const char *user = json_string_at(server, "reports.user");
+    snprintf(sql, sizeof sql,
+             "CREATE SCHEMA IF NOT EXISTS \"%s\";"
+             "DO $$BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%s') THEN"
+             " CREATE ROLE \"%s\" LOGIN PASSWORD 'reports'; END IF; END$$;"
+             "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"",
+             schema, user, user, schema, user);
     enum fh_code code = postgresql_administer(harness->world, sql, error);
     if (code == FH_OK)
         code = engine_named("postgresql")->store->open(&options, harness->world, ret, error);
@@ -86,12 +96,12 @@ static enum fh_code open_in(struct harness *harness, enum fh_model model, struct
 
 static void drop_on_fiber(void *argument)
 {
-    char sql[120];
+    char sql[320];
     struct harness *harness = argument;
     struct fh_error error;
     json_t *server = postgresql_server(harness);
-    snprintf(sql, sizeof sql, "DROP SCHEMA IF EXISTS \"%s\" CASCADE",
-             json_string_at(server, "schema"));
+    snprintf(sql, sizeof sql, "DROP SCHEMA IF EXISTS \"%s\" CASCADE; DROP ROLE IF EXISTS \"%s\"",
+             json_string_at(server, "schema"), json_string_at(server, "reports.user"));
     if (postgresql_administer(harness->world, sql, &error) != FH_OK)
         fprintf(stderr, "a test's schema stays: %s\n", error.message);
     json_decref(server);

@@ -677,10 +677,12 @@ static void a_report_is_answered_whole_or_the_engine_says_that_it_has_none(struc
     EXPECT(fits);
     EXPECT(report_bind(&report, &given, 1, values, &c->error) == FH_OK);
     json_decref(given);
+    const struct sql_ops *sql = c->store->engine->sql;
+    EXPECT(!sql->report_rights || sql->report_rights(c->store, &c->error) == FH_OK);
     struct store_work *work = conformance_begin(c, STORE_READ);
     EXPECT(work);
     enum fh_code code = report_run(work, &report, values, REPORT_TABLE, &answer, &c->error);
-    if (c->store->engine->sql->report)
+    if (sql->report)
         EXPECT(code == FH_OK &&
                conformance_is(c, answer, "{'columns':['name'],'rows':[['b'],['c']]}"));
     else

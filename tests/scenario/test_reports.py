@@ -15,6 +15,8 @@ from conftest import FREEHOLD, ROOT, System, open_folder
 PROGRAMS = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "reports"
 TILL = ROOT / "tests" / "reports"
 SECRET = "Zaphod, of 42, \"The\" Street"
+NO_POSTGRESQL = pytest.mark.skipif(not list(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres")),
+                                   reason="POSTGRESQL IS NOT INSTALLED: apt-get install postgresql")
 
 
 def lay_out(folder):
@@ -24,10 +26,15 @@ def lay_out(folder):
     return folder / "freehold.yaml"
 
 
+@pytest.fixture(name="profile")
+def on_sqlite():
+    return None
+
+
 @pytest.fixture(name="till")
-def till_with_sales():
+def till_with_sales(profile):
     folder = open_folder()
-    system = System(lay_out(folder), folder / "state")
+    system = System(lay_out(folder), folder / "state", profile)
     (folder / "till" / "reports" / "wrong.sql").write_text("SELECT :day")
     system.up()
     try:
@@ -134,18 +141,59 @@ def test_check_knows_what_can_not_be_run(tmp_path):
     assert ["there is no such folder" in one[2] for one in check()] == [True]
 
 
+@pytest.mark.parametrize("profile", [pytest.param("postgresql", marks=NO_POSTGRESQL)])
+def test_they_run_on_postgresql_as_a_user_who_only_reads(till):
+    """The same report, without a variant; its user's rights; one that is hostile, and one without end."""
+    answer = till.http("GET", "/api/reports/by_day?from_day=d2")
+    assert answer.status == 200 and answer.body == [{"day": "d2", "cents": "9007199254740993", "sales": 1}]
+    assert report(till, "till", "by_day", "from_day=d1", f"customer={SECRET}").split()[-3:] == ["d2", "9007199254740993", "1"]
+    rows = list(csv.reader(io.StringIO(report(till, "till", "customers", "--csv"), newline="")))
+    assert rows == [["customer", "last", "most"], ["Ford\n\x1b[31m", "", "50"], [SECRET, "", "9007199254740993"]]
+    for name, text in {"change": "DELETE FROM sale RETURNING day", "session": "SELECT set_config('role', 'none', false)",
+                       "whose": "SELECT current_user AS who, current_setting('transaction_read_only') AS reads",
+                       "value": "SELECT CAST(customer AS integer) AS n FROM sale",
+                       "rights": "SELECT has_table_privilege('sale', 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES,"
+                                 " TRIGGER') OR has_database_privilege(current_database(), 'CREATE, TEMPORARY') OR"
+                                 " has_schema_privilege(current_schema(), 'CREATE') AS any,"
+                                 " (SELECT count(*) FROM pg_class WHERE relname LIKE 'f_\\_%' AND relkind = 'r' AND"
+                                 " has_table_privilege(oid, 'SELECT')) AS own"}.items():
+        (pathlib.Path(till.file).parent / "till" / "reports" / f"{name}.sql").write_text(text)
+    till.command("upgrade", "till", "--state", till.state)
+    assert report(till, "till", "whose", "--csv") == "who,reads\r\nreports_till.reports,on\r\n"
+    assert report(till, "till", "rights", "--csv") == "any,own\r\nfalse,0\r\n"
+    assert "it does something else than to read" in report(till, "till", "change", code=1)
+    assert "it calls set_config" in report(till, "till", "session", code=1)
+    assert "22P02" in report(till, "till", "value", code=1)
+    whys = {one["name"]: one.get("why", "") for one in json.loads(report(till, "till", "--json"))["reports"]}
+    assert "else than to read" in whys["change"] and "set_config" in whys["session"] and not whys["value"]
+    endless = subprocess.Popen([FREEHOLD, "report", "till", "endless", "--state", str(till.state)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for day in ("d3", "d4"):
+            assert till.http("POST", "/api/sales", {"day": day, "customer": "Ford", "cents": 1}).status == 201
+        assert endless.poll() is None
+        till.stop()
+        said = endless.communicate(timeout=120)[1]
+        assert endless.returncode == 1 and "till" in said
+    finally:
+        endless.kill()
+    assert "Zaphod" not in log_of(till) and "[draining-cut-short]" not in log_of(till)
+
+
 def test_a_store_that_runs_none_is_told(tmp_path):
     file = lay_out(tmp_path)
-    file.write_text(file.read_text().replace('till" }', 'till", engine: postgresql }'))
+    file.write_text(file.read_text().replace('till" }', 'till", engine: mariadb }'))
 
     def check():
         done = subprocess.run([FREEHOLD, "check", str(file)], capture_output=True, text=True, timeout=120)
         return done.stderr + done.stdout
 
-    assert "till has reports, and a store of PostgreSQL can't run any yet" in check()
+    assert "till has reports, and a store of MariaDB can't run any yet" in check()
     reports = tmp_path / "till" / "reports"
     (reports / "sqlite").mkdir()
     for report in reports.glob("*.sql"):
         report.rename(reports / "sqlite" / report.name)  # for the other engine alone
+    assert "till has reports" not in check()
+    file.write_text(file.read_text().replace("engine: mariadb", "engine: postgresql"))
     found = check()
     assert "till has reports" not in found and 'fh_report can\'t run "by_day"' in found

@@ -212,6 +212,55 @@ static void a_folders_reports_are_there_and_the_engines_own_come_first(void **st
     reports_release(&all);
 }
 
+/* ---- What a server is not told ---- */
+
+/* As PostgreSQL reads it, whatever it is written like; what is quoted or commented names nothing.
+ */
+static void what_no_report_may_name_is_found(void **state)
+{
+    static const struct {
+        const char *sql, *why; /* NULL: it fits */
+    } texts[] = {
+        {"SELECT 'set_config' AS a, \"a set_config\" -- set_config\n FROM x /* nextval */", NULL},
+        {"SELECT $a$ set_config $b$ $a$, $$fh_outbox$$, lo_price, xfh_a, E'\\'set_config'", NULL},
+        {"SELECT lo_get_price, pg_sleep(1), settings, 1e5, ?1", NULL},
+        {"SELECT SET_config('a', 'b', true)", "calls set_config"},
+        {"SELECT set_config /* */ ('a', 'b', true)", "calls set_config"},
+        {"SELECT \"set_config\"('a', 'b', true)", "calls set_config"},
+        {"SELECT pg_catalog.set_config('a', 'b', true)", "calls set_config"},
+        {"SELECT U&\"set\\005fconfig\"('a', 'b', true)", "U&"},
+        {"SELECT u&\"x\" FROM y", "U&"},
+        {"SELECT date'\\', set_config('a', 'b', true) --'", "calls set_config"},
+        {"SELECT E'\\\\', set_config('a', 'b', true) --'", "calls set_config"},
+        {"SELECT 1 -- x\r, set_config('a', 'b', true)", "calls set_config"},
+        {"SELECT /* /* */ ' */ set_config('a', 'b', true)", "calls set_config"},
+        {"SELECT E'a'\n'\\' ' , set_config('a', 'b', true), ' '", "several parts"},
+        {"SELECT e'a' --\n '\\' ' , set_config('a', 'b', true), ' '", "several parts"},
+        {"SELECT 1$a$ ' $a$, set_config('a', 'b', true), ' '", "calls set_config"},
+        {"SELECT x$a$y, set_config('a', 'b', true), $a$", "calls set_config"},
+        {"SELECT lo_creat(-1)", "calls lo_creat"},
+        {"SELECT pg_read_binary_file('x')", "calls pg_read_binary_file"},
+        {"SELECT pg_advisory_xact_lock(1)", "calls pg_advisory_xact_lock"},
+        {"SELECT dblink_connect('x')", "calls dblink_connect"},
+        {"SELECT * FROM FH_Outbox", "fh_outbox, which is not the service's own"},
+        {"SELECT * FROM \"fh_outbox", "fh_outb"},
+        {"SELECT \"", NULL},
+        {"SELECT 'x", NULL},
+        {"", NULL},
+    };
+    const struct engine *engine = engine_named("postgresql");
+    (void)state;
+    if (!engine)
+        SKIP_BECAUSE("POSTGRESQL IS NOT BUILT IN");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct fh_error error = {0};
+        enum fh_code code = engine->sql->report_fits(texts[i].sql, &error);
+        if (texts[i].why ? code != FH_UNSUPPORTED || !strstr(error.message, texts[i].why)
+                         : code != FH_OK)
+            fail_msg("%s: %s", texts[i].sql, error.message);
+    }
+}
+
 static void a_folder_that_is_not_there_is_an_error_and_none_is_none(void **state)
 {
     struct reports all;
@@ -237,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_folders_reports_are_there_and_the_engines_own_come_first,
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error_and_none_is_none),
+        cmocka_unit_test(what_no_report_may_name_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ static void a_store_may_be_given_as_it_is(void **state)
     read_text(&fixture,
               "system: mini\nservices:\n"
               "  orders: {engine: postgresql, store: {host: db, database: o, user: u, password: p, "
-              "schema: s}}\n",
+              "schema: s, reports: {user: r, password: q}}}\n",
               NULL);
     assert_non_null(fixture.file);
     const struct system_store *store = &fixture.file->services[0].store;
@@ -121,6 +121,8 @@ static void a_store_may_be_given_as_it_is(void **state)
     assert_string_equal(store->address.host, "db");
     assert_string_equal(store->database, "o");
     assert_string_equal(store->schema, "s");
+    assert_string_equal(store->reports.user, "r");
+    assert_string_equal(store->reports.password, "q");
     assert_int_equal(store->connections, SYSTEM_CONNECTIONS_DEFAULT);
     assert_int_equal(fixture.file->server_count, 0);
     release(&fixture);

@@ -45,10 +45,12 @@ static void add_link_parameter(struct parameters *parameters, const char *name, 
 }
 
 /* `host` is the name, or the folder with the server's socket. */
-static PGconn *start_link(const struct postgresql_store *store, const char *host,
+static PGconn *start_link(const struct postgresql_connection *connection, const char *host,
                           const char *address)
 {
+    const struct postgresql_store *store = connection->store;
     const struct postgresql_options *options = &store->options;
+    const char *password = connection->reports ? options->reports_password : options->password;
     struct parameters parameters = {0};
     char port[12];
     snprintf(port, sizeof port, "%d", options->port);
@@ -56,8 +58,9 @@ static PGconn *start_link(const struct postgresql_store *store, const char *host
     add_link_parameter(&parameters, "hostaddr", address);
     add_link_parameter(&parameters, "port", port);
     add_link_parameter(&parameters, "dbname", options->database);
-    add_link_parameter(&parameters, "user", options->user);
-    add_link_parameter(&parameters, "password", options->password);
+    add_link_parameter(&parameters, "user",
+                       connection->reports ? options->reports_user : options->user);
+    add_link_parameter(&parameters, "password", password);
     add_link_parameter(&parameters, "passfile",
                        "/dev/null"); /* only the configured password counts */
     add_link_parameter(&parameters, "application_name", store->application);
@@ -69,7 +72,7 @@ static PGconn *start_link(const struct postgresql_store *store, const char *host
     add_link_parameter(&parameters, "keepalives_count", "3");
     add_link_parameter(&parameters, "tcp_user_timeout", "10000");
     /* Over TLS a password is proved by SCRAM, bound to the server's certificate, or not at all. */
-    if (options->tls.verify && options->password[0])
+    if (options->tls.verify && password[0])
         add_link_parameter(&parameters, "channel_binding", "require");
     add_link_parameter(&parameters, "sslmode", options->tls.verify ? "verify-full" : "disable");
     if (options->tls.verify) {
@@ -98,7 +101,7 @@ static enum fh_code start_local_link(struct postgresql_connection *connection,
     enum fh_code code = store_socket_open(store->options.host, sizeof name, &socket, error);
     if (code != FH_OK)
         return code;
-    connection->pg = start_link(store, socket.folder, "");
+    connection->pg = start_link(connection, socket.folder, "");
     store_socket_close(&socket);
     if (postgresql_pq.PQstatus(connection->pg) == CONNECTION_BAD)
         return FH_OK; /* establish_link says why */
@@ -114,7 +117,7 @@ static enum fh_code start_remote_link(struct postgresql_connection *connection,
     const char *why = world_resolve(store->base.world, store->options.host, address);
     if (why)
         return postgresql_connect_error(store, why, error);
-    connection->pg = start_link(store, store->options.host, address);
+    connection->pg = start_link(connection, store->options.host, address);
     return FH_OK;
 }
 
@@ -167,7 +170,7 @@ static enum fh_code establish_link(struct postgresql_connection *connection, int
     postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
     struct postgresql_gate gate;
     postgresql_gate_init(&gate, store->options.host[0] != '/' && !store->options.tls.verify &&
-                                    store->options.password[0]);
+                                    (connection->reports || store->options.password[0]));
     code = await_link(connection, &gate, deadline_ns, error);
     postgresql_gate_release(&gate);
     if (code == FH_OK && store->options.tls.verify)
@@ -264,7 +267,7 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
                 options->idle_ms, options->statement_timeout_ms);
     if (options->schema[0])
         text_printf(&sql, "SET search_path=\"%s\";", options->schema);
-    if (connection->read_only)
+    if (connection->read_only || connection->reports)
         text_add(&sql, "SET default_transaction_read_only=on;");
     if (connection->listens) /* see ledger_schema.c */
         text_add(&sql, "SET enable_seqscan=off; SET enable_bitmapscan=off;"
@@ -300,17 +303,12 @@ static void put_off_connecting(struct postgresql_store *store, const struct fh_e
     store->down = *error;
 }
 
-enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error)
+enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, int64_t deadline_ns,
+                                      struct fh_error *error)
 {
-    struct postgresql_store *store = connection->store;
-    if (store->failures && world_monotonic_ns(store->base.world) < store->retry_ns) {
-        *error = store->down;
-        return error->code;
-    }
     FH_ASSERT(connection->state == CONNECTION_DOWN);
     connection->state = CONNECTION_CONNECTING;
     connection->farewell[0] = '\0';
-    int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_CONNECT_MS);
     enum fh_code code = establish_link(connection, deadline_ns, error);
     if (code == FH_OK) {
         postgresql_pq.PQsetNoticeReceiver(connection->pg, take_notice, connection);
@@ -318,6 +316,18 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
         postgresql_pq.PQsetnonblocking(connection->pg, 1);
         code = session_set(connection, deadline_ns, error);
     }
+    return code;
+}
+
+enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error)
+{
+    struct postgresql_store *store = connection->store;
+    if (store->failures && world_monotonic_ns(store->base.world) < store->retry_ns) {
+        *error = store->down;
+        return error->code;
+    }
+    enum fh_code code = postgresql_connect_alone(
+        connection, world_in_ms(store->base.world, POSTGRESQL_CONNECT_MS), error);
     if (code == FH_OK && postgresql_pq.PQenterPipelineMode(connection->pg) != 1)
         code = postgresql_lost_error(error);
     if (code != FH_OK) {

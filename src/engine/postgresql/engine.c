@@ -36,6 +36,10 @@ static const struct sql_ops postgresql_sql = {
     .patient = postgresql_patient,
     .outside = postgresql_outside,
     .append = postgresql_append,
+    .report = postgresql_report,
+    .report_fits = postgresql_report_fits,
+    .report_rights = postgresql_report_rights,
+    .report_try = postgresql_report_try,
     .notify_others = postgresql_notify_others,
     .conflicts_by_page = true,
 };

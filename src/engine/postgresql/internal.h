@@ -19,6 +19,7 @@
 #include "engine/postgresql/inserts.h"
 #include "engine/postgresql/ledger.h"
 #include "engine/postgresql/library.h"
+#include "engine/postgresql/report.h"
 #include "engine/postgresql/turns.h"
 #include "store/relational/sql.h"
 #include "store/socket.h"
@@ -129,6 +130,7 @@ struct postgresql_connection {
     bool taken;     /* of `works`: lent */
     bool read_only; /* of `readers` */
     bool listens;   /* of `sequence` */
+    bool reports;   /* for one report, as their user: report.c */
     struct world_poll poll;
     unsigned watched; /* events */
     struct postgresql_call *first, **end;
@@ -171,6 +173,7 @@ struct postgresql_work {
 struct postgresql_options {
     char host[STORE_HOST_SIZE], database[64], user[64], password[256], schema[64];
     char serving[64]; /* the schema beside this one, whose store serves: beside.c; "": none */
+    char reports_user[64], reports_password[256]; /* "": there is none */
     int port, connections, idle_ms, statement_timeout_ms;
     struct store_tls tls;
 };
@@ -220,6 +223,7 @@ struct postgresql_store {
     int64_t marks_trimmed_ns;
     struct postgresql_gather gather;
     struct postgresql_turns turns;
+    struct postgresql_reports reports;
 
     /* After a failed attempt to connect: when the next is due, and why it failed. */
     int failures;
@@ -230,6 +234,10 @@ struct postgresql_store {
 
 /* connection.c: FH_UNAVAILABLE with the reason; at once while the last failure is fresh. */
 enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error);
+/* The same of one outside the store's set: no failure puts others off, and its pipeline is not
+ * started. `deadline_ns`: it is given up. */
+enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, int64_t deadline_ns,
+                                      struct fh_error *error);
 /* Waits up to `wait_ms` for a server that is starting, and logs once what it waits for. */
 enum fh_code postgresql_connect_first(struct postgresql_connection *connection, int wait_ms,
                                       struct fh_error *error);
@@ -276,6 +284,8 @@ void postgresql_unwatch(struct postgresql_connection *connection);
 void postgresql_drain(struct postgresql_connection *connection);
 
 /* statement.c */
+/* How many characters from `at` on are quoted or a comment; 0: none. `before`: the one before. */
+size_t postgresql_quoted(const char *at, char before);
 enum fh_code postgresql_statement_get(struct postgresql_store *store, const char *text,
                                       struct postgresql_statement **ret, struct fh_error *error);
 void postgresql_statements_release(struct postgresql_statements *statements);

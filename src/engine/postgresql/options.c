@@ -68,6 +68,13 @@ enum fh_code postgresql_options_read(const json_t *server, struct postgresql_opt
         code = postgresql_number_option(server, "statement_timeout_ms", POSTGRESQL_STATEMENT_MS, 1,
                                         POSTGRESQL_STATEMENT_MS_MAX, &ret->statement_timeout_ms,
                                         error);
+    const json_t *reports = json_object_get(server, "reports");
+    if (code == FH_OK && reports)
+        code = postgresql_copy_option(reports, "user", NULL, ret->reports_user,
+                                      sizeof ret->reports_user, error);
+    if (code == FH_OK && reports)
+        code = postgresql_copy_option(reports, "password", "", ret->reports_password,
+                                      sizeof ret->reports_password, error);
     if (code == FH_OK && strchr(ret->schema, '"'))
         code = error_set(error, FH_UNSUPPORTED, "A schema's name holds no quotation marks.");
     return code == FH_OK ? store_tls_read(server, &ret->tls, error) : code;

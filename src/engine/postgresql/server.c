@@ -3,7 +3,8 @@
  * PostgreSQL servers. A service's user is no superuser and may create neither databases nor users;
  * its database is its own and closed to PUBLIC, and so is the schema `public` in it. On a server
  * with the layout `schemas`, one database serves all; each user has a schema in it and no rights
- * outside.
+ * outside. A service with reports has a second user, who may enter its database, and read what the
+ * service lets him read.
  *
  * Every statement can be repeated: each checks first what already exists, and the next run repairs
  * a crash in between. An existing user keeps its password, since it may belong to somebody else;
@@ -26,6 +27,7 @@
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 #define TABLES_MAX 1000 /* checked in one store */
+#define REPORT_FILES_MAX "1GB"
 #define TEXT_OF(what) #what
 #define TEXT(number) TEXT_OF(number)
 #define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
@@ -169,6 +171,7 @@ static enum fh_code postgresql_server_enter(const json_t *as, struct fh_error *e
 
 struct provision_names {
     const char *user, *password, *database, *schema;
+    const char *reports, *reports_password; /* "": there is no user for reports */
 };
 
 static enum fh_code postgresql_server_make_user(PGconn *link, const struct provision_names *names,
@@ -189,6 +192,22 @@ static enum fh_code postgresql_server_make_user(PGconn *link, const struct provi
                 "PASSWORD '%s'",
                 names->user, verifier);
     postgresql_pq.PQfreemem(verifier);
+    return code;
+}
+
+/* Whatever it sorts, its files leave the disk to others. Only a superuser may say so. */
+static enum fh_code make_reports_user(PGconn *link, const struct provision_names *names,
+                                      bool is_private, struct fh_error *error)
+{
+    const struct provision_names reports = {.user = names->reports,
+                                            .password = names->reports_password};
+    enum fh_code code = postgresql_server_make_user(link, &reports, error);
+    if (code == FH_OK)
+        code = TELL(link, error, "ALTER ROLE \"%s\" SET default_transaction_read_only = on",
+                    names->reports);
+    if (code == FH_OK && is_private)
+        code = TELL(link, error, "ALTER ROLE \"%s\" SET temp_file_limit = '" REPORT_FILES_MAX "'",
+                    names->reports);
     return code;
 }
 
@@ -267,11 +286,40 @@ static enum fh_code make_schema(PGconn *link, const struct provision_names *name
     return code;
 }
 
+/* It may enter, and use the schema. What it may read the service says: report_rights.c. */
+static enum fh_code let_reports_in(PGconn *link, const struct provision_names *names,
+                                   struct fh_error *error)
+{
+    enum fh_code code = TELL(link, error, "GRANT CONNECT ON DATABASE \"%s\" TO \"%s\"",
+                             names->database, names->reports);
+    if (code == FH_OK)
+        code = TELL(link, error, "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"",
+                    *names->schema ? names->schema : "public", names->reports);
+    return code;
+}
+
+/* As the user for reports, whom somebody else may have made. */
+static enum fh_code enter_for_reports(const json_t *store, struct fh_error *error)
+{
+    const json_t *reports = json_object_get(store, "reports");
+    json_t *as = json_copy((json_t *)(uintptr_t)store);
+    json_object_set(as, "user", json_object_get(reports, "user"));
+    json_object_set(as, "password", json_object_get(reports, "password"));
+    enum fh_code code = server_entered(as, postgresql_server_enter(as, error), error);
+    json_decref(as);
+    return code;
+}
+
 static enum fh_code postgresql_server_provide(const json_t *admin, const json_t *store,
                                               bool is_private, struct fh_error *error)
 {
-    struct provision_names names = {server_text(store, "user"), server_text(store, "password"),
-                                    server_text(store, "database"), server_text(store, "schema")};
+    const json_t *reports = json_object_get(store, "reports");
+    const struct provision_names names = {.user = server_text(store, "user"),
+                                          .password = server_text(store, "password"),
+                                          .database = server_text(store, "database"),
+                                          .schema = server_text(store, "schema"),
+                                          .reports = server_text(reports, "user"),
+                                          .reports_password = server_text(reports, "password")};
     PGconn *link;
     enum fh_code code = postgresql_server_open_link(admin, "postgres", &link, error);
     if (code != FH_OK)
@@ -280,6 +328,8 @@ static enum fh_code postgresql_server_provide(const json_t *admin, const json_t 
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
         code = postgresql_server_make_user(link, &names, error);
+    if (code == FH_OK && *names.reports)
+        code = make_reports_user(link, &names, is_private, error);
     if (code == FH_OK)
         code = make_database(link, &names, error);
     if (code == FH_OK)
@@ -292,8 +342,10 @@ static enum fh_code postgresql_server_provide(const json_t *admin, const json_t 
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
         code = make_schema(link, &names, is_private, error);
+    if (code == FH_OK && *names.reports)
+        code = let_reports_in(link, &names, error);
     postgresql_pq.PQfinish(link);
-    return code;
+    return code == FH_OK && *names.reports ? enter_for_reports(store, error) : code;
 }
 
 /* ---- Verifying isolation ---- */
@@ -391,6 +443,7 @@ const struct server_kind server_postgresql = {
     .port = POSTGRESQL_PORT,
     .socket = ".s.PGSQL." TEXT(POSTGRESQL_PORT),
     .schemas = true,
+    .reports = true,
     .stop_signal = SIGINT,
     .death_signal = SIGQUIT,
     .connections = postgresql_server_connections,

@@ -78,8 +78,7 @@ static size_t dollar_quoted_length(const char *at)
     return strlen(at);
 }
 
-/* How many characters from `at` on are left alone; 0: none. `before` is the preceding character. */
-static size_t left_alone(const char *at, char before)
+size_t postgresql_quoted(const char *at, char before)
 {
     if (*at == '\'' || *at == '"')
         return quoted_part_length(at, *at == '\'' && (before == 'e' || before == 'E'));
@@ -129,7 +128,7 @@ static struct postgresql_statement *statement_new(const char *text)
     text_init(&sql, TEXT_MAX);
     text_add(&sql, "");
     for (const char *at = text; *at;) {
-        size_t length = left_alone(at, at > text ? at[-1] : ' ');
+        size_t length = postgresql_quoted(at, at > text ? at[-1] : ' ');
         int number = 0, taken = 0;
         if (length || *at != '?' || !isdigit((unsigned char)at[1]) ||
             sscanf(at, "?%3d%n", &number, &taken) != 1 || number < 1 ||
@@ -206,7 +205,7 @@ static bool controls_transaction(const char *sql)
         "ABORT", "BEGIN",   "COMMIT", "COPY",    "DEALLOCATE", "DISCARD",   "END",   "LISTEN",
         "LOAD",  "PREPARE", "RESET",  "RELEASE", "ROLLBACK",   "SAVEPOINT", "START", "SET"};
     for (size_t length; (length = strspn(sql, " \t\r\n;")) > 0 ||
-                        (strchr("-/", *sql) && (length = left_alone(sql, ' ')) > 0);)
+                        (strchr("-/", *sql) && (length = postgresql_quoted(sql, ' ')) > 0);)
         sql += length;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t length = strlen(words[i]);

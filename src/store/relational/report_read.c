@@ -193,6 +193,7 @@ static char *report_summary(const char *text, const char *end)
 static bool read_report_statement(struct report *report, const struct script_statement *statement,
                                   const struct sql_ops *sql)
 {
+    struct fh_error error;
     char *text = strndup(statement->text, statement->length);
     FH_ASSERT(text != NULL);
     relational_read(text, sql->list_format, &report->reading);
@@ -205,6 +206,8 @@ static bool read_report_statement(struct report *report, const struct script_sta
         return report_unfit(report, statement->line, "a report takes no lists: IN (:name)");
     if (report->reading.control)
         return report_unfit(report, statement->line, "it does something else than to read");
+    if (sql->report_fits && sql->report_fits(report->reading.sql, &error) != FH_OK)
+        return report_unfit(report, statement->line, "%s", error.message);
     return true;
 }
 

@@ -58,6 +58,13 @@ struct sql_taker {
     int value_size_max; /* of a text or blob, and of a row of a table */
 };
 
+/* A report's statement, and what came of trying it. */
+struct sql_report_trial {
+    const char *sql;
+    int count; /* of its parameters */
+    struct fh_error error;
+};
+
 struct sql_ops {
     const struct sql_dialect *dialect;
     /* How "IN (:ids)" is written, with the number of the parameter, which is bound to a JSON
@@ -104,6 +111,16 @@ struct sql_ops {
      * it meets a larger value than the taker takes. NULL: the engine runs no reports. */
     enum fh_code (*report)(struct store_work *work, const char *sql, const struct sql_value *values,
                            int count, const struct sql_taker *taker, struct fh_error *error);
+    /* Pure: what can be said of a report's statement without a store; FH_UNSUPPORTED tells what it
+     * would do. NULL: nothing. */
+    enum fh_code (*report_fits)(const char *sql, struct fh_error *error);
+    /* Where reports are run with rights of their own: gives these, once migrations are done, and
+     * whenever a process that has reports starts. NULL: there are none. */
+    enum fh_code (*report_rights)(struct store *store, struct fh_error *error);
+    /* After that: whether each could be run, which `error` of it says. FH_UNAVAILABLE: nothing is
+     * known of the others. NULL: a trial says it (trial.h). */
+    enum fh_code (*report_try)(struct store *store, struct sql_report_trial *trials, int count,
+                               struct fh_error *error);
     /* Of an engine that notifies (ENGINE_NOTIFIES): see store_notify_others. */
     enum fh_code (*notify_others)(struct store *store, struct fh_error *error);
     /* A serializable unit of work records its reads by index pages, and conflicts with all others

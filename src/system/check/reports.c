@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "engine/engines.h"
+#include "store/server.h"
 
 static struct place place_of_report(struct system_file *file, const struct system_service *service,
                                     const struct report *report)
@@ -55,6 +57,12 @@ void reports_check_store(const struct system_service *service, const struct engi
         findings_error(findings, place_of_reports(service),
                        "%s has reports, and a store of %s can't run any yet: expected %s",
                        service->name, engine->title, engine_embedded()->name);
+    else if (engine->server && engine->server->reports && service->store.address.host &&
+             !service->store.reports.user && has_reports(service, engine))
+        findings_error(findings, service->store.place,
+                       "%s has reports, and its store names nobody who runs them: expected "
+                       "reports: {user, password}, of one who may do nothing else",
+                       service->name);
 }
 
 void reports_check(struct system_file *file, const struct system_service *service,
@@ -105,5 +113,37 @@ void reports_check_statements(struct system_file *file, const struct system_serv
         if (code != FH_OK && code != FH_UNAVAILABLE)
             findings_error(findings, place_of_report(file, service, report),
                            "%s: this report can't be run: %s", service->name, error.message);
+    }
+}
+
+static void check_parsed_report(const struct system_service *service, const struct report *report,
+                                struct place place, reports_parse *parse, const void *context,
+                                struct findings *findings)
+{
+    struct fh_error error;
+    struct text part;
+    if (parse(context, report->reading.sql, &error) != FH_OK) {
+        findings_warning(findings, place, "%s: PostgreSQL's parser does not read this report: %s",
+                         service->name, error.message);
+        return;
+    }
+    text_init(&part, TEXT_LENGTH_MAX);
+    text_printf(&part, "SELECT FROM (%s\n) AS report", report->reading.sql);
+    if (parse(context, part.data, &error) != FH_OK)
+        findings_error(findings, place,
+                       "%s: this report can't be run: it does something else than to read",
+                       service->name);
+    text_release(&part);
+}
+
+void reports_check_parsed(struct system_file *file, const struct system_service *service,
+                          const struct reports *all, reports_parse *parse, const void *context,
+                          struct findings *findings)
+{
+    for (int i = 0; i < all->count; i++) {
+        const struct report *report = &all->rows[i];
+        if (!report->why[0])
+            check_parsed_report(service, report, place_of_report(file, service, report), parse,
+                                context, findings);
     }
 }

@@ -21,4 +21,12 @@ void reports_check_statements(struct system_file *file, const struct system_serv
                               const struct engine *engine, struct sql_trial *trial,
                               const struct reports *all, struct findings *findings);
 
+/* For an engine that has no store for trying: by a parser. What that does not read is a warning,
+ * its grammar may be older than the server's; what can't be a part of another statement does
+ * something else than to read. */
+typedef enum fh_code reports_parse(const void *context, const char *sql, struct fh_error *error);
+void reports_check_parsed(struct system_file *file, const struct system_service *service,
+                          const struct reports *all, reports_parse *parse, const void *context,
+                          struct findings *findings);
+
 #endif

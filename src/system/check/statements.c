@@ -359,6 +359,11 @@ static void check_handlers(const struct trying *trying, const json_t *said)
     json_decref(statements);
 }
 
+static enum fh_code parse_report(const void *context, const char *sql, struct fh_error *error)
+{
+    return try_statement(context, sql, false, error);
+}
+
 /* ---- A service ---- */
 
 static void check_service(struct trying *trying, const json_t *said)
@@ -382,6 +387,9 @@ static void check_service(struct trying *trying, const json_t *said)
         if (trying->trial)
             reports_check_statements(trying->file, trying->service, trying->engine, trying->trial,
                                      &trying->reports, trying->findings);
+        else
+            reports_check_parsed(trying->file, trying->service, &trying->reports, parse_report,
+                                 trying, trying->findings);
     }
     if (sql->trial)
         sql->trial->close(trying->trial);

@@ -74,6 +74,7 @@ struct system_server {
 struct system_store {
     struct system_address address; /* with a host: an existing store, used as it is */
     const char *database, *schema; /* only for such a store */
+    struct system_address reports; /* ... of which user and password: those for reports */
     const char *server;            /* otherwise: the server it is on; NULL: embedded */
     const char *appendfsync; /* Redis: "everysec" accepts what that may lose; NULL: not given */
     int connections;         /* per process */

@@ -129,6 +129,15 @@ static void read_store_schema(struct yaml_reader *reader, yaml_node_t *node, con
     ((struct system_store *)into)->schema = yaml_text(reader, node, what);
 }
 
+static void read_store_reports(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
+{
+    static const struct yaml_key keys[] = {{"user", file_read_user, true},
+                                           {"password", file_read_password, true}};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys),
+                      &((struct system_store *)into)->reports);
+}
+
 static void read_store_appendfsync(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                    void *into)
 {
@@ -168,6 +177,7 @@ void file_read_store(struct yaml_reader *reader, yaml_node_t *node, const char *
                                            {"server", read_store_server, false},
                                            {"database", read_store_database, false},
                                            {"schema", read_store_schema, false},
+                                           {"reports", read_store_reports, false},
                                            {"connections", read_store_connections, false},
                                            {"appendfsync", read_store_appendfsync, false},
                                            {"replicas", file_read_replicas, false},
@@ -182,8 +192,9 @@ void file_read_store(struct yaml_reader *reader, yaml_node_t *node, const char *
     if (given && store->server)
         findings_error(reader->findings, store->place,
                        "%s is either on a server of this file or at a host", what);
-    else if (!given && (store->address.port || store->address.user || store->address.password ||
-                        store->address.tls || store->database || store->schema))
+    else if (!given &&
+             (store->address.port || store->address.user || store->address.password ||
+              store->address.tls || store->database || store->schema || store->reports.user))
         findings_error(reader->findings, store->place,
                        "%s: without a host, its address and names are made by freehold", what);
 }

@@ -8,11 +8,15 @@
 #include "system/servers/kept.h"
 
 #include <sodium.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "system/servers/servers.h"
 
 #define SECRET_BYTES crypto_auth_KEYBYTES
 #define SECRET_SIZE (2 * SECRET_BYTES + 1)
+#define SECRET_KEY_SIZE 256
+#define USER_LENGTH_MAX 63 /* PostgreSQL's */
 
 static void make_secret(char text[static SECRET_SIZE])
 {
@@ -33,6 +37,21 @@ json_t *kept_secret(json_t *kept, const char *key)
     json_object_set_new(secrets, key, json_string(text));
     sodium_memzero(text, sizeof text);
     return json_object_get(secrets, key);
+}
+
+/* No service has a point in its name. A longer name is cut, with a hash of all of it. */
+json_t *kept_reports_user(json_t *kept, const char *key, const char *user)
+{
+    char name[USER_LENGTH_MAX + 1], secret[SECRET_KEY_SIZE];
+    unsigned char hash[crypto_generichash_BYTES];
+    int length = snprintf(name, sizeof name, "%s.reports", user);
+    if (length < 0 || (size_t)length >= sizeof name) {
+        crypto_generichash(hash, sizeof hash, (const unsigned char *)user, strlen(user), NULL, 0);
+        snprintf(name, sizeof name, "%.46s.%02x%02x%02x%02x.reports", user, hash[0], hash[1],
+                 hash[2], hash[3]);
+    }
+    snprintf(secret, sizeof secret, "%s reports", key);
+    return json_pack("{s:s, s:O}", "user", name, "password", kept_secret(kept, secret));
 }
 
 enum fh_code kept_read(const struct state *state, json_t **ret, struct fh_error *error)

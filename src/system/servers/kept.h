@@ -16,5 +16,8 @@ enum fh_code kept_read(const struct state *state, json_t **ret, struct fh_error 
 enum fh_code kept_write(const struct state *state, const json_t *kept, struct fh_error *error);
 /* The password of that name, generated if there is none. Borrowed from `kept`. */
 json_t *kept_secret(json_t *kept, const char *key);
+/* Of the store with that key, and the user `user`, the one for reports: {"user", "password"}. New
+ * reference. */
+json_t *kept_reports_user(json_t *kept, const char *key, const char *user);
 
 #endif

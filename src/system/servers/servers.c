@@ -204,6 +204,9 @@ static json_t *store_on(struct configuring *by, const struct system_service *ser
     if (is_private(server))
         sockets_set_address(&by->provision->state, store, server_key(arena, server), kind);
     json_object_set_new(store, "database", json_string(server->schemas ? by->file->name : user));
+    if (kind->reports && service->reports)
+        json_object_set_new(store, "reports",
+                            kept_reports_user(by->kept, store_key(arena, service, server), user));
     if (server->schemas)
         json_object_set_new(store, "schema", json_string(service->name));
     return store;
@@ -256,6 +259,10 @@ static void add_given(struct configuring *by)
         json_object_set_new(store, "database", json_string(service->store.database));
         if (service->store.schema)
             json_object_set_new(store, "schema", json_string(service->store.schema));
+        if (service->store.reports.user)
+            json_object_set_new(store, "reports",
+                                json_pack("{s:s, s:s*}", "user", service->store.reports.user,
+                                          "password", service->store.reports.password));
         add_store(by, service, service->store.address.tls, store);
     }
 }

@@ -109,8 +109,9 @@ static int count_needed(const struct verifying *by, const json_t *store,
         if (!*ret_first)
             *ret_first = service;
         int pool = (int)json_integer_value(json_object_get(other, "connections"));
-        needed += processes_of(by, service) *
-                  server_kind(server_text(other, "engine"))->connections(pool);
+        int each = server_kind(server_text(other, "engine"))->connections(pool);
+        each += json_object_get(other, "reports") != NULL; /* one is under way at once */
+        needed += processes_of(by, service) * each;
     }
     return needed;
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_POSTGRESQL_REPORT_H
+#define ENGINE_POSTGRESQL_REPORT_H
+
+/* Reports: report.c and report_link.c run them, report_words.c looks at their text, report_rights.c
+ * says what their user may read. */
+
+#include "base/error.h"
+#include "store/relational/sql.h"
+#include "world/fiber.h"
+
+#define POSTGRESQL_REPORTS_WAITING_MAX 16
+#define POSTGRESQL_REPORT_MS_MAX 30000 /* without a deadline */
+
+/* One is under way at once, and others wait in line. */
+struct postgresql_reports {
+    bool running;
+    int waiting;
+    int holding; /* of both: those that keep a connection for units of work meanwhile */
+    struct fiber_queue line;
+};
+
+enum fh_code postgresql_report(struct store_work *work, const char *sql,
+                               const struct sql_value *values, int count,
+                               const struct sql_taker *taker, struct fh_error *error);
+enum fh_code postgresql_report_try(struct store *store, struct sql_report_trial *trials, int count,
+                                   struct fh_error *error);
+/* Pure. FH_UNSUPPORTED: what it names no report may use, whoever runs it. */
+enum fh_code postgresql_report_fits(const char *sql, struct fh_error *error);
+/* Lets the user for reports read what the service itself keeps, and nothing else. */
+enum fh_code postgresql_report_rights(struct store *store, struct fh_error *error);
+
+#endif
