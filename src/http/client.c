@@ -297,6 +297,12 @@ void http_client_go_outside(struct http_client *client, const struct outside_rul
     client->outside = *rules;
 }
 
+void http_client_trust(struct http_client *client, const struct http_tls *tls)
+{
+    FH_ASSERT(client->goes_outside && tls->trusted);
+    client->trusted = tls;
+}
+
 void http_client_use_tls(struct http_client *client, const struct http_tls *tls)
 {
     FH_ASSERT(client->addresses.count == 0);

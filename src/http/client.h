@@ -30,6 +30,9 @@ void http_client_free(struct http_client *client);
  * (world_request.url) that `rules` allow, verifying certificates against the machine's authorities.
  * What the rules borrow must outlive the client. */
 void http_client_go_outside(struct http_client *client, const struct outside_rules *rules);
+/* Call after that. Servers outside must bear a certificate of tls->trusted, and of nobody else, and
+ * are shown tls->certificate where there is one. `tls` is borrowed for the client's life. */
+void http_client_trust(struct http_client *client, const struct http_tls *tls);
 /* Call before the first address is set. All requests use TLS, and the other side's certificate must
  * bear the service's name. `tls` is borrowed for the client's life. No effect unless it has a
  * certificate and an authority. */

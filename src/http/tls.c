@@ -14,12 +14,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
-static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
-                             struct fh_error *error)
+static enum fh_code read_tls_pem(const char *path, char **ret, struct fh_error *error)
 {
-    const char *path = json_string_at(places, name);
-    if (!path)
-        return error_set(error, FH_INVALID, "The configuration's \"tls\" has no \"%s\".", name);
     FILE *file = fopen(path, "re");
     if (!file)
         return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
@@ -39,6 +35,15 @@ static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
                      HTTP_TLS_PEM_SIZE_MAX);
 }
 
+static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
+                             struct fh_error *error)
+{
+    const char *path = json_string_at(places, name);
+    if (!path)
+        return error_set(error, FH_INVALID, "The configuration's \"tls\" has no \"%s\".", name);
+    return read_tls_pem(path, ret, error);
+}
+
 enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh_error *error)
 {
     *ret = (struct http_tls){0};
@@ -52,6 +57,20 @@ enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh
     if (code == FH_OK && json_object_get(places, "revoked"))
         code = read_pem(places, "revoked", &ret->revoked, error);
     ret->optional = json_is_true(json_object_get(places, "optional"));
+    if (code != FH_OK)
+        http_tls_release(ret);
+    return code;
+}
+
+enum fh_code http_tls_read_trust(const char *ca, const char *certificate, const char *key,
+                                 struct http_tls *ret, struct fh_error *error)
+{
+    *ret = (struct http_tls){0};
+    enum fh_code code = read_tls_pem(ca, &ret->trusted, error);
+    if (code == FH_OK && *certificate)
+        code = read_tls_pem(certificate, &ret->certificate, error);
+    if (code == FH_OK && *certificate)
+        code = read_tls_pem(key, &ret->key, error);
     if (code != FH_OK)
         http_tls_release(ret);
     return code;

@@ -35,6 +35,10 @@ struct http_tls {
 /* `places` is {"ca", "certificate", "key", "revoked"}, paths of PEM files, and "optional": true;
  * NULL or JSON null: no TLS. FH_INVALID tells which file is missing or not PEM. */
 enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh_error *error);
+/* What a client of others' servers needs, from PEM files: their authorities, and its own
+ * certificate with its key, or "" for both. FH_INVALID as above. */
+enum fh_code http_tls_read_trust(const char *ca, const char *certificate, const char *key,
+                                 struct http_tls *ret, struct fh_error *error);
 void http_tls_release(struct http_tls *tls);
 
 #endif

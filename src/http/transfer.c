@@ -190,9 +190,10 @@ static void set_blob(CURL *easy, CURLoption option, char *text)
 
 static void set_transfer_tls(CURL *easy, const struct http_tls *tls)
 {
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     set_blob(easy, CURLOPT_CAINFO_BLOB, tls->trusted);
+    if (!tls->certificate)
+        return;
     set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
     set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key);
 }
@@ -227,8 +228,12 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     set_transfer_ciphers(easy, transfer->client->libcurl->ssl_version);
-    if (transfer->client->tls)
+    if (transfer->client->tls) {
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
         set_transfer_tls(easy, transfer->client->tls);
+    }
+    if (transfer->client->trusted)
+        set_transfer_tls(easy, transfer->client->trusted);
     if (transfer->client->goes_outside) {
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

@@ -95,6 +95,7 @@ struct http_client {
     } settled;
     const struct http_tls *tls; /* NULL: plain HTTP */
     bool goes_outside;
+    const struct http_tls *trusted; /* outside; NULL: whom the machine trusts */
     struct outside_rules outside;
     struct map addresses;                    /* by service name: struct client_address */
     struct transfer *open_first, *open_last; /* queued ones are at the end */

@@ -401,6 +401,11 @@ struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
     return &real->world;
 }
 
+uv_loop_t *world_real_loop(struct world *world)
+{
+    return world->ops == &real_ops ? real_of(world)->loop : NULL;
+}
+
 void world_real_set_sender(struct world *world, world_sender *send, void *sender)
 {
     real_of(world)->send = send;

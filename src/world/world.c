@@ -119,18 +119,29 @@ static void request_done(struct world_request *request)
         fiber_ready(waiting->fiber);
 }
 
-void world_request_wait(struct world *world, struct world_request *request)
+void world_request_wait_by(void (*send)(void *sender, struct world_request *request), void *sender,
+                           struct world_request *request)
 {
     struct waiting waiting = {.fiber = fiber_self()};
     request->done = request_done;
     request->owner = &waiting;
     request->native = NULL;
-    world->ops->request(world, request);
+    send(sender, request);
     if (!waiting.done) {
         waiting.parked = true;
         fiber_park();
     }
     request->owner = NULL;
+}
+
+static void send_by_world(void *world, struct world_request *request)
+{
+    ((struct world *)world)->ops->request(world, request);
+}
+
+void world_request_wait(struct world *world, struct world_request *request)
+{
+    world_request_wait_by(send_by_world, world, request);
 }
 
 void world_request_release(struct world_request *request)

@@ -202,6 +202,9 @@ void world_blocking(struct world *world, void (*run)(void *), void *owner);
 /* Sends the request and parks the fiber until the answer or the deadline. The answer, its headers
  * and `failure` are copied to the heap: world_request_release frees them. */
 void world_request_wait(struct world *world, struct world_request *request);
+/* The same, sent by `send(sender, request)`: somebody who sends elsewhere than the world does. */
+void world_request_wait_by(void (*send)(void *sender, struct world_request *request), void *sender,
+                           struct world_request *request);
 void world_request_release(struct world_request *request);
 /* The value of an answer's header (name in lower case), or NULL. */
 const char *world_answer_header(const struct world_request *request, const char *name);

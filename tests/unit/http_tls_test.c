@@ -2,12 +2,10 @@
 /* Server and client with certificates that a system made for itself, and with others'. */
 
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <gnutls/gnutls.h>
 
 #include "http/client.h"
-#include "http_support.h"
-#include "system/provision/certificates.h"
+#include "http_certificates.h"
 
 struct call {
     struct world_request request;
@@ -33,27 +31,6 @@ struct fixture {
     struct site site;
     struct http_tls ours, theirs;
 };
-
-static void make_tls(const char *folder, const char *system, const char *name, struct http_tls *ret)
-{
-    char path[3][160];
-    snprintf(path[0], sizeof path[0], "%s/%s", folder, system);
-    mkdir(path[0], 0700);
-    int state_fd = open(path[0], O_RDONLY | O_DIRECTORY);
-    struct certificates *certificates;
-    struct fh_error error = {0};
-    assert_int_equal(certificates_open(state_fd, system, &certificates, &error), FH_OK);
-    assert_int_equal(certificates_give(certificates, state_fd, name, &error), FH_OK);
-    certificates_close(certificates);
-    close(state_fd);
-    static const char *const files[] = {CERTIFICATES_CA, CERTIFICATES_OWN, CERTIFICATES_KEY};
-    for (int i = 0; i < 3; i++)
-        snprintf(path[i], sizeof path[i], "%s/%s/%s", folder, system, files[i]);
-    json_t *places =
-        json_pack("{s:s, s:s, s:s}", "ca", path[0], "certificate", path[1], "key", path[2]);
-    assert_int_equal(http_tls_read(places, ret, &error), FH_OK);
-    json_decref(places);
-}
 
 static int set_up(void **state)
 {
@@ -153,6 +130,69 @@ static void plain_http_gets_no_answer(void **state)
     ask(fixture, NULL, "site", "/a", NULL, &call);
     assert_int_equal(call.status, 0);
     assert_int_equal(fixture->site.taken, 0);
+}
+
+/* ---- A server outside, whose authority is named ---- */
+
+/* A request to https://localhost, of a client that trusts `trusted`, or the machine's authorities.
+ */
+static void ask_outside(struct fixture *fixture, const struct http_tls *trusted, struct call *call)
+{
+    struct http_client *client;
+    struct harness *harness = &fixture->site.harness;
+    char url[64];
+    assert_int_equal(http_client_new(&harness->loop, harness->world, &client, ERROR_UNHEEDED),
+                     FH_OK);
+    http_client_go_outside(client, &(struct outside_rules){.anywhere = true});
+    if (trusted)
+        http_client_trust(client, trusted);
+    snprintf(url, sizeof url, "https://localhost:%d/a", fixture->site.port);
+    *call = (struct call){.request = {.url = url,
+                                      .method = "GET",
+                                      .deadline_ns = world_in_ms(harness->world, 60000),
+                                      .done = on_done,
+                                      .owner = call}};
+    http_client_send(client, &call->request);
+    harness_until(harness, is_true, &call->done);
+    http_client_free(client);
+}
+
+static int set_up_localhost(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    *state = fixture;
+    harness_init(&fixture->site.harness);
+    make_tls(fixture->site.harness.folder, "ours", "localhost", &fixture->ours);
+    make_tls(fixture->site.harness.folder, "theirs", "localhost", &fixture->theirs);
+    fixture->site.listen_fd = listen_anywhere(&fixture->site.port);
+    fixture->site.tls = &fixture->ours;
+    site_serve(&fixture->site, &(struct http_limits){.body_size_max = BODY_MAX});
+    return 0;
+}
+
+static void a_server_outside_is_trusted_for_the_authority_that_was_named(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[3][160];
+    struct http_tls trust;
+    struct fh_error error;
+    struct call call;
+    tls_paths(fixture->site.harness.folder, "ours", path);
+    assert_int_equal(http_tls_read_trust(path[0], path[1], path[2], &trust, &error), FH_OK);
+    ask_outside(fixture, &trust, &call);
+    assert_string_equal(call.failure, "");
+    assert_int_equal(call.status, 200);
+    ask_outside(fixture, &(struct http_tls){.trusted = trust.trusted}, &call);
+    assert_int_equal(call.status, 403); /* who shows no certificate */
+    ask_outside(fixture, &fixture->theirs, &call);
+    assert_string_equal(call.failure,
+                        "the other side's certificate is not one of the host in the URL");
+    ask_outside(fixture, NULL, &call);
+    assert_string_equal(call.failure,
+                        "the other side's certificate is not one of the host in the URL");
+    http_tls_release(&trust);
+    assert_int_equal(http_tls_read_trust("/nowhere", "", "", &trust, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, "/nowhere"));
 }
 
 /* ---- A client that does as it likes ---- */
@@ -314,6 +354,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_or_name_gets_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(plain_http_gets_no_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_server_outside_is_trusted_for_the_authority_that_was_named, set_up_localhost,
+            tear_down),
         cmocka_unit_test_setup_teardown(clients_of_other_protocols_are_refused_in_the_handshake,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_handshake_that_a_client_begins_anew_ends_the_connection,
