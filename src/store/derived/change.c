@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "store/derived/internal.h"
+#include "store/derived/words.h"
 
 #define SORTED_LENGTH_MAX 255 /* a longer text is sorted by its beginning */
 
@@ -67,6 +67,16 @@ static char *derived_body_of(const struct fh_derived *declared, const json_t *va
     return text;
 }
 
+size_t derived_sorted_length(const char *text, size_t length)
+{
+    if (length <= SORTED_LENGTH_MAX)
+        return length;
+    length = SORTED_LENGTH_MAX;
+    while (((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
 static struct sql_value sorted_value(const struct fh_derived_field *field, const json_t *value)
 {
     if (field->type == FH_INT)
@@ -74,11 +84,7 @@ static struct sql_value sorted_value(const struct fh_derived_field *field, const
     if (field->type == FH_NUMBER)
         return (struct sql_value){.kind = SQL_REAL, .real = json_number_value(value)};
     struct sql_value text = sql_text(json_string_value(value));
-    if (text.length <= SORTED_LENGTH_MAX)
-        return text;
-    text.length = SORTED_LENGTH_MAX;
-    while (((unsigned char)text.text[text.length] & 0xc0) == 0x80)
-        text.length--;
+    text.length = derived_sorted_length(text.text, text.length);
     return text;
 }
 
@@ -111,19 +117,10 @@ static enum fh_code row_write(struct derived_row *row, const char *key, const js
 
 /* ---- Its words and tags ---- */
 
-/* An FH_LIST is one text, its elements a line each. */
 static struct sql_value text_value(const json_t *value, struct text *lines)
 {
-    size_t i;
-    json_t *one;
-    if (!json_is_array(value))
-        return sql_text(json_string_value(value));
-    text_init(lines, DERIVED_VALUE_SIZE_MAX + DERIVED_LIST_MAX);
-    json_array_foreach (value, i, one) {
-        text_add(lines, i ? "\n" : "");
-        text_append(lines, json_string_value(one), json_string_length(one));
-    }
-    return sql_text(lines->data ? lines->data : "");
+    size_t length;
+    return sql_text(derived_field_text(value, lines, &length));
 }
 
 static enum fh_code words_write(struct derived_row *row, const json_t *value)

@@ -126,26 +126,40 @@ struct highlighting {
     struct fh_error *error;
 };
 
+json_t *derived_highlight_html(const char *text, size_t length)
+{
+    struct text html;
+    text_init(&html, HTML_SIZE_MAX);
+    add_html(&html, text, length);
+    json_t *shown = html.overflow ? NULL : json_stringn(html.data ? html.data : "", html.length);
+    text_release(&html);
+    return shown;
+}
+
 static bool take_highlight(void *context, const struct sql_row *row)
 {
     struct highlighting *highlighting = context;
     const struct sql_value *text = &row->values[1];
-    struct text html;
     size_t at = 0, count = json_array_size(highlighting->hits);
     while (at < count && highlighting->best->heap[at]->id != row->values[0].integer)
         at++;
     if (at == count || text->kind != SQL_TEXT)
         return true;
-    text_init(&html, HTML_SIZE_MAX);
-    add_html(&html, text->text, text->length);
-    if (html.overflow)
+    json_t *html = derived_highlight_html(text->text, text->length);
+    if (!html)
         highlighting->code =
             error_set(highlighting->error, FH_NO_MEMORY, "There is no memory for a highlight.");
     else
-        json_object_set_new(json_array_get(highlighting->hits, at), "highlight",
-                            json_stringn(html.data ? html.data : "", html.length));
-    text_release(&html);
+        json_object_set_new(json_array_get(highlighting->hits, at), "highlight", html);
     return highlighting->code == FH_OK;
+}
+
+void derived_snippet_sql(struct text *sql, const char *table, int column)
+{
+    text_printf(sql,
+                "SELECT rowid, snippet(%s, %d, char(%d), char(%d), '\u2026', %d) FROM %s WHERE %s "
+                "MATCH ?1",
+                table, column, MARK_BEGINS, MARK_ENDS, HIGHLIGHT_WORDS, table, table);
 }
 
 static char *hit_ids_text(const struct best *best)
@@ -164,19 +178,20 @@ enum fh_code question_highlight(const struct question *question, struct store_wo
                                 const struct best *best, json_t *hits, struct fh_error *error)
 {
     struct highlighting highlighting = {question, best, hits, FH_OK, error};
-    char sql[320], *list;
+    char table[48], *list;
+    struct text sql;
     if (question->highlight < 0 || !question_has_text(question) || json_array_size(hits) == 0)
         return FH_OK;
     list = hit_ids_text(best);
     const struct sql_value values[] = {question->values[0], sql_text(list)};
-    snprintf(sql, sizeof sql,
-             "SELECT rowid, snippet(fh_derived_%lld_text, %d, char(%d), char(%d), '\u2026', %d)"
-             " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1"
-             " AND +rowid IN (SELECT value FROM json_each(?2))",
-             (long long)question->number,
-             question_text_column(question->declared, question->highlight), MARK_BEGINS, MARK_ENDS,
-             HIGHLIGHT_WORDS, (long long)question->number, (long long)question->number);
-    enum fh_code code = sql_run(work, sql, values, 2, take_highlight, &highlighting, NULL, error);
+    snprintf(table, sizeof table, "fh_derived_%lld_text", (long long)question->number);
+    text_init(&sql, DERIVED_SQL_SIZE);
+    derived_snippet_sql(&sql, table, question_text_column(question->declared, question->highlight));
+    text_add(&sql, " AND +rowid IN (SELECT value FROM json_each(?2))");
+    FH_ASSERT(!sql.overflow);
+    enum fh_code code =
+        sql_run(work, sql.data, values, 2, take_highlight, &highlighting, NULL, error);
+    text_release(&sql);
     json_text_free(list);
     return code == FH_OK ? highlighting.code : code;
 }

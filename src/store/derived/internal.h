@@ -33,6 +33,15 @@ static inline bool derived_is_kept_text(const struct fh_derived_field *field)
     return field->type == FH_STRING && field->use & FH_TEXT;
 }
 
+/* prepare.c: FTS5's, of the declared language; `ret` has room for 64 bytes. */
+void derived_tokenizer(const struct fh_derived *declared, char *ret, size_t size);
+
+/* hits.c. The columns of a statement that reads ids and highlights of an FTS5 table, of one of its
+ * columns, where ?1 is found. */
+void derived_snippet_sql(struct text *sql, const char *table, int column);
+/* As HTML; NULL: there is no memory. */
+json_t *derived_highlight_html(const char *text, size_t length);
+
 /* unfit.c, pure. FH_INVALID with that field: what may be a client's is unfit. */
 enum fh_code derived_unfit(struct fh_error *error, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -106,16 +106,24 @@ static enum fh_code create_rows(struct store_work *work, const struct fh_derived
     return code;
 }
 
+void derived_tokenizer(const struct fh_derived *declared, char *ret, size_t size)
+{
+    int length =
+        snprintf(ret, size, "%sunicode61 remove_diacritics 2", declared->language ? "porter " : "");
+    FH_ASSERT((size_t)length < size);
+}
+
 static enum fh_code create_words(struct store_work *work, const struct fh_derived *declared,
                                  int64_t number, struct text *sql, struct fh_error *error)
 {
+    char tokenizer[64];
     text_printf(sql, "CREATE VIRTUAL TABLE fh_derived_%lld_text USING fts5(", (long long)number);
     for (int i = 0; declared->fields[i].name; i++) {
         if (declared->fields[i].use & FH_TEXT)
             text_printf(sql, "t%d, ", i);
     }
-    text_printf(sql, "tokenize = '%sunicode61 remove_diacritics 2')",
-                declared->language ? "porter " : "");
+    derived_tokenizer(declared, tokenizer, sizeof tokenizer);
+    text_printf(sql, "tokenize = '%s')", tokenizer);
     enum fh_code code = run_plain(work, sql, error);
     text_printf(sql,
                 "INSERT INTO fh_derived_%lld_text (fh_derived_%lld_text, rank)"

@@ -23,7 +23,7 @@
 #define SPACE " \t\r\n\f\v"
 #define MATCH_SIZE_MAX ((size_t)4 * SEARCH_TEXT_LENGTH_MAX + 64)
 #define CURSOR_HASH_SIZE 8u
-#define CURSOR_SIZE_MAX 2048u /* a key or a text of 255 bytes, escaped, is less */
+#define CURSOR_SIZE_MAX 4096u /* a key and a text of 255 bytes each, escaped, are less */
 #define CURSOR_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 /* ---- Its fields ---- */
@@ -117,6 +117,16 @@ static enum fh_code take_search_text(struct question *question, struct fh_error 
     return FH_OK;
 }
 
+bool question_phrase(const char **at, struct question_phrase *ret)
+{
+    if (!*at || !**at)
+        return false;
+    const char *begin = *at + strspn(*at, " ") + 1, *end = strchr(begin, '"');
+    *ret = (struct question_phrase){begin, (size_t)(end - begin), end[1] == '*'};
+    *at = end + 1 + ret->prefix;
+    return true;
+}
+
 /* ---- Its filter ---- */
 
 static bool take_filter_value(const struct fh_derived_field *field, const json_t *value,
@@ -199,16 +209,19 @@ static void hash_question(const struct question *question, const char *values,
     json_text_free(filter);
 }
 
-json_t *question_cursor(const struct question *question, const json_t *value, int64_t id)
+json_t *question_cursor(const struct question *question, const json_t *value, json_t *tie)
 {
     unsigned char whole[CURSOR_SIZE_MAX];
     char cursor[sodium_base64_ENCODED_LEN(CURSOR_SIZE_MAX, CURSOR_VARIANT)];
-    if (!value)
+    if (!value || !tie) {
+        json_decref(tie);
         return NULL;
+    }
     struct arena *before = json_arena_set(NULL); /* for a moment: a text can't be refused there */
-    json_t *values = json_pack("[O, I]", value, (json_int_t)id);
+    json_t *values = json_pack("[O, O]", value, tie);
     char *text = json_text(values);
     json_arena_set(before);
+    json_decref(tie);
     size_t length = strlen(text);
     FH_ASSERT(CURSOR_HASH_SIZE + length < sizeof whole);
     hash_question(question, text, whole);
@@ -236,8 +249,8 @@ static json_t *read_search_cursor(const struct question *question, const char *c
     if (memcmp(hash, whole, sizeof hash) != 0 ||
         json_parse(text, size - CURSOR_HASH_SIZE, &values, &error) != FH_OK)
         return NULL;
-    if (json_is_array(values) && json_array_size(values) == 2 &&
-        json_is_integer(json_array_get(values, 1)))
+    const json_t *tie = json_array_get(values, 1);
+    if (json_is_array(values) && json_array_size(values) == 2 && json_typeof(tie) == question->tie)
         return values;
     json_decref(values);
     return NULL;
@@ -260,7 +273,9 @@ static enum fh_code take_after(struct question *question, struct fh_error *error
         taken[0] = (struct sql_value){.kind = SQL_REAL, .real = json_real_value(value)};
     else
         taken[0] = sql_integer(json_integer_value(value));
-    taken[1] = sql_integer(json_integer_value(json_array_get(question->after, 1)));
+    const json_t *tie = json_array_get(question->after, 1);
+    taken[1] = json_is_string(tie) ? sql_text(json_string_value(tie))
+                                   : sql_integer(json_integer_value(tie));
     return FH_OK;
 }
 
@@ -276,10 +291,10 @@ static enum fh_code take_limit(struct question *question, struct fh_error *error
 }
 
 enum fh_code question_init(struct question *question, const struct fh_derived *declared,
-                           const struct fh_search *search, struct fh_error *error)
+                           const struct fh_search *search, json_type tie, struct fh_error *error)
 {
     int facet;
-    *question = (struct question){.declared = declared, .search = search};
+    *question = (struct question){.declared = declared, .search = search, .tie = tie};
     text_init(&question->match, MATCH_SIZE_MAX);
     enum fh_code code = take_limit(question, error);
     if (code == FH_OK)

@@ -22,12 +22,14 @@ struct question {
     /* The parameters: the match, if there is one, and the filters' values. */
     struct sql_value values[QUESTION_VALUES_MAX];
     int value_count;
-    json_t *after; /* [what it is ordered by, id]; NULL: from the beginning */
+    json_type tie; /* of what orders hits of the same place: an id in a table, or a key */
+    json_t *after; /* [what it is ordered by, that]; NULL: from the beginning */
 };
 
-/* What search.c says of FH_INVALID. `search` outlives the question. */
+/* What search.c says of FH_INVALID. `search` outlives the question. `tie`: JSON_INTEGER for ids,
+ * JSON_STRING for keys. */
 enum fh_code question_init(struct question *question, const struct fh_derived *declared,
-                           const struct fh_search *search, struct fh_error *error);
+                           const struct fh_search *search, json_type tie, struct fh_error *error);
 void question_release(struct question *question);
 
 static inline bool question_has_text(const struct question *question)
@@ -44,8 +46,18 @@ int question_text_column(const struct fh_derived *declared, int field);
 /* -1: there is no such field with one of these uses. */
 int question_field(const struct fh_derived *declared, const char *name, unsigned uses);
 
-/* The cursor behind a hit, of what it is ordered by and its id; a new reference. */
-json_t *question_cursor(const struct question *question, const json_t *value, int64_t id);
+/* What each hit must have in one field or another: words that follow each other there. */
+struct question_phrase {
+    const char *text;
+    size_t length;
+    bool prefix; /* its last word may go on */
+};
+/* The next one of `match`, from *at, which begins as match.data. False: there is none. */
+bool question_phrase(const char **at, struct question_phrase *ret);
+
+/* The cursor behind a hit, of what it is ordered by and its tie, which is taken over; a new
+ * reference. */
+json_t *question_cursor(const struct question *question, const json_t *value, json_t *tie);
 
 /* hits.c: the hit, as fh_search gives it but for its highlight. */
 enum fh_code question_hit(const struct question *question, struct store_work *work, int64_t id,

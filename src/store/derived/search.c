@@ -253,7 +253,7 @@ static json_t *next_cursor(const struct searching *searching)
     json_t *by = last->by.kind == SQL_TEXT   ? json_stringn(last->by.text, last->by.length)
                  : last->by.kind == SQL_REAL ? json_real(last->by.real)
                                              : json_integer(last->by.integer);
-    json_t *cursor = question_cursor(searching->question, by, last->id);
+    json_t *cursor = question_cursor(searching->question, by, json_integer(last->id));
     json_decref(by);
     return cursor;
 }
@@ -304,7 +304,7 @@ enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived
     struct question question;
     struct searching searching = {.work = work, .question = &question};
     *ret = NULL;
-    enum fh_code code = question_init(&question, declared, search, error);
+    enum fh_code code = question_init(&question, declared, search, JSON_INTEGER, error);
     if (code == FH_OK) {
         text_init(&searching.sql, DERIVED_SQL_SIZE);
         searching.answer = json_object();
