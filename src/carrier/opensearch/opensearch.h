@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_OPENSEARCH_OPENSEARCH_H
+#define CARRIER_OPENSEARCH_OPENSEARCH_H
+
+/* OpenSearch as a server of derived stores (carrier/server.h): README.md says how. By HTTP alone,
+ * so there is no library to be loaded. */
+
+#include "carrier/server.h"
+#include "world/world.h"
+
+#define OPENSEARCH_PORT 9200
+
+/*
+ * `options`: {"host", "port", "user", "password", "replicas", "tls"}, each of which may be missing;
+ * "tls" as in store/tls.h. FH_INVALID: they are wrong; nothing of them that may be secret is
+ * repeated. Connects to nobody.
+ */
+enum fh_code opensearch_check(const json_t *options, struct fh_error *error);
+/* `owner` begins the names of all that is kept there, and is the service's alone: "SYSTEM.SERVICE",
+ * less than OPENSEARCH_OWNER_SIZE lower-case letters, digits, '-' and '.'. */
+enum fh_code opensearch_open(struct world *world, const json_t *options, const char *owner,
+                             struct carried_server **ret, struct fh_error *error);
+/* Requests in progress end now with FH_UNAVAILABLE, as do all later ones. */
+void opensearch_silence(struct carried_server *server);
+/* No request is in progress. The loop runs once more. NULL: nothing. */
+void opensearch_close(struct carried_server *server);
+
+#endif
