@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_CARRIED_BED_H
+#define TESTS_CARRIED_BED_H
+
+/* A server of derived stores for tests, and what they do to it besides what carrier/server.h has:
+ * one in memory (tests/support/carried_server.h), and OpenSearch, as tools/servers starts it. */
+
+#include "../support/harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "carrier/server.h"
+
+#define BED_TEXT_SIZE 8192
+
+struct carried_bed {
+    const char *name;
+    /* NULL: it is not there, and why; the test is to be skipped. */
+    struct carried_server *(*open)(struct harness *harness, char ret_why[static 160]);
+    void (*close)(struct carried_server *server);
+    /* What was acknowledged is found from now on. On a fiber, as all of the following. */
+    void (*settle)(struct carried_server *server, const struct fh_derived *declared,
+                   const struct carried_name *generation);
+    /* The hits of an answer to the empty question as "key=name key=name ". */
+    void (*contents)(const json_t *answer, char ret[static BED_TEXT_SIZE]);
+    /* A value that the server refuses; "secret" is in it. */
+    json_t *(*bad)(void);
+    /* All that it has is gone. */
+    void (*wipe)(struct carried_server *server, const struct fh_derived *declared);
+    /* It dies while the page is under way, if that takes long enough; the result of `send`. */
+    enum fh_code (*die_within)(struct carried_server *server, const struct fh_derived *declared,
+                               const struct carried_name *generation, struct carried_page *page,
+                               struct fh_error *error);
+};
+
+extern const struct carried_bed carried_bed_memory, carried_bed_opensearch;
+
+/* Of an OpenSearch that tools/servers has started: what opensearch_open takes, and "pid_file";
+ * NULL: there is none. A new reference. */
+json_t *bed_opensearch_options(char ret_why[static 160]);
+
+#endif
