@@ -51,7 +51,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "relay.",  # test_points_buses.py kills there
              "closing.reported", "restored.",  # test_restored.py kills there
              "rotate.", "rekey.",  # and test_rotation.py
-             "rebuild.",  # and test_rebuild_killed.py
+             "rebuild.", "exchange.", "beside.",  # and test_rebuild*_killed.py
              "replay.",  # and test_replay_killed.py
              "derived.", "carrier.",  # and test_derived.py and test_carried.py
              "series.", "columns.",  # and test_series.py
