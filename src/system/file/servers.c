@@ -279,14 +279,12 @@ static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, 
 
 static bool is_used(const struct system_file *file, const char *server)
 {
-    if (file_bus_is_used(file, server) || file_derives_is_used(file, server))
-        return true;
-    for (size_t i = 0; i < file->service_count; i++) {
+    bool used = file_bus_is_used(file, server) || file_derives_is_used(file, server);
+    for (size_t i = 0; i < file->service_count && !used; i++) {
         const char *wanted = file->services[i].store.server;
-        if (wanted && strcmp(wanted, server) == 0)
-            return true;
+        used = wanted && strcmp(wanted, server) == 0;
     }
-    return false;
+    return used;
 }
 
 static void check_server_login(const struct system_file *file, const struct system_server *server,
