@@ -210,7 +210,7 @@ def test_an_existing_broker_is_used_as_it_is(kind):
     ("events: { broker: nats }", "evens", "bus: the file has no server 'evens'; did you mean 'events'?"),
     ("events: { engine: postgresql }", "events", "a bus is a broker"),
     ("events: { broker: nats, engine: postgresql }", "events", "has an engine and a broker: expected one of them"),
-    ("events: { host: 127.0.0.1 }", "events", "is missing engine (for stores) or broker (for events)"),
+    ("events: { host: 127.0.0.1 }", "events", "is missing engine (for stores), broker (for events) or derived (for what "),
     ("feed: { broker: nats }", "feed", "a broker can't be called 'feed'"),
     ("events: { broker: nats, user: me }", "events", "without a host it is a private server"),
     ("events: { broker: nats, partitions: 12 }", "events", "expected a power of two up to 256"),
