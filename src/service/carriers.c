@@ -265,15 +265,20 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
 
 /* ---- Beginning and ending ---- */
 
-void carriers_start(struct runtime *runtime)
+enum fh_code carriers_start(struct runtime *runtime, struct fh_error *error)
 {
     struct carriers *carriers = carriers_of(&runtime->context);
     for (int i = 0; carriers && runtime->context.serves && i < carriers->count; i++) {
         struct carrying_fiber *fiber = &carriers->fibers[i];
+        if (!fiber_start(runtime->world->fibers, run_carrier, fiber))
+            return error_set(error, FH_NO_MEMORY,
+                             "There is no fiber left to carry what is derived for %s.",
+                             fiber->carrier.declared->name);
+        fiber->running = true;
         fiber->level_ns = fiber->seen_ns = world_monotonic_ns(runtime->world);
         fiber->seen_position = INT64_MAX;
-        fiber->running = fiber_start(runtime->world->fibers, run_carrier, fiber);
     }
+    return FH_OK;
 }
 
 void carriers_drain(struct runtime *runtime)

@@ -54,8 +54,8 @@ unsigned carriers_declared(const fh_service *service, const json_t *config);
 enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error);
 /* Notes in the store what is carried from now on. On a fiber. */
 enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error);
-/* Once requests are answered. */
-void carriers_start(struct runtime *runtime);
+/* Once requests are answered. FH_NO_MEMORY: one has no fiber, and nobody would ever carry to it. */
+enum fh_code carriers_start(struct runtime *runtime, struct fh_error *error);
 /* No turn begins any more. */
 void carriers_drain(struct runtime *runtime);
 /* Requests to servers that are in progress fail. */

@@ -445,7 +445,11 @@ static void run_start(void *argument)
     bool stopped = runtime->phase == RUNTIME_DRAINING; /* SIGTERM while starting */
     runtime->phase = RUNTIME_READY;
     upkeep_start(runtime);
-    carriers_start(runtime);
+    code = carriers_start(runtime, &error);
+    if (code != FH_OK) {
+        start_failed(runtime, &error);
+        return;
+    }
     runtime->host->ready(runtime);
     log_info("service-ready", "ready: %s, incarnation %s", runtime->engine,
              runtime->context.store->incarnation);
