@@ -229,7 +229,7 @@ enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
     const fh_service *service = runtime->service;
     unsigned declared = carriers_declared(service, runtime->config);
     enum fh_code code = FH_OK;
-    if (!declared || runtime->context.carried)
+    if (!declared)
         return FH_OK;
     struct carriers *carriers = calloc(1, sizeof *carriers);
     if (!carriers)
