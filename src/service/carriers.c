@@ -138,11 +138,13 @@ static int64_t rest_until_ns(struct world *world, int failures)
     return world_in_ms(world, most / 2 + (int64_t)world_random_below(world, (uint64_t)most / 2));
 }
 
-/* After a turn that has passed: its look was the first thing of it. */
+/* After a turn that has passed: its look was the first thing of it. The cursor of one that can't be
+ * asked, since the server has lost it or it is of a former life, says nothing. */
 static void note_level(struct carrying_fiber *fiber, int64_t began_ns, bool more)
 {
     const struct carrier_look *look = &fiber->carrier.look;
-    if (look->record.serving.cursor >= fiber->seen_position)
+    if (carrier_may_be_asked(&fiber->carrier, look, &look->record.serving) &&
+        look->record.serving.cursor >= fiber->seen_position)
         fiber->level_ns = fiber->seen_ns;
     if (!more)
         fiber->level_ns = began_ns;

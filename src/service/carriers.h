@@ -31,11 +31,12 @@ struct carrying_fiber {
     bool running, woken;
     struct log_pause refused; /* of the line about refused values */
     int failures;             /* in a row */
-    bool stopped;             /* the last one needs somebody */
-    char why[256];            /* of the last one */
+    int losses;               /* since there was nothing left to do */
+    bool stopped;             /* the last failure needs somebody */
+    char why[256];            /* of the last failure */
     uint64_t failed;          /* in all */
-    /* Everything that was there at level_ns is carried. Everything up to seen_position was there at
-     * seen_ns, when the turn before began. */
+    /* Everything that was there at level_ns is carried. What was there at seen_ns, when the turn
+     * before began, is up to seen_position. */
     int64_t level_ns, seen_ns, seen_position;
 };
 

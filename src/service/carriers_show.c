@@ -30,7 +30,7 @@ static struct derived_view view_of(const struct carrying_fiber *fiber)
         view.generation = &look->record.filling;
     int64_t cursor = view.generation ? view.generation->cursor : 0;
     view.depth = view.generation && position > cursor ? position - cursor : 0;
-    if (fiber->level_ns && (view.depth || !view.generation)) /* it has begun */
+    if (fiber->level_ns && (view.depth || !view.serves)) /* it has begun */
         view.age_ms = (world_monotonic_ns(runtime->world) - fiber->level_ns) / 1000000;
     view.state = fiber->stopped                     ? "stopped"
                  : fiber->failures                  ? "delayed"
