@@ -2,7 +2,9 @@
 /*
  * One fiber for each derived store on a server. After a turn that has left something it takes the
  * next one at once; else it waits until something is committed, or CARRIERS_LOOK_MS. After a
- * failure it rests, longer each time: a server that is away is not asked by each unit of work.
+ * failure it rests, longer each time: a server that is away is not asked by each unit of work. So
+ * it does after a loss, until there is nothing left to do: what a server loses as soon as it has it
+ * would be published again and again, without a pause.
  *
  * Nothing here is remembered: whatever a turn needs to know is in the ledger. Killed anywhere, the
  * next process goes on from there.
@@ -129,10 +131,11 @@ static void note_carrying_success(struct carrying_fiber *fiber)
     fiber->why[0] = '\0';
 }
 
-static int64_t rest_until_ns(struct world *world, int failures)
+/* After so many failures, or losses, in a row. */
+static int64_t rest_until_ns(struct world *world, int times)
 {
     int64_t most = CARRIERS_REST_MS_MIN;
-    for (int i = 1; i < failures && most < CARRIERS_REST_MS_MAX; i++)
+    for (int i = 1; i < times && most < CARRIERS_REST_MS_MAX; i++)
         most *= 2;
     most = most < CARRIERS_REST_MS_MAX ? most : CARRIERS_REST_MS_MAX;
     return world_in_ms(world, most / 2 + (int64_t)world_random_below(world, (uint64_t)most / 2));
@@ -150,6 +153,21 @@ static void note_level(struct carrying_fiber *fiber, int64_t began_ns, bool more
         fiber->level_ns = began_ns;
     fiber->seen_ns = began_ns;
     fiber->seen_position = look->position;
+}
+
+/* After a turn that has passed. */
+static void wait_for_turn(struct carrying_fiber *fiber, bool lost, bool more)
+{
+    struct carriers *carriers = fiber->carriers;
+    struct world *world = carriers->runtime->world;
+    if (lost) {
+        fiber->losses++;
+        fiber_wait_until(&carriers->resting, world, rest_until_ns(world, fiber->losses));
+    } else if (!more) {
+        fiber->losses = 0;
+        if (!fiber->woken)
+            fiber_wait_until(&carriers->idle, world, world_in_ms(world, CARRIERS_LOOK_MS));
+    }
 }
 
 static void take_carrier_turn(struct carrying_fiber *fiber)
@@ -172,8 +190,7 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     }
     note_carrying_success(fiber);
     note_level(fiber, began_ns, more);
-    if (!more && !fiber->woken)
-        fiber_wait_until(&carriers->idle, world, world_in_ms(world, CARRIERS_LOOK_MS));
+    wait_for_turn(fiber, fiber->carrier.counters.lost > before.lost, more);
 }
 
 static void run_carrier(void *argument)

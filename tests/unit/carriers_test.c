@@ -49,13 +49,15 @@ static struct {
     char owner[CARRIED_OWNER_SIZE];
     int open;
     bool away, hangs, silenced; /* `away` from when it is opened */
+    bool loses;                 /* whatever it had, before each request */
     int hanging;
     struct fiber_queue answers;
 } shelf;
 
 static void before_request(struct memory_server *server, bool done)
 {
-    (void)server;
+    if (shelf.loses && !done)
+        memory_empty(server);
     if (done || !shelf.hangs)
         return;
     shelf.hanging++;
@@ -196,7 +198,7 @@ static struct asked ask(struct fixture *fixture)
 
 struct expected {
     struct fixture *fixture;
-    int64_t generation;
+    int64_t generation; /* 0: whichever */
 };
 
 /* Of this generation, with all that is committed. */
@@ -206,7 +208,8 @@ static bool carrier_is_level(void *argument)
     const struct work_context *context = &expected->fixture->runtime.context;
     const struct carriers *carriers = (const struct carriers *)context->carried;
     const struct carrier_look *look = &carriers->fibers[0].carrier.look;
-    return look->record.serving.name.number == expected->generation &&
+    int64_t number = look->record.serving.name.number;
+    return (expected->generation ? number == expected->generation : number > 0) &&
            look->record.serving.cursor == look->position &&
            look->position >= context->events->position;
 }
@@ -305,6 +308,33 @@ static void what_the_server_lost_is_made_anew(void **state)
     memory_empty(shelf.memory);
     assert_int_equal(ask(fixture).status, 503); /* and has it looked for */
     assert_found(fixture, 2, "a=apple ");
+    hosted_stop(fixture);
+}
+
+static bool rests_after_losses(void *argument)
+{
+    const struct fixture *fixture = argument;
+    const struct carriers *carriers = carriers_of(&fixture->runtime.context);
+    const struct carrying_fiber *fiber = &carriers->fibers[0];
+    return fiber->carrier.counters.lost > 2 && carriers->resting.first && !fiber->failures;
+}
+
+static bool has_no_losses(void *argument)
+{
+    const struct fixture *fixture = argument;
+    return carriers_of(&fixture->runtime.context)->fibers[0].losses == 0;
+}
+
+static void what_loses_all_that_it_is_given_has_its_pauses(void **state)
+{
+    struct fixture *fixture = *state;
+    shelf.loses = true;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    harness_until(&fixture->harness, rests_after_losses, fixture);
+    shelf.loses = false;
+    harness_until(&fixture->harness, has_no_losses, fixture);
+    assert_found(fixture, 0, "a=apple ");
     hosted_stop(fixture);
 }
 
@@ -580,6 +610,7 @@ int main(void)
         CARRIERS_TEST(one_lies_on_a_server_and_another_beside_the_rows),
         CARRIERS_TEST(it_is_not_asked_until_it_is_complete),
         CARRIERS_TEST(what_the_server_lost_is_made_anew),
+        CARRIERS_TEST(what_loses_all_that_it_is_given_has_its_pauses),
         CARRIERS_TEST(it_ends_while_a_request_is_under_way),
         CARRIERS_TEST(what_was_derived_inside_meanwhile_is_not_lacking),
         CARRIERS_TEST(a_program_that_does_not_declare_it_has_it_made_anew),
