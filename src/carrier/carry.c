@@ -140,21 +140,29 @@ static void walk_link(void *context, const struct carried_link *link)
     walking->last = *link;
 }
 
-/* Links behind the cursor are of pages that are not noted yet: they are not asked for. */
+static bool has_walked_on(const struct carried_link *before, const struct carried_link *last)
+{
+    return last->to > before->to || (last->to == before->to && last->from > before->from);
+}
+
+/* Links behind the cursor are of pages that are not noted yet: they are not asked for. Nor is a
+ * server asked again that shows none behind those that it has shown. */
 static enum fh_code walk_links(struct derived_carrier *carrier,
                                const struct carried_generation *generation, struct walking *walking,
                                struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
+    struct carried_link before;
     enum fh_code code;
     int count = 0;
     walking->last = (struct carried_link){0, generation->began};
     carried_walk_begin(&walking->walk, generation->began, generation->cursor);
-    do
-        code = server->ops->links(server, carrier->declared, &generation->name, &walking->last,
+    do {
+        before = walking->last;
+        code = server->ops->links(server, carrier->declared, &generation->name, &before,
                                   CARRIED_LINKS_MAX, walk_link, walking, &count, error);
-    while (code == FH_OK && !walking->walk.whole && count == CARRIED_LINKS_MAX &&
-           walking->last.to <= generation->cursor);
+    } while (code == FH_OK && !walking->walk.whole && count == CARRIED_LINKS_MAX &&
+             has_walked_on(&before, &walking->last) && walking->last.to <= generation->cursor);
     return code;
 }
 

@@ -65,7 +65,7 @@ struct memory_server {
     void (*between)(struct memory_server *server, bool done);
     int searches, sends;
     /* Wrong on purpose, for tests that find it. */
-    bool overwrites, forgets_tombstones, links_first;
+    bool overwrites, forgets_tombstones, links_first, repeats_links;
 };
 
 static inline struct memory_generation *memory_find(struct memory_server *server,
@@ -267,13 +267,17 @@ memory_links(struct carried_server *base, const struct fh_derived *declared,
     *ret_count = 0;
     if (!generation)
         return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    bool repeats = ((struct memory_server *)base)->repeats_links;
     for (int i = 0; i < generation->link_count && *ret_count < limit; i++) {
         const struct carried_link *link = &generation->links[i];
-        if (link->to < after->to || (link->to == after->to && link->from <= after->from))
+        if (!repeats &&
+            (link->to < after->to || (link->to == after->to && link->from <= after->from)))
             continue;
         visit(context, link);
         ++*ret_count;
     }
+    if (repeats)
+        *ret_count = limit;
     return FH_OK;
 }
 

@@ -130,6 +130,21 @@ static void a_hole_stays_visible(void **state)
     carrying_assert_found("a=apple b=bread c=cheese ");
 }
 
+static void a_server_that_shows_the_same_links_again_is_not_asked_for_ever(void **state)
+{
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    carrying_item("b", "bread");
+    carrying_settle(0);
+    carrying.server->repeats_links = true;
+    carrying.server->generations[0].link_count--;
+    carrying_restart(0);
+    carrying_settle(0);
+    assert_int_equal(carrying.carriers[0].counters.lost, 1);
+    carrying_assert_found("a=apple b=bread ");
+}
+
 static void a_generation_that_lost_all_while_it_is_filled_is_begun_again(void **state)
 {
     (void)state;
@@ -514,6 +529,7 @@ int main(void)
         CARRIER_TEST(a_cursor_only_rises),
         CARRIER_TEST(a_server_that_was_emptied_is_noticed_and_filled_anew),
         CARRIER_TEST(a_hole_stays_visible),
+        CARRIER_TEST(a_server_that_shows_the_same_links_again_is_not_asked_for_ever),
         CARRIER_TEST(a_generation_that_lost_all_while_it_is_filled_is_begun_again),
         CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
         CARRIER_TEST(the_outbox_is_held_until_it_is_carried),
