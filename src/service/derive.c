@@ -159,8 +159,9 @@ static enum fh_code read_carried(struct derive_filling *filling, struct store_wo
     char digest[DERIVED_DIGEST_SIZE];
     enum fh_code code = carried_record_read(work, filling->declared->name, &record, error);
     derived_digest(filling->declared, digest);
-    filling->at = (struct derived_filling){.fills = !record.serving.name.number ||
-                                                    strcmp(record.serving.digest, digest) != 0};
+    filling->at =
+        (struct derived_filling){.fills = !record.serving.name.number || record.serving.lost ||
+                                          strcmp(record.serving.digest, digest) != 0};
     return code;
 }
 

@@ -452,6 +452,23 @@ static void a_trial_lists_what_would_be_made_anew(void **state)
     hosted_stop(fixture);
 }
 
+static void a_trial_lists_what_is_lost_and_not_made_anew_yet(void **state)
+{
+    fh_service wrong = shop;
+    struct fixture *fixture = *state;
+    wrong.derives[0].state = list_nothing_right;
+    hosted_start(fixture, &shop);
+    put(fixture, "a", "apple");
+    assert_found(fixture, 1, "a=apple ");
+    shelf.memory->away = true;
+    number_of(fixture, "UPDATE fh_meta SET value = json_set(value, '$.serving.lost', json('true')) "
+                       "WHERE name = 'carried items'");
+    hosted_stop(fixture);
+    struct trying trying = try_service(fixture, &wrong);
+    assert_int_not_equal(trying.code, FH_OK);
+    assert_non_null(strstr(trying.error.message, "The derived store items can't be filled"));
+}
+
 static void what_can_t_be_is_refused_at_the_start(void **state)
 {
     struct fixture *fixture = *state;
@@ -616,6 +633,7 @@ int main(void)
         CARRIERS_TEST(a_program_that_does_not_declare_it_has_it_made_anew),
         CARRIERS_TEST(a_trial_carries_nothing),
         CARRIERS_TEST(a_trial_lists_what_would_be_made_anew),
+        CARRIERS_TEST(a_trial_lists_what_is_lost_and_not_made_anew_yet),
         CARRIERS_TEST(what_can_t_be_is_refused_at_the_start),
         CARRIERS_TEST(the_outbox_is_held_while_the_server_is_away),
         CARRIERS_TEST(how_far_it_is_is_told),
