@@ -163,7 +163,10 @@ static void what_can_t_be_is_refused_with_its_place(void **state)
          "The option boards is a number"},
         {SYSTEM("{items: {server: found}}", "  found: {host: h}\n"),
          "derived (for what is derived)"},
-        {SYSTEM("{items: {server: found}}", FOUND) "bus: found\n", "a bus is a broker"},
+        {SYSTEM("{items: {server: found}}", FOUND) "bus: found\n",
+         "the server 'found' is for derived stores; a bus is a broker"},
+        {SYSTEM("{items: {server: events}}", "  events: {broker: nats, host: h}\n"),
+         "the server 'events' is a broker, nats; derived stores lie on one with `derived`"},
         {"system: mini\nservices:\n  orders: {engine: postgresql, store: {server: found}}\n"
          "servers:\n" FOUND,
          "no store can be on it"},

@@ -137,10 +137,9 @@ static void settle_bus(struct system_file *file, const struct system_bus *bus, c
         file_report_no_bus(file, whose, bus->server, bus->place, findings);
     else if (!server->broker && (server->engine || server->derived))
         findings_error(findings, bus->place,
-                       "%s: the server '%s' is a database server, %s; a bus is a broker, as in "
+                       "%s: the server '%s' is %s; a bus is a broker, as in "
                        "servers: { %s: { broker: nats } }",
-                       whose, server->name, server->engine ? server->engine : server->derived,
-                       server->name);
+                       whose, server->name, file_server_kind(&file->arena, server), server->name);
 }
 
 void file_settle_buses(struct system_file *file, struct findings *findings)
@@ -152,15 +151,6 @@ void file_settle_buses(struct system_file *file, struct findings *findings)
 }
 
 /* ---- A broker, under `servers` ---- */
-
-static bool broker_is_lacking(const char *name)
-{
-    for (const char *const *lacking = brokers_lacking; *lacking; lacking++) {
-        if (strcmp(*lacking, name) == 0)
-            return true;
-    }
-    return false;
-}
 
 static const char *known_brokers(struct arena *arena)
 {
@@ -179,7 +169,7 @@ void file_read_broker(struct yaml_reader *reader, yaml_node_t *node, const char 
     server->engine_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
     if (!name || !*name || broker_driver_named(name))
         return;
-    if (broker_is_lacking(name)) {
+    if (file_is_lacking(brokers_lacking, name)) {
         if (server->used)
             findings_error(reader->findings, server->engine_place,
                            "%s: the broker '%s' is not built in: install its client library (make "
@@ -250,18 +240,6 @@ void file_read_options(struct yaml_reader *reader, yaml_node_t *node, const char
 
 /* ---- Whether all of it fits together ---- */
 
-static bool has_option(const struct broker_driver *driver, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = driver->options; at && *at;) {
-        size_t word = strcspn(at, " ");
-        if (word == length && strncmp(at, name, length) == 0)
-            return true;
-        at += word + (at[word] == ' ');
-    }
-    return false;
-}
-
 static void check_option_names(const struct system_server *server,
                                const struct broker_driver *driver, struct findings *findings)
 {
@@ -272,12 +250,12 @@ static void check_option_names(const struct system_server *server,
             findings_error(findings, server->options_place,
                            "servers.%s.options.token: a token is a key of the server itself",
                            server->name);
-        else if (driver->options && !has_option(driver, key))
+        else if (driver->options && !file_has_option(driver->options, key))
             findings_error(findings, server->options_place,
                            "servers.%s.options: %s has no option '%.64s'; expected one of: %s",
                            server->name, driver->title, key, driver->options);
     }
-    if (server->token && driver->options && !has_option(driver, "token"))
+    if (server->token && driver->options && !file_has_option(driver->options, "token"))
         findings_error(findings, server->place, "servers.%s: %s knows no tokens", server->name,
                        driver->title);
 }

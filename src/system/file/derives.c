@@ -67,11 +67,10 @@ static void settle_derives(struct system_file *file, const struct system_service
         file_report_no_derived(file, service->name, derives, findings);
     else if (server && !server->derived && (server->engine || server->broker))
         findings_error(findings, derives->server_place,
-                       "services.%s.derives.%s: the server '%s' is a %s, %s; derived stores lie on "
-                       "one with `derived`",
+                       "services.%s.derives.%s: the server '%s' is %s; derived stores lie on one "
+                       "with `derived`",
                        service->name, derives->name, server->name,
-                       server->engine ? "database server" : "broker",
-                       server->engine ? server->engine : server->broker);
+                       file_server_kind(&file->arena, server));
 }
 
 void file_settle_derives(struct system_file *file, struct findings *findings)
@@ -102,15 +101,6 @@ void file_mention_derives(struct system_file *file, const struct system_service 
 
 /* ---- A server of derived stores, under `servers` ---- */
 
-static bool derived_is_lacking(const char *name)
-{
-    for (const char *const *lacking = carried_drivers_lacking; *lacking; lacking++) {
-        if (strcmp(*lacking, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static const char *known_derived(struct arena *arena)
 {
     const char *names = NULL;
@@ -128,7 +118,7 @@ void file_read_derived(struct yaml_reader *reader, yaml_node_t *node, const char
     server->engine_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
     if (!name || !*name || carried_driver_named(name))
         return;
-    if (derived_is_lacking(name)) {
+    if (file_is_lacking(carried_drivers_lacking, name)) {
         if (server->used)
             findings_error(reader->findings, server->engine_place,
                            "%s: '%s' is not built in: install its client library (make servers) "
@@ -146,25 +136,13 @@ void file_read_derived(struct yaml_reader *reader, yaml_node_t *node, const char
                    nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
 }
 
-static bool has_carried_option(const struct carried_driver *driver, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = driver->options; at && *at;) {
-        size_t word = strcspn(at, " ");
-        if (word == length && strncmp(at, name, length) == 0)
-            return true;
-        at += word + (at[word] == ' ');
-    }
-    return false;
-}
-
 static void check_derived_options(const struct system_server *server,
                                   const struct carried_driver *driver, struct findings *findings)
 {
     const char *key;
     json_t *unused;
     json_object_foreach (server->options, key, unused) {
-        if (!has_carried_option(driver, key))
+        if (!file_has_option(driver->options, key))
             findings_error(findings, server->options_place,
                            "servers.%s.options: %s has no option '%.64s'; expected one of: %s",
                            server->name, driver->title, key,

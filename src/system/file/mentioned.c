@@ -18,13 +18,37 @@ static const char *built_in(struct arena *arena)
     return names;
 }
 
+bool file_is_lacking(const char *const *lacking, const char *name)
+{
+    while (*lacking && strcmp(*lacking, name) != 0)
+        lacking++;
+    return *lacking != NULL;
+}
+
 bool file_engine_is_lacking(const char *name)
 {
-    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
-        if (strcmp(*lacking, name) == 0)
+    return file_is_lacking(engines_lacking, name);
+}
+
+bool file_has_option(const char *options, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = options; at && *at;) {
+        size_t word = strcspn(at, " ");
+        if (word == length && strncmp(at, name, length) == 0)
             return true;
+        at += word + (at[word] == ' ');
     }
     return false;
+}
+
+const char *file_server_kind(struct arena *arena, const struct system_server *server)
+{
+    if (server->engine)
+        return arena_printf(arena, "a database server, %s", server->engine);
+    if (server->broker)
+        return arena_printf(arena, "a broker, %s", server->broker);
+    return "for derived stores";
 }
 
 const struct engine *file_settle_engine(struct system_file *file, struct system_service *service,

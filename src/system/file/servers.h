@@ -20,6 +20,12 @@ const struct engine *file_settle_engine(struct system_file *file, struct system_
                                         struct findings *findings);
 /* Whether freehold knows the engine, but was built without it. */
 bool file_engine_is_lacking(const char *name);
+/* Whether a name is in such a list, which ends with NULL: engines_lacking, brokers_lacking, ... */
+bool file_is_lacking(const char *const *lacking, const char *name);
+/* Whether a driver has an option. `options`: all of them, separated by spaces; NULL: none. */
+bool file_has_option(const char *options, const char *name);
+/* "a database server, postgresql": what a server is that was named for something else. */
+const char *file_server_kind(struct arena *arena, const struct system_server *server);
 void file_report_no_server(const struct system_file *file, const char *service, const char *server,
                            struct place place, struct findings *findings);
 /* `derives` of the service. */

@@ -124,9 +124,8 @@ static void settle_source(struct system_file *file, const struct system_source *
                            source->server, source->server_place, findings);
     else if (!server->broker && (server->engine || server->derived))
         findings_error(findings, source->server_place,
-                       "sources.%s: the server '%s' is a database server, %s; expected a broker",
-                       source->name, server->name,
-                       server->engine ? server->engine : server->derived);
+                       "sources.%s: the server '%s' is %s; expected a broker", source->name,
+                       server->name, file_server_kind(&file->arena, server));
     else if (!server->address.host)
         findings_error(findings, source->server_place,
                        "sources.%s: nobody outside may publish on '%s', which is a private broker; "
