@@ -163,6 +163,8 @@ static void what_can_t_be_is_refused_with_its_place(void **state)
          "The option boards is a number"},
         {SYSTEM("{items: {server: found}}", "  found: {host: h}\n"),
          "derived (for what is derived)"},
+        {SYSTEM("{items: {server: found}}", "  found: {derived: \"${EMPTY_HERE}\", host: h}\n"),
+         "there is no server of derived stores of this name"},
         {SYSTEM("{items: {server: found}}", FOUND) "bus: found\n",
          "the server 'found' is for derived stores; a bus is a broker"},
         {SYSTEM("{items: {server: events}}", "  events: {broker: nats, host: h}\n"),
@@ -172,6 +174,7 @@ static void what_can_t_be_is_refused_with_its_place(void **state)
          "no store can be on it"},
     };
     (void)state;
+    setenv("EMPTY_HERE", "", 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fixture fixture;
         if (strstr(cases[i].text, "postgresql") && !server_kind("postgresql"))

@@ -167,7 +167,8 @@ void file_read_broker(struct yaml_reader *reader, yaml_node_t *node, const char 
     struct nearest nearest = nearest_begin(name ? name : "");
     server->broker = name;
     server->engine_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
-    if (!name || !*name || broker_driver_named(name))
+    bool sealed = name && !*name && reader->sealed; /* whatever it will be */
+    if (!name || sealed || broker_driver_named(name))
         return;
     if (file_is_lacking(brokers_lacking, name)) {
         if (server->used)

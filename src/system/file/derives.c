@@ -116,7 +116,8 @@ void file_read_derived(struct yaml_reader *reader, yaml_node_t *node, const char
     struct nearest nearest = nearest_begin(name ? name : "");
     server->derived = name;
     server->engine_place = reader->schema ? (struct place){0} : yaml_place(reader, node);
-    if (!name || !*name || carried_driver_named(name))
+    bool sealed = name && !*name && reader->sealed; /* whatever it will be */
+    if (!name || sealed || carried_driver_named(name))
         return;
     if (file_is_lacking(carried_drivers_lacking, name)) {
         if (server->used)
