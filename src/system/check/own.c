@@ -98,8 +98,8 @@ static void check_carried(const struct own *by, const struct system_service *ser
                            service->name, derives->name, model ? model : "it");
         else if (!json_is_true(json_object_get(declared, "state")))
             findings_error(by->findings, derives->place,
-                           "services.%s.derives.%s: it needs a `state` to lie on a server, which "
-                           "it is made anew from when the server has lost it",
+                           "services.%s.derives.%s: to lie on a server it needs a `state`, from "
+                           "which it is made anew when the server has lost it",
                            service->name, derives->name);
     }
 }
