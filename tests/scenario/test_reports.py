@@ -195,5 +195,7 @@ def test_a_store_that_runs_none_is_told(tmp_path):
         report.rename(reports / "sqlite" / report.name)  # for the other engine alone
     assert "till has reports" not in check()
     file.write_text(file.read_text().replace("engine: mariadb", "engine: postgresql"))
+    (reports / "since.sql").write_text("-- freehold: takes x text\nSELECT day -- a day's\nFROM sale /* one's */ WHERE day > :x")
     found = check()
+    assert "parser does not read" not in found
     assert "till has reports" not in found and 'fh_report can\'t run "by_day"' in found

@@ -57,6 +57,13 @@ static void not_judged_of(const struct trying *trying, const char *what, const c
 
 /* ---- One statement ---- */
 
+/* Its last character is the comment's, too. */
+static char *end_of_comment(char *at)
+{
+    char *end = at[1] == '*' ? strstr(at + 2, "*/") : strchr(at, '\n');
+    return end ? end + (at[1] == '*') : at + strlen(at) - 1;
+}
+
 /* PostgreSQL's parameters are $1, $2; what is quoted or commented is left alone. */
 static char *number_for_postgresql(const char *sql)
 {
@@ -65,6 +72,8 @@ static char *number_for_postgresql(const char *sql)
     for (char *at = text; *at; at++) {
         if (quote)
             quote = *at == quote ? '\0' : quote;
+        else if (strncmp(at, "--", 2) == 0 || strncmp(at, "/*", 2) == 0)
+            at = end_of_comment(at);
         else if (*at == '\'' || *at == '"')
             quote = *at;
         else if (*at == '?' && isdigit((unsigned char)at[1]))
