@@ -10,6 +10,7 @@
 
 #include "engine/postgresql/internal.h"
 #include "store/relational/report.h"
+#include "store/server.h"
 
 static void make_items(struct conformance *c)
 {
@@ -465,6 +466,20 @@ static void a_user_who_is_not_let_in_is_told(struct conformance *c)
     EXPECT(postgresql_report_rights(c->store, &c->error) == FH_UNSUPPORTED);
 }
 
+static void a_server_on_which_the_user_can_not_be_made_is_told_of_him(struct conformance *c)
+{
+    json_t *store = postgresql_server(&c->harness);
+    json_t *admin = json_copy(store);
+    json_object_update(admin, json_object_get(store, "reports")); /* who makes nobody */
+    json_object_set_new(store, "reports",
+                        json_pack("{s:s, s:s}", "user", "nobody.reports", "password", "p4711"));
+    enum fh_code code = server_provide(c->store->engine->server, admin, store, false, &c->error);
+    json_decref(admin);
+    json_decref(store);
+    EXPECT(code == FH_CONFLICT && !strstr(c->error.message, "p4711"));
+    EXPECT(strstr(c->error.message, "The user nobody.reports can't be made: PostgreSQL: "));
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -480,6 +495,7 @@ int main(void)
         CASE(a_report_reads_what_its_unit_of_work_reads),
         CASE(what_can_not_be_run_is_known_before_it_is_asked_for),
         CASE(a_user_who_is_not_let_in_is_told),
+        CASE(a_server_on_which_the_user_can_not_be_made_is_told_of_him),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
 }

@@ -192,6 +192,11 @@ static enum fh_code postgresql_server_make_user(PGconn *link, const struct provi
                 "PASSWORD '%s'",
                 names->user, verifier);
     postgresql_pq.PQfreemem(verifier);
+    if (code == FH_CONFLICT) { /* who it is for is not in the server's words */
+        struct fh_error why = *error;
+        return error_set(error, code, "The user %s can't be made: %.120s", names->user,
+                         why.message);
+    }
     return code;
 }
 
