@@ -417,6 +417,15 @@ enum fh_code runtime_try(struct runtime *runtime, struct fh_error *error)
     return code;
 }
 
+/* A server may have to be waited for. Nobody asks one of a store that does not serve. */
+static enum fh_code open_reports(struct runtime *runtime, struct fh_error *error)
+{
+    (void)error;
+    if (!service_is_rebuilt(runtime->config))
+        service_reports_open(runtime->context.store, &runtime->reports);
+    return FH_OK;
+}
+
 static void run_start(void *argument)
 {
     struct runtime *runtime = argument;
@@ -430,7 +439,7 @@ static void run_start(void *argument)
     if (code == FH_OK)
         code = start_long(runtime, prepare_store, &error);
     if (code == FH_OK)
-        service_reports_open(runtime->context.store, &runtime->reports);
+        code = start_long(runtime, open_reports, &error);
     if (code == FH_OK)
         code = start_managers(runtime, &error);
     if (code == FH_OK && service_is_rebuilt(runtime->config))

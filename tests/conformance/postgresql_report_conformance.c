@@ -80,10 +80,16 @@ static void a_report_reads_own_tables_and_views_and_no_others(struct conformance
         "CREATE MATERIALIZED VIEW kept AS SELECT count(*) AS n FROM names",
         "CREATE VIEW sly AS SELECT count(*) AS n FROM fh_meta",
         "CREATE VIEW slyer AS SELECT n FROM sly, names", "CREATE VIEW turned AS SELECT 1 AS n"};
+    /* After a rebuild it is one that nobody else was let into. */
+    static const char another_schema[] =
+        "DO $$BEGIN EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM %I', current_schema(),"
+        " current_schema() || '.reports'); END$$";
     make_items(c);
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         EXPECT(conformance_does(c, views[i], NULL) == FH_OK);
     EXPECT(is_refused(c, "SELECT * FROM names", FH_UNSUPPORTED, "names"));
+    EXPECT(conformance_does(c, another_schema, NULL) == FH_OK);
+    EXPECT(is_refused(c, "SELECT 1 AS n", FH_UNSUPPORTED, ".reports may use"));
     EXPECT(postgresql_report_rights(c->store, &c->error) == FH_OK);
     EXPECT(finds(c, "SELECT name FROM names ORDER BY name", NULL, "[['Zaphod'],['a']]"));
     EXPECT(finds(c, "TABLE kept", NULL, "[[2]]"));

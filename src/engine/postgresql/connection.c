@@ -211,9 +211,10 @@ static void read_session(void *context, PGresult *result)
     snprintf(session->schema, sizeof session->schema, "%s", postgresql_pq.PQgetvalue(result, 0, 5));
 }
 
-static enum fh_code session_check(const struct postgresql_store *store,
+static enum fh_code session_check(const struct postgresql_connection *connection,
                                   const struct session *session, struct fh_error *error)
 {
+    const struct postgresql_store *store = connection->store;
     if (session->version < VERSION_MIN)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's server is PostgreSQL %d; 12 is the oldest that will do.",
@@ -237,7 +238,7 @@ static enum fh_code session_check(const struct postgresql_store *store,
         return error_set(
             error, FH_UNSUPPORTED, "The database %s has no schema %s that the user %s may use.",
             store->options.database, store->options.schema[0] ? store->options.schema : "public",
-            store->options.user);
+            connection->reports ? store->options.reports_user : store->options.user);
     return FH_OK;
 }
 
@@ -283,7 +284,7 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     connection->backend = session.backend;
     memcpy(connection->schema, session.schema, sizeof connection->schema);
     if (code == FH_OK)
-        code = session_check(connection->store, &session, error);
+        code = session_check(connection, &session, error);
     if (code == FH_OK && connection->listens)
         code = listen_for_positions(connection, deadline_ns, error);
     return code;

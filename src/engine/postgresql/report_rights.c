@@ -3,8 +3,10 @@
  * What the user for reports may read: the tables and views that are the service's own, so none of
  * Freehold's, and no view that reads one of these, directly or through others. The service's user,
  * whose they are, gives the rights, when a process that has reports starts, and takes those that
- * should not be there any more. Functions that run with the rights of whom they belong to are
- * closed to everybody else: by one of these a report would do whatever that may.
+ * should not be there any more. Functions that run with the
+ * rights of whom they belong to are closed to everybody else: by one of these a report would do
+ * whatever that may. A schema of the service's user's he may use as well: after a rebuild it is
+ * another one (beside.c) than the one that was made for him.
  *
  *     killed before the commit    nothing is changed; the next start begins anew
  *     two processes at once       one after the other: it is a migration's transaction
@@ -30,13 +32,17 @@ static const char missing_rights[] =
     " own AS (SELECT c.relname, c.oid, c.oid NOT IN (SELECT oid FROM closed) AS opens"
     " FROM pg_class c, here WHERE c.relnamespace = here.ns AND c.relowner = here.owner"
     " AND c.relkind IN ('r', 'p', 'v', 'm'))"
-    " SELECT format(CASE WHEN opens THEN 'GRANT SELECT ON TABLE %I.%I TO %I'"
-    " ELSE 'REVOKE ALL ON TABLE %I.%I FROM %I' END, current_schema(), relname, CAST(?1 AS text))"
-    " FROM own WHERE opens <> has_table_privilege(CAST(?1 AS text), oid, 'SELECT')"
+    " SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), CAST(?1 AS text))"
+    " FROM here, pg_namespace n WHERE n.oid = here.ns AND pg_has_role(n.nspowner, 'USAGE')"
+    " AND NOT has_schema_privilege(CAST(?1 AS text), n.oid, 'USAGE')"
+    " UNION ALL SELECT format(CASE WHEN opens THEN 'GRANT SELECT ON TABLE %I.%I TO %I'"
+    " ELSE 'REVOKE ALL ON TABLE %I.%I FROM %I' END, current_schema(), relname,"
+    " CAST(?1 AS text)) FROM own"
+    " WHERE opens <> has_table_privilege(CAST(?1 AS text), oid, 'SELECT')"
     " UNION ALL SELECT format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC',"
-    " CAST(p.oid AS regprocedure)) FROM pg_proc p, here WHERE p.pronamespace = here.ns"
-    " AND p.proowner = here.owner AND p.prosecdef"
-    " AND has_function_privilege(CAST(?1 AS text), p.oid, 'EXECUTE')";
+    " CAST(p.oid AS regprocedure))"
+    " FROM pg_proc p, here WHERE p.pronamespace = here.ns AND p.proowner = here.owner"
+    " AND p.prosecdef AND has_function_privilege(CAST(?1 AS text), p.oid, 'EXECUTE')";
 
 static bool take_right(void *context, const struct sql_row *row)
 {
