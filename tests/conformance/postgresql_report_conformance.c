@@ -104,6 +104,9 @@ static void a_report_reads_own_tables_and_views_and_no_others(struct conformance
                             NULL) == FH_OK);
     EXPECT(postgresql_report_rights(c->store, &c->error) == FH_OK);
     EXPECT(is_refused(c, "SELECT * FROM turned", FH_UNSUPPORTED, "permission denied"));
+    EXPECT(conformance_does(c, "GRANT SELECT ON sly TO PUBLIC", NULL) == FH_OK);
+    EXPECT(postgresql_report_rights(c->store, &c->error) == FH_OK);
+    EXPECT(is_refused(c, "SELECT * FROM sly", FH_UNSUPPORTED, "permission denied"));
 }
 
 /* ---- What it does ---- */

@@ -3,7 +3,7 @@
  * What the user for reports may read: the tables and views that are the service's own, so none of
  * Freehold's, and no view that reads one of these, directly or through others. The service's user,
  * whose they are, gives the rights, when a process that has reports starts, and takes those that
- * should not be there any more. Functions that run with the
+ * should not be there any more, from everybody if everybody has them. Functions that run with the
  * rights of whom they belong to are closed to everybody else: by one of these a report would do
  * whatever that may. A schema of the service's user's he may use as well: after a rebuild it is
  * another one (beside.c) than the one that was made for him.
@@ -36,11 +36,11 @@ static const char missing_rights[] =
     " FROM here, pg_namespace n WHERE n.oid = here.ns AND pg_has_role(n.nspowner, 'USAGE')"
     " AND NOT has_schema_privilege(CAST(?1 AS text), n.oid, 'USAGE')"
     " UNION ALL SELECT format(CASE WHEN opens THEN 'GRANT SELECT ON TABLE %I.%I TO %I'"
-    " ELSE 'REVOKE ALL ON TABLE %I.%I FROM %I' END, current_schema(), relname,"
+    " ELSE 'REVOKE ALL ON TABLE %I.%I FROM PUBLIC, %I' END, current_schema(), relname,"
     " CAST(?1 AS text)) FROM own"
     " WHERE opens <> has_table_privilege(CAST(?1 AS text), oid, 'SELECT')"
-    " UNION ALL SELECT format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC',"
-    " CAST(p.oid AS regprocedure))"
+    " UNION ALL SELECT format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC, %I',"
+    " CAST(p.oid AS regprocedure), CAST(?1 AS text))"
     " FROM pg_proc p, here WHERE p.pronamespace = here.ns AND p.proowner = here.owner"
     " AND p.prosecdef AND has_function_privilege(CAST(?1 AS text), p.oid, 'EXECUTE')";
 
