@@ -259,6 +259,10 @@ static void no_message_has_a_value_in_it(struct conformance *c)
     EXPECT(is_refused(c, "SELECT CAST(name AS integer) AS n FROM item WHERE id = 2", FH_UNSUPPORTED,
                       "22P02"));
     EXPECT(!strstr(c->error.message, "Zaphod"));
+    EXPECT(is_refused(c, "SELECT to_tsquery(name || ' x') AS q FROM item", FH_UNSUPPORTED,
+                      "the server's error 42601"));
+    EXPECT(is_refused(c, "SELECT CAST(name AS regclass) AS r FROM item WHERE id = 2",
+                      FH_UNSUPPORTED, "the server's error 42P01"));
     EXPECT(is_refused(c, "SELECT id / (id - id) AS n FROM item", FH_UNSUPPORTED, "22012"));
 }
 

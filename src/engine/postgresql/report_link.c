@@ -84,17 +84,17 @@ static int untyped_parameter(const char *state, const char *message)
     return dollar ? (int)strtol(dollar + 1, NULL, 10) : 0;
 }
 
-static enum fh_code report_says(struct fh_error *error, const char *state, const char *message)
+/* Once it runs a value may be what the server does not know: a text that is cast to regclass, or is
+ * no tsquery. What it may not read it names as ever. */
+static enum fh_code report_says(struct report_run *run, const char *state, const char *message)
 {
-    if (is_state(state, "22P02") && strstr(message, TOO_LARGE))
-        return error_set(error, FH_INVALID, TOO_LARGE_VALUE);
-    if (is_state(state, "54"))
-        return error_set(error, FH_INVALID, TOO_LARGE_VALUE);
     if (is_state(state, "25006"))
-        return error_set(error, FH_UNSUPPORTED, NO_READING);
-    if (is_state(state, "42"))
-        return error_set(error, FH_UNSUPPORTED, "%.180s", message);
-    return error_set(error, FH_UNSUPPORTED, "it fails, with the server's error %.5s", state);
+        return error_set(run->error, FH_UNSUPPORTED, NO_READING);
+    if (is_state(state, "42501") || (is_state(state, "42") && !run->valued))
+        return error_set(run->error, FH_UNSUPPORTED, "%.180s", message);
+    if (is_state(state, "54") || (is_state(state, "22P02") && strstr(message, TOO_LARGE)))
+        return error_set(run->error, FH_INVALID, TOO_LARGE_VALUE);
+    return error_set(run->error, FH_UNSUPPORTED, "it fails, with the server's error %.5s", state);
 }
 
 static enum fh_code server_failure(struct report_run *run, const PGresult *result)
@@ -112,7 +112,7 @@ static enum fh_code server_failure(struct report_run *run, const PGresult *resul
     if (is_state(state, "53") || is_state(state, "57") || is_state(state, "08") ||
         is_state(state, "25P0") || is_state(state, "XX001") || is_state(state, "XX002"))
         return postgresql_error(result, run->error);
-    return report_says(run->error, state, message);
+    return report_says(run, state, message);
 }
 
 /* False: the link broke, or its time is over. *ret NULL: there is no more. */
@@ -290,7 +290,10 @@ static enum fh_code run_prepared(struct report_run *run)
                          "a value that it is given does not fit what is made of it");
     if (sent == 1)
         postgresql_pq.PQsetSingleRowMode(pg);
-    return take_report_answer(run, sent, take_report_row);
+    run->valued = true;
+    code = take_report_answer(run, sent, take_report_row);
+    run->valued = false;
+    return code;
 }
 
 /* Before anything is prepared, since that waits for locks as well. */

@@ -16,6 +16,7 @@ struct report_run {
     int64_t deadline_ns;
     bool late, stopped; /* its time is over; its taker takes no more */
     bool part;          /* it is prepared as a part */
+    bool valued;        /* it runs, with its values */
     int untyped;        /* of a failed attempt: the parameter without a type, from 1 */
     int rows;           /* since others had their turn */
     struct fh_error *error;
