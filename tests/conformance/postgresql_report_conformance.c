@@ -281,6 +281,15 @@ static void what_is_too_much_is_refused(struct conformance *c)
     EXPECT(is_refused(c, "SELECT repeat(name, 30000000) AS r FROM item WHERE id = 1", FH_INVALID,
                       "too large"));
     EXPECT(finds(c, "SELECT length(repeat('x', 8000000)) AS n", NULL, "[[8000000]]"));
+    char sql[200];
+    const struct postgresql_store *store = (const struct postgresql_store *)c->store;
+    snprintf(sql, sizeof sql, "ALTER ROLE \"%s\" SET temp_file_limit = '64kB'",
+             store->options.reports_user);
+    EXPECT(postgresql_administer(c->harness.world, sql, &c->error) == FH_OK);
+    EXPECT(is_refused(c,
+                      "SELECT max(t) AS m FROM (SELECT md5(CAST(i AS text)) AS t"
+                      " FROM generate_series(1, 100000) AS i ORDER BY 1 OFFSET 0) AS s",
+                      FH_UNSUPPORTED, "temp_file_limit"));
 }
 
 /* ---- How long ---- */

@@ -150,7 +150,8 @@ def test_they_run_on_postgresql_as_a_user_who_only_reads(till):
     rows = list(csv.reader(io.StringIO(report(till, "till", "customers", "--csv"), newline="")))
     assert rows == [["customer", "last", "most"], ["Ford\n\x1b[31m", "", "50"], [SECRET, "", "9007199254740993"]]
     for name, text in {"change": "DELETE FROM sale RETURNING day", "session": "SELECT set_config('role', 'none', false)",
-                       "whose": "SELECT current_user AS who, current_setting('transaction_read_only') AS reads",
+                       "whose": "SELECT current_user AS who, current_setting('transaction_read_only') AS reads,"
+                                " current_setting('temp_file_limit') AS files",
                        "value": "SELECT CAST(customer AS integer) AS n FROM sale",
                        "rights": "SELECT has_table_privilege('sale', 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES,"
                                  " TRIGGER') OR has_database_privilege(current_database(), 'CREATE, TEMPORARY') OR"
@@ -159,7 +160,7 @@ def test_they_run_on_postgresql_as_a_user_who_only_reads(till):
                                  " has_table_privilege(oid, 'SELECT')) AS own"}.items():
         (pathlib.Path(till.file).parent / "till" / "reports" / f"{name}.sql").write_text(text)
     till.command("upgrade", "till", "--state", till.state)
-    assert report(till, "till", "whose", "--csv") == "who,reads\r\nreports_till.reports,on\r\n"
+    assert report(till, "till", "whose", "--csv") == "who,reads,files\r\nreports_till.reports,on,1GB\r\n"
     assert report(till, "till", "rights", "--csv") == "any,own\r\nfalse,0\r\n"
     assert "it does something else than to read" in report(till, "till", "change", code=1)
     assert "it calls set_config" in report(till, "till", "session", code=1)

@@ -33,6 +33,7 @@
 #define ROWS_A_TURN 200
 #define TOO_LARGE "freehold: too large"
 #define TOO_LARGE_VALUE "it makes or meets a value that is too large"
+#define TOO_LARGE_FILES "it sorts or groups more than its user may keep in files (temp_file_limit)"
 #define NO_READING "it does something else than to read"
 #define TEXT_OF(what) #what
 #define TEXT(number) TEXT_OF(number)
@@ -94,6 +95,8 @@ static enum fh_code report_says(struct report_run *run, const char *state, const
         return error_set(run->error, FH_UNSUPPORTED, "%.180s", message);
     if (is_state(state, "54") || (is_state(state, "22P02") && strstr(message, TOO_LARGE)))
         return error_set(run->error, FH_INVALID, TOO_LARGE_VALUE);
+    if (is_state(state, "53400"))
+        return error_set(run->error, FH_UNSUPPORTED, TOO_LARGE_FILES);
     return error_set(run->error, FH_UNSUPPORTED, "it fails, with the server's error %.5s", state);
 }
 
@@ -109,8 +112,9 @@ static enum fh_code server_failure(struct report_run *run, const PGresult *resul
     /* By itself it can be run, and not as a part: it is no SELECT. */
     if (run->part && (is_state(state, "42601") || is_state(state, "0A000")))
         return error_set(run->error, FH_UNSUPPORTED, NO_READING);
-    if (is_state(state, "53") || is_state(state, "57") || is_state(state, "08") ||
-        is_state(state, "25P0") || is_state(state, "XX001") || is_state(state, "XX002"))
+    bool full = is_state(state, "53") && !is_state(state, "53400");
+    if (full || is_state(state, "57") || is_state(state, "08") || is_state(state, "25P0") ||
+        is_state(state, "XX001") || is_state(state, "XX002"))
         return postgresql_error(result, run->error);
     return report_says(run, state, message);
 }
