@@ -488,6 +488,19 @@ static void a_user_who_is_not_let_in_is_told(struct conformance *c)
     EXPECT(postgresql_report_rights(c->store, &c->error) == FH_UNSUPPORTED);
 }
 
+/* What would be taken from him would be taken from the service. */
+static void one_who_may_do_all_that_the_service_may_runs_none(struct conformance *c)
+{
+    struct postgresql_options *options = &((struct postgresql_store *)c->store)->options;
+    make_items(c);
+    EXPECT(finds(c, "SELECT count(*) AS n FROM item", NULL, "[[2]]"));
+    memcpy(options->reports_user, options->user, sizeof options->user);
+    memcpy(options->reports_password, options->password, sizeof options->password);
+    EXPECT(is_refused(c, "SELECT 1 AS a", FH_UNSUPPORTED, "whatever the service's may"));
+    EXPECT(postgresql_report_rights(c->store, &c->error) == FH_UNSUPPORTED);
+    EXPECT(strstr(c->error.message, "whatever the service's may"));
+}
+
 static void a_server_on_which_the_user_can_not_be_made_is_told_of_him(struct conformance *c)
 {
     json_t *store = postgresql_server(&c->harness);
@@ -517,6 +530,7 @@ int main(void)
         CASE(a_report_reads_what_its_unit_of_work_reads),
         CASE(what_can_not_be_run_is_known_before_it_is_asked_for),
         CASE(a_user_who_is_not_let_in_is_told),
+        CASE(one_who_may_do_all_that_the_service_may_runs_none),
         CASE(a_server_on_which_the_user_can_not_be_made_is_told_of_him),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -29,5 +29,8 @@ enum fh_code postgresql_report_try(struct store *store, struct sql_report_trial 
 enum fh_code postgresql_report_fits(const char *sql, struct fh_error *error);
 /* Lets the user for reports read what the service itself keeps, and nothing else. */
 enum fh_code postgresql_report_rights(struct store *store, struct fh_error *error);
+/* FH_UNSUPPORTED: that user may do all that the service's user may. */
+struct postgresql_store;
+enum fh_code postgresql_report_unfit(const struct postgresql_store *store, struct fh_error *error);
 
 #endif

@@ -300,17 +300,36 @@ static enum fh_code run_prepared(struct report_run *run)
     return code;
 }
 
+static void read_membership(void *context, PGresult *result)
+{
+    if (postgresql_pq.PQnfields(result) == 2 && postgresql_pq.PQntuples(result) == 1)
+        *(bool *)context = *postgresql_pq.PQgetvalue(result, 0, 0) == 't';
+}
+
+enum fh_code postgresql_report_unfit(const struct postgresql_store *store, struct fh_error *error)
+{
+    return error_set(error, FH_UNSUPPORTED,
+                     "the user for reports, %.63s, may do whatever the service's may: expected one "
+                     "who may do nothing else",
+                     store->options.reports_user);
+}
+
 /* Before anything is prepared, since that waits for locks as well. */
 static enum fh_code bound_session(struct report_run *run)
 {
-    char sql[384];
+    char sql[512];
+    bool member = false;
     int64_t left_ms = (run->deadline_ns - world_monotonic_ns(run->store->base.world)) / 1000000;
-    snprintf(sql, sizeof sql,
-             "SET statement_timeout=%lld; SET idle_in_transaction_session_timeout=10000;"
-             "SELECT set_config(name, '1000', false) FROM pg_settings"
-             " WHERE name='client_connection_check_interval'",
-             (long long)(left_ms > 0 ? left_ms : 0) + LOOK_MS);
-    return postgresql_simple(run->link, sql, run->deadline_ns, NULL, NULL, run->error);
+    snprintf(
+        sql, sizeof sql,
+        "SET statement_timeout=%lld; SET idle_in_transaction_session_timeout=10000;"
+        "SELECT pg_has_role((SELECT relowner FROM pg_class WHERE oid = to_regclass('fh_meta')),"
+        " 'MEMBER'), (SELECT set_config(name, '1000', false) FROM pg_settings"
+        " WHERE name='client_connection_check_interval')",
+        (long long)(left_ms > 0 ? left_ms : 0) + LOOK_MS);
+    enum fh_code code =
+        postgresql_simple(run->link, sql, run->deadline_ns, read_membership, &member, run->error);
+    return code == FH_OK && member ? postgresql_report_unfit(run->store, run->error) : code;
 }
 
 /* `snapshot`: another transaction's, or "". */

@@ -8,6 +8,9 @@
  * whatever that may. A schema of the service's user's he may use as well: after a rebuild it is
  * another one (beside.c) than the one that was made for him.
  *
+ * Where he is the service's user, or a member of it, nothing is given or taken: the service itself
+ * would lose what is taken.
+ *
  *     killed before the commit    nothing is changed; the next start begins anew
  *     two processes at once       one after the other: it is a migration's transaction
  *
@@ -63,6 +66,24 @@ static enum fh_code read_missing_rights(struct store_work *work, struct text *sc
     return code;
 }
 
+static bool take_truth(void *context, const struct sql_row *row)
+{
+    *(bool *)context = row->values[0].integer != 0;
+    return false;
+}
+
+/* A superuser is a member of every role. */
+static enum fh_code check_reports_user(struct store_work *work, struct fh_error *error)
+{
+    const struct postgresql_store *store = (struct postgresql_store *)work->store;
+    const struct sql_value user = sql_text(store->options.reports_user);
+    bool member = false;
+    enum fh_code code =
+        sql_run(work, "SELECT pg_has_role(CAST(?1 AS text), current_user, 'MEMBER')", &user, 1,
+                take_truth, &member, NULL, error);
+    return code == FH_OK && member ? postgresql_report_unfit(store, error) : code;
+}
+
 /* Once the lock of migrations is held another process may have done it. */
 static enum fh_code give_rights(struct store *store, struct fh_error *error)
 {
@@ -94,7 +115,9 @@ enum fh_code postgresql_report_rights(struct store *base, struct fh_error *error
     if (code != FH_OK)
         return code;
     text_init(&script, RIGHTS_SIZE_MAX);
-    code = read_missing_rights(work, &script, error);
+    code = check_reports_user(work, error);
+    if (code == FH_OK)
+        code = read_missing_rights(work, &script, error);
     bool missing = script.length > 0;
     text_release(&script);
     store_rollback(work);
