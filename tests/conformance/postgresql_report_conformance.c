@@ -454,7 +454,9 @@ static void what_can_not_be_run_is_known_before_it_is_asked_for(struct conforman
         {"UPDATE item SET name = ?1 RETURNING id", 1, "else than to read"},
         {"SELECT * FROM sly", 0, "permission denied"},
         {"SELECT fh_x FROM item", 0, "not the service's own"},
-        {"SELECT pg_sleep(60)", 0, NULL}, /* it is not run */
+        /* It is not run; and what it would take is not null. */
+        {"SELECT pg_sleep(60)", 0, NULL},
+        {"SELECT array_fill(0, ARRAY[CAST(?1 AS integer)]) AS a", 1, NULL},
     };
     struct sql_report_trial trials[sizeof tried / sizeof *tried];
     int count = (int)(sizeof tried / sizeof *tried);
@@ -479,9 +481,12 @@ static void what_can_not_be_run_is_known_before_it_is_asked_for(struct conforman
 static void a_user_who_is_not_let_in_is_told(struct conformance *c)
 {
     struct postgresql_store *store = (struct postgresql_store *)c->store;
+    struct sql_report_trial trials[] = {{.sql = "SELECT 1 AS a"}, {.sql = "SELECT 2 AS b"}};
     make_items(c);
     snprintf(store->options.reports_password, sizeof store->options.reports_password, "wrong");
     EXPECT(is_refused(c, "SELECT 1 AS a", FH_UNSUPPORTED, "does not let in its user for reports"));
+    EXPECT(postgresql_report_try(c->store, trials, 2, &c->error) == FH_UNSUPPORTED);
+    EXPECT(trials[0].error.code == FH_OK && trials[1].error.code == FH_OK); /* it is not theirs */
     EXPECT(conformance_reads(c, "SELECT count(*) AS n FROM item", "[{'n':2}]")); /* at once */
     store->options.reports_user[0] = '\0';
     EXPECT(is_refused(c, "SELECT 1 AS a", FH_UNSUPPORTED, "names no user for"));

@@ -129,7 +129,7 @@ static void try_report(struct report_run *run, struct sql_report_trial *trial)
     report_link_release(run);
 }
 
-/* Of all of them there is one answer only where the server gives none. */
+/* Of all of them there is one answer only where the server gives none, or lets nobody in. */
 enum fh_code postgresql_report_try(struct store *base, struct sql_report_trial *trials, int count,
                                    struct fh_error *error)
 {
@@ -139,8 +139,9 @@ enum fh_code postgresql_report_try(struct store *base, struct sql_report_trial *
     run.deadline_ns = world_in_ms(base->world, TRIALS_MS_MAX);
     for (int i = 0; i < count && code == FH_OK; i++) {
         try_report(&run, &trials[i]);
-        if (trials[i].error.code == FH_UNAVAILABLE || run.late) {
+        if (trials[i].error.code == FH_UNAVAILABLE || run.late || run.shut) {
             *error = trials[i].error;
+            trials[i].error = (struct fh_error){0};
             code = error->code;
         }
     }

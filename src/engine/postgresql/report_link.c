@@ -93,6 +93,7 @@ static enum fh_code report_says(struct report_run *run, const char *state, const
         return error_set(run->error, FH_UNSUPPORTED, NO_READING);
     if (is_state(state, "42501") || (is_state(state, "42") && !run->valued))
         return error_set(run->error, FH_UNSUPPORTED, "%.180s", message);
+    run->by_value = run->valued;
     if (is_state(state, "54") || (is_state(state, "22P02") && strstr(message, TOO_LARGE)))
         return error_set(run->error, FH_INVALID, TOO_LARGE_VALUE);
     if (is_state(state, "53400"))
@@ -347,7 +348,8 @@ static enum fh_code connect_report(struct report_run *run)
     int64_t deadline_ns = world_in_ms(run->store->base.world, POSTGRESQL_CONNECT_MS);
     enum fh_code code = postgresql_connect_alone(
         run->link, deadline_ns < run->deadline_ns ? deadline_ns : run->deadline_ns, run->error);
-    if (code != FH_OK && strncmp(run->error->native, "28", 2) == 0)
+    if (code != FH_OK &&
+        (is_state(run->error->native, "28") || is_state(run->error->native, "42501")))
         error_set(run->error, FH_UNSUPPORTED,
                   "the store's server does not let in its user for reports, %s",
                   run->store->options.reports_user);
@@ -382,8 +384,11 @@ static enum fh_code explain_part(struct report_run *run)
     enum fh_code code = begin_report(run, "");
     if (code == FH_OK)
         code = prepare_as_part(run, "EXPLAIN " PART_BEGIN);
+    run->by_value = false;
     if (code == FH_OK)
         code = run_prepared(run);
+    if (run->by_value) /* what the server computes before it runs anything */
+        code = FH_OK;
     if (run->link->state != CONNECTION_DOWN &&
         postgresql_simple(run->link, "ROLLBACK", run->deadline_ns, NULL, NULL, ERROR_UNHEEDED) !=
             FH_OK)
@@ -397,10 +402,10 @@ enum fh_code report_link_try(struct report_run *run)
     run->stopped = false;
     if (run->link->state == CONNECTION_DOWN)
         code = open_report_link(run);
-    bool open = code == FH_OK;
-    if (open)
+    run->shut = code != FH_OK;
+    if (!run->shut)
         code = prepare_itself(run);
-    if (!open || run->stopped) /* its columns won't do; the rest of the answer is not awaited */
+    if (run->shut || run->stopped) /* its columns won't do; the rest of the answer is not awaited */
         postgresql_disconnect(run->link);
     return code == FH_OK && !run->stopped ? explain_part(run) : code;
 }

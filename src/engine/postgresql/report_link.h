@@ -15,8 +15,10 @@ struct report_run {
     const struct sql_taker *taker;
     int64_t deadline_ns;
     bool late, stopped; /* its time is over; its taker takes no more */
+    bool shut;          /* its user is not let in, whatever the report is */
     bool part;          /* it is prepared as a part */
     bool valued;        /* it runs, with its values */
+    bool by_value;      /* it has failed, and with others it may not */
     int untyped;        /* of a failed attempt: the parameter without a type, from 1 */
     int rows;           /* since others had their turn */
     struct fh_error *error;
