@@ -88,7 +88,9 @@ enum fh_code postgresql_report(struct store_work *work, const char *sql,
     code = enter_line(&run, holds);
     if (code == FH_OK) {
         run.link = report_link_new(run.store);
-        if (holds)
+        if (report_link_is_over(&run)) /* the service ends */
+            code = report_link_busy(error, STORE_ASKED_TOO_LATE, STORE_BUSY);
+        if (code == FH_OK && holds)
             code = share_snapshot(work, snapshot, error);
         if (code == FH_OK)
             code = report_link_run(&run, snapshot);

@@ -61,7 +61,7 @@ enum fh_code report_link_busy(struct fh_error *error, const char *message, const
     return FH_UNAVAILABLE;
 }
 
-static bool is_report_over(const struct report_run *run)
+bool report_link_is_over(const struct report_run *run)
 {
     const struct store *store = &run->store->base;
     int64_t now_ns = world_monotonic_ns(store->world);
@@ -131,7 +131,7 @@ static bool next_report_result(struct report_run *run, PGresult **ret)
             return false;
         if (left == 0 && !postgresql_pq.PQisBusy(pg))
             break;
-        if (is_report_over(run)) {
+        if (report_link_is_over(run)) {
             run->late = true;
             return false;
         }
@@ -274,7 +274,7 @@ static enum fh_code take_report_row(struct report_run *run, PGresult *result)
         return FH_OK;
     run->rows = 0;
     fiber_sleep_until(world, world_monotonic_ns(world));
-    if (is_report_over(run))
+    if (report_link_is_over(run))
         run->late = run->stopped = true;
     return FH_OK;
 }
@@ -374,7 +374,7 @@ enum fh_code report_link_run(struct report_run *run, const char *snapshot)
     if (code == FH_OK && !run->stopped)
         code = run_prepared(run);
     postgresql_disconnect(run->link);
-    run->late |= code == FH_UNAVAILABLE && is_report_over(run);
+    run->late |= code == FH_UNAVAILABLE && report_link_is_over(run);
     return run->late ? report_link_busy(run->error, STORE_ASKED_TOO_LATE, STORE_LATE) : code;
 }
 
