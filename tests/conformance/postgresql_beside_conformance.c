@@ -190,6 +190,11 @@ static void what_runs_in_it_names_no_other(struct conformance *c)
         {"CREATE FUNCTION f() RETURNS void LANGUAGE sql SET search_path = '@' AS ''", false},
         {"SET search_path = \"@\"", false},
         {"SELECT set_config('search_path', '@', true)", false},
+        {"INSERT INTO @ /* its */ -- own\n .slip VALUES (1)", false},
+        {"SET LOCAL SCHEMA '@'; INSERT INTO slip VALUES (1)", false},
+        {"CREATE TABLE moved (n INTEGER); ALTER TABLE moved SET SCHEMA @", false},
+        {"DROP SCHEMA IF EXISTS \"@\" CASCADE", false},
+        {"INSERT INTO \"@" STORE_BESIDE "\".slip VALUES (1)", true},
         {"INSERT INTO slip VALUES (1) -- @", true},
         {"INSERT INTO slip VALUES (length('@x.y'))", true},
     };

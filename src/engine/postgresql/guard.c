@@ -14,16 +14,41 @@ static bool continues_word(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
 
-/* Of `serving.table`, however it is written: but also of what a text only says. */
+/* The next place where it stands as a word of its own; NULL: there is none. */
+static const char *find_word(const char *from, const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = from; (at = strcasestr(at, word)); at += length) {
+        if ((at == text || !continues_word(at[-1])) && !continues_word(at[length]))
+            return at;
+    }
+    return NULL;
+}
+
+/* Of a comment in a comment the rest is taken for words. */
+static const char *skip_comments(const char *at)
+{
+    for (const char *end;; at = end + (*end == '*' ? 2 : 1)) {
+        at += strspn(at, " \t\r\n\f\v");
+        end = strncmp(at, "--", 2) == 0   ? strchr(at, '\n')
+              : strncmp(at, "/*", 2) == 0 ? strstr(at + 2, "*/")
+                                          : NULL;
+        if (!end)
+            return at;
+    }
+}
+
+/* `serving.table`, or `SCHEMA serving`, however it is written: but also what a text only says. */
 static bool names_schema(const char *sql, const char *schema)
 {
     size_t length = strlen(schema);
-    for (const char *at = sql; (at = strcasestr(at, schema)); at += length) {
+    bool of_schemas = find_word(sql, sql, "schema") != NULL;
+    for (const char *at = sql; (at = find_word(at, sql, schema)); at += length) {
         const char *end = at + length;
-        if ((at > sql && continues_word(at[-1])) || continues_word(*end))
+        if (strncmp(end, STORE_BESIDE, strlen(STORE_BESIDE)) == 0) /* the one that is filled */
             continue;
         end += *end == '"';
-        if (end[strspn(end, " \t\r\n")] == '.')
+        if (of_schemas || *skip_comments(end) == '.')
             return true;
     }
     return false;
