@@ -18,17 +18,26 @@
 
 #define PATIENCE_MS 60000 /* whatever takes longer has failed */
 
-static struct store *open_beside(struct conformance *c, const char *id, bool makes)
+/* `schema`: NULL is the case's own; `beside`: NULL is the store that serves there. */
+static struct store *open_schema(struct conformance *c, const char *schema,
+                                 const struct store_beside *beside)
 {
     struct store *store = NULL;
     json_t *server = postgresql_server(&c->harness);
-    struct store_beside beside = {id, makes};
     struct store_options options = {
-        .service = "conformance", .server = server, .model = FH_RELATIONAL, .beside = &beside};
+        .service = "conformance", .server = server, .model = FH_RELATIONAL, .beside = beside};
+    if (schema)
+        json_object_set_new(server, "schema", json_string(schema));
     enum fh_code code =
         engine_named("postgresql")->store->open(&options, c->harness.world, &store, &c->error);
     json_decref(server);
     return code == FH_OK ? store : NULL;
+}
+
+static struct store *open_beside(struct conformance *c, const char *id, bool makes)
+{
+    struct store_beside beside = {.id = id, .makes = makes};
+    return open_schema(c, NULL, &beside);
 }
 
 static const struct beside_ops *ops_of(const struct store *store)
@@ -246,6 +255,39 @@ static void what_would_be_removed_with_the_other_one_keeps_it(struct conformance
     EXPECT(conformance_does(c, "SELECT n FROM slip", NULL) != FH_OK);
 }
 
+/* What is longer than a name may be the server cuts off, and only says so. */
+static void what_serves_is_not_taken_for_what_is_beside_it(struct conformance *c)
+{
+    static const int lengths[] = {55, 63};
+    json_t *server = postgresql_server(&c->harness);
+    size_t prefix = strlen(json_string_at(server, "schema"));
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        char schema[64], sql[256];
+        struct store_beside wanted = {.id = "r1", .makes = true};
+        memset(schema, 'a', (size_t)lengths[i]);
+        memcpy(schema, json_string_at(server, "schema"), prefix);
+        schema[lengths[i]] = '\0';
+        snprintf(sql, sizeof sql,
+                 "CREATE SCHEMA \"%s\"; COMMENT ON SCHEMA \"%s\" IS 'freehold rebuild r0'", schema,
+                 schema);
+        EXPECT(administer(c, sql) == FH_OK);
+        struct store *serving = open_schema(c, schema, NULL);
+        EXPECT(serving);
+        struct store *beside = open_schema(c, schema, &wanted);
+        bool told = beside || says(c, FH_UNSUPPORTED, "beside which there is none");
+        EXPECT(told && (beside != NULL) == (lengths[i] == 55));
+        EXPECT(ops_of(serving)->sweep(serving, &c->error) == FH_OK);
+        leave(c, serving);
+        EXPECT(!beside || ops_of(beside)->take(beside, &c->error) == FH_OK);
+        if (beside)
+            leave(c, beside);
+        snprintf(sql, sizeof sql, "SELECT FROM \"%s\".fh_meta; DROP SCHEMA \"%s\" CASCADE", schema,
+                 schema);
+        EXPECT(administer(c, sql) == FH_OK);
+    }
+    json_decref(server);
+}
+
 struct taking {
     struct conformance *c;
     struct store *beside;
@@ -354,7 +396,7 @@ static void a_user_who_may_make_no_schema_is_told(struct conformance *c)
     json_t *server = postgresql_server(&c->harness);
     json_object_set_new(server, "user", json_sprintf("%s_owner", json_string_at(server, "schema")));
     json_object_set_new(server, "password", json_string("owner"));
-    struct store_beside wanted = {"r1", true};
+    struct store_beside wanted = {.id = "r1", .makes = true};
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL, .beside = &wanted};
     const struct store_ops *ops = engine_named("postgresql")->store;
@@ -436,6 +478,7 @@ int main(void)
         CASE(it_is_there_again_for_its_own_rebuild_alone),
         CASE(what_runs_in_it_names_no_other),
         CASE(what_would_be_removed_with_the_other_one_keeps_it),
+        CASE(what_serves_is_not_taken_for_what_is_beside_it),
         CASE(no_process_has_the_other_one_open_when_it_is_removed),
         CASE(what_was_published_goes_over_as_it_is),
         CASE(a_user_who_may_make_no_schema_is_told),

@@ -31,6 +31,8 @@
 #include "store/ledger.h"
 
 #define BESIDE STORE_BESIDE
+/* What is longer the server would cut off, and the two names could be one. */
+#define SERVING_LENGTH_MAX (int)(sizeof((struct postgresql_options *)0)->schema - sizeof BESIDE)
 #define COMMENT_SIZE 96
 #define DEPENDENT_SIZE 96
 #define COMMENT_OF "freehold rebuild " /* and the id */
@@ -95,8 +97,7 @@ static enum fh_code look_at_schemas(struct postgresql_connection *connection, co
 /* Its name is written into statements. */
 static bool may_be_named(const char *schema)
 {
-    return strlen(schema) + strlen(BESIDE) < sizeof((struct postgresql_options *)0)->schema &&
-           !strpbrk(schema, "'\"\\");
+    return strlen(schema) <= SERVING_LENGTH_MAX && !strpbrk(schema, "'\"\\");
 }
 
 static bool is_rebuild_id(const char *id)
@@ -244,7 +245,7 @@ enum fh_code postgresql_beside_enter(struct postgresql_store *store,
     postgresql_disconnect(connection);
     if (code != FH_OK)
         return code;
-    snprintf(store->options.schema, sizeof store->options.schema, "%.50s" BESIDE,
+    snprintf(store->options.schema, sizeof store->options.schema, "%.*s" BESIDE, SERVING_LENGTH_MAX,
              store->options.serving);
     return FH_OK;
 }
@@ -414,8 +415,9 @@ static enum fh_code postgresql_beside_sweep(struct store *base, struct fh_error 
                     "DECLARE\n"
                     "    beside text := current_schema() || '" BESIDE "';\n"
                     "BEGIN\n"
-                    "    IF obj_description(to_regnamespace(quote_ident(beside)), 'pg_namespace')\n"
-                    "            LIKE '" COMMENT_OF "%' AND pg_try_advisory_xact_lock(\n"
+                    "    IF EXISTS (SELECT FROM pg_namespace WHERE nspname = beside\n"
+                    "            AND obj_description(oid, 'pg_namespace') LIKE '" COMMENT_OF "%')\n"
+                    "            AND pg_try_advisory_xact_lock(\n"
                     "                hashtextextended('freehold.listeners.' || beside, 0)) THEN\n"
                     "        EXECUTE format('DROP SCHEMA %I CASCADE', beside);\n"
                     "    END IF;\n"
