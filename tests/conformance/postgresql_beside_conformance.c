@@ -233,8 +233,17 @@ static void what_would_be_removed_with_the_other_one_keeps_it(struct conformance
 {
     EXPECT(conformance_does(c, "CREATE TABLE slip (n INTEGER)", NULL) == FH_OK);
     EXPECT(conformance_does(c, "CREATE VIEW own AS SELECT n FROM slip", NULL) == FH_OK);
+    EXPECT(administer(c, "ALTER DEFAULT PRIVILEGES IN SCHEMA \"@\" GRANT SELECT ON TABLES TO"
+                         " PUBLIC") == FH_OK);
     struct store *beside = open_beside(c, "r1", true);
     EXPECT(beside);
+    /* Of the schema, where the server knows such ones. */
+    EXPECT(administer(c, "DO $$ BEGIN EXECUTE 'CREATE PUBLICATION \"@\" FOR ' ||"
+                         " CASE WHEN CAST(current_setting('server_version_num') AS integer)"
+                         " < 150000 THEN 'TABLE \"@\".slip' ELSE 'TABLES IN SCHEMA \"@\"' END;"
+                         " END $$") == FH_OK);
+    EXPECT(!open_beside(c, "r2", true) && says(c, FH_INVALID, "in publication"));
+    EXPECT(administer(c, "DROP PUBLICATION \"@\"") == FH_OK);
     EXPECT(administer(c, "CREATE SCHEMA \"@~reports\"; CREATE VIEW \"@~reports\".slips AS"
                          " SELECT n FROM \"@\".slip") == FH_OK);
     EXPECT(!open_beside(c, "r2", true) && says(c, FH_INVALID, "depends on it"));

@@ -119,7 +119,7 @@ static void read_dependent(void *context, PGresult *result)
 }
 
 /* What is in another schema, or in none, and would be removed with the one that serves: somebody
- * else's view of a table, say. "": nothing. */
+ * else's view of a table, say. "": nothing. Rights count for nothing here. */
 static enum fh_code find_dependent(struct postgresql_connection *connection, const char *serving,
                                    char ret[static DEPENDENT_SIZE], struct fh_error *error)
 {
@@ -131,10 +131,11 @@ static enum fh_code find_dependent(struct postgresql_connection *connection, con
              " UNION ALL SELECT CAST('pg_type' AS regclass), oid FROM pg_type"
              " WHERE typnamespace = (SELECT oid FROM s)"
              " UNION ALL SELECT CAST('pg_proc' AS regclass), oid FROM pg_proc"
-             " WHERE pronamespace = (SELECT oid FROM s)),"
+             " WHERE pronamespace = (SELECT oid FROM s)"
+             " UNION ALL SELECT CAST('pg_namespace' AS regclass), oid FROM s),"
              " dependents AS (SELECT DISTINCT d.classid, d.objid FROM pg_depend d"
              " JOIN inside i ON d.refclassid = i.class AND d.refobjid = i.oid"
-             " WHERE d.deptype IN ('n', 'a'))"
+             " WHERE d.deptype IN ('n', 'a') AND d.classid <> CAST('pg_default_acl' AS regclass))"
              " SELECT coalesce(min(pg_describe_object(d.classid, d.objid, 0)), '')"
              " FROM dependents d LEFT JOIN pg_class c ON c.oid = coalesce("
              "(SELECT ev_class FROM pg_rewrite WHERE oid = d.objid"
