@@ -81,11 +81,12 @@ static enum fh_code join_both(const struct exchange_order *order, struct store *
 static enum fh_code carry_out_order(const struct exchange_order *order, struct fh_error *error)
 {
     struct store *fresh;
-    struct store_beside beside = {.id = json_string_at(order->order, "rebuild")};
+    bool taken = false;
+    struct store_beside beside = {.id = json_string_at(order->order, "rebuild"), .taken = &taken};
     CRASH_POINT("exchange.ordered");
     enum fh_code code = service_store_open_beside(order->service, order->config, &beside,
                                                   order->world, &fresh, error);
-    if (code == FH_CONFLICT) /* it was done */
+    if (taken)
         return FH_OK;
     if (code == FH_NOT_FOUND) /* and trying again would not help */
         return error->code = FH_INVALID;

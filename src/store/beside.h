@@ -20,6 +20,8 @@ struct store_beside {
      * run in it may name the store that serves. Otherwise, where it is not there: FH_CONFLICT: it
      * was taken; FH_NOT_FOUND: it is gone. FH_UNSUPPORTED: there can be none, and why. */
     bool makes;
+    bool *taken; /* set where it was taken, since opening may fail with FH_CONFLICT otherwise; or
+                    NULL */
 };
 
 struct beside_ops {

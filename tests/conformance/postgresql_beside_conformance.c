@@ -473,6 +473,12 @@ static void an_order_is_carried_out_once_by_the_first_instance(struct conformanc
     EXPECT(put_order(c, "{\"rebuild\": \"r2\"}") && exchange_as(c, "0") == FH_INVALID);
     EXPECT(says(c, FH_INVALID, "The new store is gone") && has_order(c));
     EXPECT(put_order(c, "{\"rebuild\": \"r1\"}") && exchange_as(c, "1") == FH_UNAVAILABLE);
+    EXPECT(administer(c, "CREATE FUNCTION \"@" STORE_BESIDE "\".stop() RETURNS trigger LANGUAGE"
+                         " plpgsql AS $$ BEGIN RAISE EXCEPTION 'No.'; END $$;"
+                         " CREATE TRIGGER stop BEFORE INSERT ON \"@" STORE_BESIDE "\".fh_opening"
+                         " EXECUTE FUNCTION \"@" STORE_BESIDE "\".stop()") == FH_OK);
+    EXPECT(has_order(c) && exchange_as(c, "0") == FH_CONFLICT && has_order(c));
+    EXPECT(administer(c, "DROP FUNCTION \"@" STORE_BESIDE "\".stop() CASCADE") == FH_OK);
     EXPECT(has_order(c) && exchange_as(c, "0") == FH_OK && !has_order(c));
     EXPECT(serves_again(c) && conformance_reads(c, "SELECT n FROM slip", "[]"));
     EXPECT(put_order(c, "{\"rebuild\": \"r1\"}")); /* killed before it was removed */

@@ -225,8 +225,11 @@ static enum fh_code find_or_make(struct postgresql_connection *connection,
     enum fh_code code = look_at_schemas(connection, store->options.serving, &schemas, error);
     if (code != FH_OK || (schemas.there && strcmp(schemas.comment, comment) == 0))
         return code;
-    if (strcmp(schemas.serving_comment, comment) == 0)
+    if (strcmp(schemas.serving_comment, comment) == 0) {
+        if (beside->taken)
+            *beside->taken = true;
         return error_set(error, FH_CONFLICT, "The new store was taken already.");
+    }
     if (!beside->makes)
         return error_set(error, FH_NOT_FOUND, "The new store is gone: rebuild again.");
     code = may_make(store, &schemas, error);
