@@ -460,6 +460,70 @@ static enum fh_code exchange_as(struct conformance *c, const char *instance)
     return code;
 }
 
+struct exchanging {
+    struct conformance *c;
+    enum fh_code code;
+};
+
+static void exchange_entry(void *argument)
+{
+    struct exchanging *exchanging = argument;
+    exchanging->code = exchange_as(exchanging->c, "0");
+}
+
+static void note_truth(void *context, PGresult *result)
+{
+    if (postgresql_pq.PQntuples(result) == 1)
+        *(bool *)context = *postgresql_pq.PQgetvalue(result, 0, 0) == 't';
+}
+
+static bool tell(struct conformance *c, struct postgresql_connection *administrator,
+                 const char *pattern, bool *ret)
+{
+    struct text sql;
+    write_schema(c, pattern, &sql);
+    enum fh_code code = postgresql_simple(administrator, sql.data, -1, note_truth, ret, &c->error);
+    text_release(&sql);
+    return code == FH_OK;
+}
+
+/* That of a process that was killed: the server goes on with what it was sent. */
+static void an_exchange_that_is_under_way_is_waited_for(struct conformance *c)
+{
+    bool waits = false, heeded;
+    struct exchanging exchanging = {.c = c, .code = FH_UNAVAILABLE};
+    struct store *beside = open_beside(c, "r1", true);
+    EXPECT(beside);
+    leave(c, beside);
+    leave_serving(c);
+    struct postgresql_connection *administrator =
+        postgresql_administrator(c->harness.world, &c->error);
+    EXPECT(administrator);
+    EXPECT(tell(c, administrator,
+                "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0;"
+                " SELECT pg_advisory_xact_lock(hashtextextended('freehold.listeners.@', 0));"
+                " DROP SCHEMA \"@\" CASCADE;"
+                " ALTER SCHEMA \"@" STORE_BESIDE "\" RENAME TO \"@\"",
+                &heeded));
+    EXPECT(put_order(c, "{\"rebuild\": \"r1\"}"));
+    conformance_start(c, exchange_entry, &exchanging);
+    int64_t until_ns = world_in_ms(c->harness.world, PATIENCE_MS);
+    while (!waits) {
+        EXPECT(tell(c, administrator,
+                    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT"
+                    " granted AND ((CAST(classid AS bigint) << 32) | CAST(objid AS bigint)) ="
+                    " hashtextextended('freehold.listeners.@', 0))",
+                    &waits));
+        EXPECT(world_monotonic_ns(c->harness.world) < until_ns);
+        fall_idle(c);
+    }
+    EXPECT(tell(c, administrator, "COMMIT", &heeded));
+    conformance_join(c);
+    EXPECT(exchanging.code == FH_OK && !has_order(c));
+    postgresql_administrator_free(administrator);
+    EXPECT(serves_again(c));
+}
+
 static void an_order_is_carried_out_once_by_the_first_instance(struct conformance *c)
 {
     struct store *beside = open_beside(c, "r1", true);
@@ -497,6 +561,7 @@ int main(void)
         CASE(no_process_has_the_other_one_open_when_it_is_removed),
         CASE(what_was_published_goes_over_as_it_is),
         CASE(a_user_who_may_make_no_schema_is_told),
+        CASE(an_exchange_that_is_under_way_is_waited_for),
         CASE(an_order_is_carried_out_once_by_the_first_instance),
     };
     return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -10,8 +10,8 @@
  *   taken   one transaction removes the schema that serves, and gives the other its name
  *
  *   killed before it is durable   nothing has happened
- *   killed after it               whoever opens it next finds the comment, at one place or the
- * other
+ *   killed after it               whoever opens it next finds the comment, here or there
+ *   its answer was lost           the same: who is to take it waits until that has ended
  *
  * What runs in it finds its tables by search_path. So that nothing changes the store that serves, a
  * text that names that schema, or the path, is refused (guard.c). A schema on which something
@@ -210,6 +210,16 @@ static enum fh_code make_beside(struct postgresql_connection *connection, const 
     return postgresql_simple(connection, sql, -1, NULL, NULL, error);
 }
 
+/* An exchange whose process was killed may still be under way. */
+static enum fh_code await_exchange(struct postgresql_connection *connection, const char *serving,
+                                   struct fh_error *error)
+{
+    char sql[192];
+    snprintf(sql, sizeof sql, "SELECT pg_advisory_xact_lock_shared(" LISTENERS_OF("%s") ")",
+             serving);
+    return postgresql_simple(connection, sql, -1, NULL, NULL, error);
+}
+
 static enum fh_code find_or_make(struct postgresql_connection *connection,
                                  const struct store_beside *beside, struct fh_error *error)
 {
@@ -222,7 +232,11 @@ static enum fh_code find_or_make(struct postgresql_connection *connection,
                          "The store's schema %s has a name beside which there is none.",
                          store->options.serving);
     snprintf(comment, sizeof comment, COMMENT_OF "%s", beside->id);
-    enum fh_code code = look_at_schemas(connection, store->options.serving, &schemas, error);
+    enum fh_code code = FH_OK;
+    if (!beside->makes)
+        code = await_exchange(connection, store->options.serving, error);
+    if (code == FH_OK)
+        code = look_at_schemas(connection, store->options.serving, &schemas, error);
     if (code != FH_OK || (schemas.there && strcmp(schemas.comment, comment) == 0))
         return code;
     if (strcmp(schemas.serving_comment, comment) == 0) {
