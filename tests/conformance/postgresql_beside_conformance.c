@@ -396,6 +396,26 @@ static void what_was_published_goes_over_as_it_is(struct conformance *c)
         "[{'position':4,'seq':9}]"));
 }
 
+static void reports_may_read_the_one_that_was_taken(struct conformance *c)
+{
+    struct text sql;
+    EXPECT(conformance_does(c, "CREATE TABLE slip (n INTEGER)", NULL) == FH_OK);
+    struct store *beside = open_beside(c, "r1", true);
+    EXPECT(beside && run_in(c, beside, "CREATE TABLE slip (n INTEGER)") == FH_OK);
+    leave_serving(c);
+    EXPECT(ops_of(beside)->take(beside, &c->error) == FH_OK);
+    leave(c, beside);
+    c->store = open_schema(c, NULL, NULL);
+    EXPECT(c->store && postgresql_report_rights(c->store, &c->error) == FH_OK);
+    write_schema(c,
+                 "SELECT CAST(has_schema_privilege('@.reports', '@', 'USAGE') AND"
+                 " has_table_privilege('@.reports', 'slip', 'SELECT') AS text) AS reads",
+                 &sql);
+    bool reads = conformance_reads(c, sql.data, "[{'reads':'true'}]");
+    text_release(&sql);
+    EXPECT(reads);
+}
+
 /* The superuser may do all; a service's user may not. */
 static void a_user_who_may_make_no_schema_is_told(struct conformance *c)
 {
@@ -560,6 +580,7 @@ int main(void)
         CASE(what_serves_is_not_taken_for_what_is_beside_it),
         CASE(no_process_has_the_other_one_open_when_it_is_removed),
         CASE(what_was_published_goes_over_as_it_is),
+        CASE(reports_may_read_the_one_that_was_taken),
         CASE(a_user_who_may_make_no_schema_is_told),
         CASE(an_exchange_that_is_under_way_is_waited_for),
         CASE(an_order_is_carried_out_once_by_the_first_instance),

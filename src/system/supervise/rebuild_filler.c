@@ -70,6 +70,7 @@ enum fh_code rebuild_configure(const struct rebuild *rebuild, const struct provi
     /* Brokers know one user and one queue for the service: it reads from the feed alone. */
     json_object_del(config, "bus");
     json_object_del(config, "buses");
+    json_object_del(config, "reports"); /* nobody can ask it for one */
     json_t *terms = rebuild_terms(rebuild, part);
     if (rebuild->on_server) { /* a program that can't make a store there finds none */
         json_object_set(terms, "store", json_object_get(config, "store"));
