@@ -186,7 +186,7 @@ static enum fh_code may_make(const struct postgresql_store *store, const struct 
     if (schemas->extension[0])
         return error_set(error, FH_UNSUPPORTED,
                          "The extension %s is in the store's schema %s, and would be removed with "
-                         "it: move it to one of its own.",
+                         "it: move it to another schema, and name that where it is used.",
                          schemas->extension, store->options.serving);
     if (schemas->there && strncmp(schemas->comment, COMMENT_ANY, strlen(COMMENT_ANY)) != 0)
         return error_set(error, FH_UNSUPPORTED,
@@ -342,7 +342,6 @@ static enum fh_code postgresql_beside_copy(struct store_work *base, struct fh_er
     struct postgresql_work *work = (struct postgresql_work *)base;
     const char *serving = serving_of(base->store);
     text_init(&sql, 8192);
-    text_add(&sql, "");
     add_copy(&sql, serving, "fh_outbox",
              "seq, position, event_id, type, version, key, prev, time_ms, data, trace");
     add_copy(&sql, serving, "fh_place", "key, position");
