@@ -128,6 +128,8 @@ bool mongodb_tls_failed(const char *host, const char *said, struct fh_error *err
         {"socket timeout calling hello", STORE_TLS_HUNG_UP},
         {"Failed to write rpc bytes. calling hello", STORE_TLS_HUNG_UP},
         {"Failed to receive length header from server. calling hello", STORE_TLS_HUNG_UP},
+        {"TLS handshake failed: Connection reset by peer", STORE_TLS_HUNG_UP},
+        {"TLS handshake failed: Broken pipe", STORE_TLS_HUNG_UP},
         {"TLS handshake failed: Connection timed out", STORE_TLS_HUNG_UP}, /* it closed */
         {NULL, STORE_TLS_UNKNOWN}};
     return store_tls_failed(host, store_tls_said(known, said), error);
