@@ -416,3 +416,7 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+                                        "{\"host\": \"search:9200\"}",
+    json_t *digits6 = json_pack("{s:s}", "host", "::1");
+    assert_int_equal(opensearch_check(digits6, &error), FH_OK);
+    json_decref(digits6);

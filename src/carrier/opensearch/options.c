@@ -2,6 +2,7 @@
 /* Where the server is, and who we are there. What is wrong with an option is told without repeating
  * it: it may be the password. */
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -35,10 +36,17 @@ static enum fh_code take_option_number(const json_t *options, const char *name, 
     return FH_OK;
 }
 
+/* A ':' is of an address of IPv6 alone. */
+static bool is_opensearch_host(const char *host)
+{
+    unsigned char address[16];
+    return inet_pton(AF_INET6, host, address) == 1 || (*host && !strpbrk(host, "/:@?#\\[] "));
+}
+
 static enum fh_code check_opensearch_options(const struct opensearch_options *options,
                                              struct fh_error *error)
 {
-    if (strpbrk(options->host, "/@?#\\[] ") || !options->host[0])
+    if (!is_opensearch_host(options->host))
         return error_set(error, FH_INVALID,
                          "\"host\" of OpenSearch must be a host's name or address, without a "
                          "scheme, a user or a port.");
