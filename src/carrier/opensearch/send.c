@@ -61,15 +61,16 @@ static enum fh_code take_hole(struct bulk *bulk, int link_status, enum fh_code c
                      bulk->server->base_url);
 }
 
-/* 409: a higher version is there, or this one. 400: it will never be taken. */
+/* 409: a higher version is there, or this one. 400 and why: it will never be taken. */
 static enum fh_code take_op_answer(struct bulk *bulk, struct carried_op *op, int status,
                                    const char *type)
 {
     op->refused[0] = '\0';
     if (status == 409)
         return FH_OK;
-    if (status != 400)
-        return opensearch_judge(bulk->server, status, type, bulk->error);
+    enum fh_code code = opensearch_judge(bulk->server, status, type, bulk->error);
+    if (status != 400 || !*type || code == FH_UNAVAILABLE)
+        return code;
     snprintf(op->refused, sizeof op->refused, "OpenSearch does not take it: %s", type);
     return FH_OK;
 }
