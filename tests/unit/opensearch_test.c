@@ -227,6 +227,8 @@ static void that_there_is_no_index_is_believed_to_who_knows(void **state)
 }
 
 #define ITEM(status, type) "{\"index\":{\"status\":" status ",\"error\":{\"type\":\"" type "\"}}}"
+    /* It was not asked for an index, so what answers so says it of everything. */
+    assert_int_equal(AFTER(links_entry, {404, NO_INDEX}, {404, NO_INDEX}), FH_UNSUPPORTED);
 #define ITEMS(one, two, link) "{\"items\":[" one "," two "," link "]}"
 #define DONE "{\"index\":{\"status\":201}}"
 
@@ -364,6 +366,8 @@ static void a_link_by_tls_is_to_the_server_that_was_named(void **state)
                          FH_OK);
         scripted.asked = 0;
         scripted.answers[0] = (struct told){200, "{\"items\":[" DONE "," DONE "," DONE "]}"};
+    scripted.deadline_ns = world_in_ms(scripted.site.harness.world, 30);
+    assert_int_equal(AFTER(search_entry, {404, NO_INDEX}, {0}), FH_UNAVAILABLE);
         harness_run(&scripted.site.harness, send_entry, NULL);
         assert_int_equal(scripted.code, cases[i].code);
         assert_int_equal(scripted.asked, cases[i].code == FH_OK);

@@ -59,13 +59,13 @@ static bool read_index_name(const char *prefix, const char *index, struct carrie
 /* ---- Whether there is one ---- */
 
 enum fh_code opensearch_confirm_gone(struct opensearch *server, const char *index,
-                                     struct fh_error *error)
+                                     int64_t deadline_ns, struct fh_error *error)
 {
-    struct opensearch_call call = {.method = "GET"};
+    struct opensearch_call call = {.method = "GET", .deadline_ns = deadline_ns};
     char alias[OPENSEARCH_INDEX_SIZE + sizeof OPENSEARCH_ALIAS];
     snprintf(call.path, sizeof call.path,
-             "/_cluster/state/blocks,metadata/%s"
-             "?filter_path=error.type,cluster_uuid,blocks.global,metadata.indices.*.aliases",
+             "/_cluster/state/blocks,metadata/%s?ignore_unavailable=true"
+             "&filter_path=error.type,cluster_uuid,blocks.global,metadata.indices.*.aliases",
              index);
     snprintf(alias, sizeof alias, "%s" OPENSEARCH_ALIAS, index);
     enum fh_code code = opensearch_ask(server, &call, error);
@@ -79,6 +79,10 @@ enum fh_code opensearch_confirm_gone(struct opensearch *server, const char *inde
     bool knows =
         json_string_at(call.answer, "cluster_uuid") && !json_at(call.answer, "blocks.global");
     opensearch_call_release(&call);
+    if (code == FH_NOT_FOUND) /* whoever decides does not say so of this request */
+        return opensearch_strange(server, error);
+    if (code == FH_OUTCOME_UNKNOWN)
+        return error->code = FH_UNAVAILABLE;
     if (code != FH_OK)
         return code;
     if (there || !knows)

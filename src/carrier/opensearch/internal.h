@@ -87,9 +87,9 @@ void opensearch_index(const struct opensearch *server, const struct fh_derived *
                       const struct carried_name *generation,
                       char ret[static OPENSEARCH_INDEX_SIZE]);
 /* Where a node has said that there is no such generation: FH_NOT_FOUND if that is so, and
- * FH_UNAVAILABLE if it has only not read yet what there is. Parks. */
+ * FH_UNAVAILABLE if it has only not read yet what there is. The deadline as a call's. Parks. */
 enum fh_code opensearch_confirm_gone(struct opensearch *server, const char *index,
-                                     struct fh_error *error);
+                                     int64_t deadline_ns, struct fh_error *error);
 enum fh_code opensearch_make(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct fh_error *error);
 enum fh_code opensearch_drop(struct carried_server *server, const struct fh_derived *declared,

@@ -76,5 +76,5 @@ enum fh_code opensearch_links(struct carried_server *base, const struct fh_deriv
     if (code == FH_OK)
         code = show_links(server, call.answer, limit, visit, context, ret_count, error);
     opensearch_call_release(&call);
-    return code == FH_NOT_FOUND ? opensearch_confirm_gone(server, index, error) : code;
+    return code == FH_NOT_FOUND ? opensearch_confirm_gone(server, index, 0, error) : code;
 }

@@ -197,5 +197,7 @@ enum fh_code opensearch_search(struct carried_server *base, const struct fh_deri
         *ret = asking.ret;
     else
         json_decref(asking.ret);
-    return code == FH_NOT_FOUND ? opensearch_confirm_gone(asking.server, index, error) : code;
+    if (code == FH_NOT_FOUND)
+        return opensearch_confirm_gone(asking.server, index, asking.call.deadline_ns, error);
+    return code;
 }

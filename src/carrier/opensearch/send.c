@@ -118,6 +118,6 @@ enum fh_code opensearch_send(struct carried_server *base, const struct fh_derive
     opensearch_call_release(&call);
     text_release(&bulk.body);
     if (bulk.code == FH_NOT_FOUND && !bulk.hole)
-        bulk.code = opensearch_confirm_gone(bulk.server, index, error);
+        bulk.code = opensearch_confirm_gone(bulk.server, index, 0, error);
     return bulk.code;
 }
