@@ -5,8 +5,7 @@
 #include "http_certificates.h"
 
 #include "base/json.h"
-#include "carrier/opensearch/opensearch.h"
-#include "store/derived/derived.h"
+#include "carrier/opensearch/internal.h"
 
 #define ANSWERS_MAX 4
 #define NO_INDEX "{\"error\":{\"type\":\"index_not_found_exception\"}}"
@@ -32,6 +31,9 @@ struct scripted {
     enum fh_code code;
     struct fh_error error;
     int64_t deadline_ns;
+    const struct fh_derived *declared; /* what is asked of */
+    const char *text;
+    int limit;
 };
 
 static struct scripted scripted;
@@ -77,7 +79,7 @@ static int set_up(void **state)
     struct site *site = &scripted.site;
     struct fh_error error;
     (void)state;
-    memset(&scripted, 0, sizeof scripted);
+    scripted = (struct scripted){.declared = &things, .text = "a secret"};
     harness_init(&site->harness);
     begin_scripted(NULL);
     json_t *options = options_of(site->port);
@@ -131,9 +133,10 @@ static void search_entry(void *argument)
 {
     json_t *answer = NULL;
     (void)argument;
-    scripted.code = scripted.server->ops->search(scripted.server, &things, &name,
-                                                 &(struct fh_search){.text = "a secret"},
-                                                 scripted.deadline_ns, &answer, &scripted.error);
+    scripted.code = scripted.server->ops->search(
+        scripted.server, scripted.declared, &name,
+        &(struct fh_search){.text = scripted.text, .limit = scripted.limit}, scripted.deadline_ns,
+        &answer, &scripted.error);
     json_decref(answer);
 }
 
@@ -224,19 +227,19 @@ static void that_there_is_no_index_is_believed_to_who_knows(void **state)
         assert_int_equal(AFTER(send_entry, {404, NO_INDEX}, told), cases[i].code);
     }
     assert_int_equal(AFTER(links_entry, {404, NO_INDEX}, {503, "{}"}), FH_UNAVAILABLE);
+    /* It was not asked for an index, so what answers so says it of everything. */
+    assert_int_equal(AFTER(links_entry, {404, NO_INDEX}, {404, NO_INDEX}), FH_UNSUPPORTED);
 }
 
 #define ITEM(status, type) "{\"index\":{\"status\":" status ",\"error\":{\"type\":\"" type "\"}}}"
-    /* It was not asked for an index, so what answers so says it of everything. */
-    assert_int_equal(AFTER(links_entry, {404, NO_INDEX}, {404, NO_INDEX}), FH_UNSUPPORTED);
 #define ITEMS(one, two, link) "{\"items\":[" one "," two "," link "]}"
 #define DONE "{\"index\":{\"status\":201}}"
+#define LATER ITEM("429", "rejected_execution_exception")
 
 static void what_the_lines_of_a_page_say(void **state)
 {
     (void)state;
     assert_int_equal(
-#define LATER ITEM("429", "rejected_execution_exception")
         AFTER(send_entry, {200, ITEMS(ITEM("400", "mapper_parsing_exception"), DONE, DONE)}),
         FH_OK);
     assert_string_equal(scripted.ops[0].refused,
@@ -249,17 +252,17 @@ static void what_the_lines_of_a_page_say(void **state)
     assert_int_equal(AFTER(send_entry, {200, linked}), FH_OK);
     const char *unlinked = ITEMS(DONE, DONE, ITEM("400", "mapper_parsing_exception"));
     assert_int_equal(AFTER(send_entry, {200, unlinked}), FH_UNSUPPORTED);
-    assert_int_equal(AFTER(send_entry, {200, "{\"items\":[" DONE "," DONE "]}"}), FH_UNSUPPORTED);
-}
-
-/* The link would hide for ever what is missing: such a generation is lost. */
-static void a_link_without_its_page_is_a_generation_lost(void **state)
     /* What is no reason keeps nothing away for good. */
     const char *snapshot = ITEMS(ITEM("400", "snapshot_in_progress_exception"), DONE, LATER);
     assert_int_equal(AFTER(send_entry, {200, snapshot}), FH_UNAVAILABLE);
     const char *silent = ITEMS("{\"index\":{\"status\":400}}", DONE, LATER);
     assert_int_equal(AFTER(send_entry, {200, silent}), FH_UNSUPPORTED);
     assert_string_equal(scripted.ops[0].refused, "");
+    assert_int_equal(AFTER(send_entry, {200, "{\"items\":[" DONE "," DONE "]}"}), FH_UNSUPPORTED);
+}
+
+/* The link would hide for ever what is missing: such a generation is lost. */
+static void a_link_without_its_page_is_a_generation_lost(void **state)
 {
     const char *hole = ITEMS(ITEM("503", "unavailable_shards_exception"), DONE, DONE);
     (void)state;
@@ -275,11 +278,35 @@ static void a_shard_that_is_away_has_lost_nothing(void **state)
                      FH_UNAVAILABLE);
 }
 
+#define REFRESHED "{\"_shards\":{\"successful\":1,\"failed\":0}}"
+#define LINKS(hits) "{\"timed_out\":false,\"hits\":{\"hits\":[" hits "]}}"
+#define LINK(to, from) "{\"sort\":[" to "," from "]}"
+
+/* Else a walk, which asks for those behind the last, might never end. */
+static void links_that_do_not_rise_are_no_answer(void **state)
+{
+    (void)state;
+    const char *rising = LINKS(LINK("2", "0") "," LINK("2", "1") "," LINK("3", "0"));
+    assert_int_equal(AFTER(links_entry, {200, REFRESHED}, {200, rising}), FH_OK);
+    const char *const wrong[] = {LINKS(LINK("2", "0") "," LINK("2", "0")),
+                                 LINKS(LINK("2", "1") "," LINK("2", "0")),
+                                 LINKS(LINK("3", "0") "," LINK("2", "1")),
+                                 LINKS(LINK("0", "0")),
+                                 LINKS(LINK("\"2\"", "0")),
+                                 LINKS("{}")};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        const struct told told = {200, wrong[i]};
+        assert_int_equal(AFTER(links_entry, {200, REFRESHED}, told), FH_UNSUPPORTED);
+    }
+}
+
 static void a_question_ends_at_its_deadline(void **state)
 {
     (void)state;
     scripted.deadline_ns = world_in_ms(scripted.site.harness.world, 30);
     assert_int_equal(AFTER(search_entry, {0}), FH_UNAVAILABLE);
+    scripted.deadline_ns = world_in_ms(scripted.site.harness.world, 30);
+    assert_int_equal(AFTER(search_entry, {404, NO_INDEX}, {0}), FH_UNAVAILABLE);
     scripted.asked = 0;
     harness_run(&scripted.site.harness, search_entry, NULL); /* it has passed */
     assert_int_equal(scripted.code, FH_UNAVAILABLE);
@@ -366,8 +393,6 @@ static void a_link_by_tls_is_to_the_server_that_was_named(void **state)
                          FH_OK);
         scripted.asked = 0;
         scripted.answers[0] = (struct told){200, "{\"items\":[" DONE "," DONE "," DONE "]}"};
-    scripted.deadline_ns = world_in_ms(scripted.site.harness.world, 30);
-    assert_int_equal(AFTER(search_entry, {404, NO_INDEX}, {0}), FH_UNAVAILABLE);
         harness_run(&scripted.site.harness, send_entry, NULL);
         assert_int_equal(scripted.code, cases[i].code);
         assert_int_equal(scripted.asked, cases[i].code == FH_OK);
@@ -383,6 +408,7 @@ static void a_link_by_tls_is_to_the_server_that_was_named(void **state)
 static void options_are_refused_without_their_secrets(void **state)
 {
     static const char *const wrong[] = {"{\"host\": \"https://a\"}",
+                                        "{\"host\": \"search:9200\"}",
                                         "{\"host\": \"\"}",
                                         "{\"host\": 3}",
                                         "{\"port\": 0}",
@@ -401,6 +427,9 @@ static void options_are_refused_without_their_secrets(void **state)
         json_decref(options);
     }
     assert_int_equal(opensearch_check(NULL, &error), FH_OK);
+    json_t *digits6 = json_pack("{s:s}", "host", "::1");
+    assert_int_equal(opensearch_check(digits6, &error), FH_OK);
+    json_decref(digits6);
     assert_int_equal(opensearch_open(scripted.site.harness.world, NULL, "Shop",
                                      &(struct carried_server *){NULL}, &error),
                      FH_INVALID);
@@ -416,6 +445,7 @@ int main(void)
         SCRIPTED_TEST(what_the_lines_of_a_page_say),
         SCRIPTED_TEST(a_link_without_its_page_is_a_generation_lost),
         SCRIPTED_TEST(a_shard_that_is_away_has_lost_nothing),
+        SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),
         SCRIPTED_TEST(a_silenced_link_ends_what_is_in_progress),
         SCRIPTED_TEST(nobody_at_the_address_has_done_nothing),
@@ -424,7 +454,3 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-                                        "{\"host\": \"search:9200\"}",
-    json_t *digits6 = json_pack("{s:s}", "host", "::1");
-    assert_int_equal(opensearch_check(digits6, &error), FH_OK);
-    json_decref(digits6);

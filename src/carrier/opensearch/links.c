@@ -27,11 +27,19 @@ static enum fh_code refresh_index(struct opensearch *server, const char *index,
     return code;
 }
 
-static enum fh_code show_links(struct opensearch *server, const json_t *answer, int limit,
+/* Whoever asks for the next ones behind the last goes on for ever if they do not rise. */
+static bool link_is_behind(const struct carried_link *link, const struct carried_link *last)
+{
+    return link->to > last->to || (link->to == last->to && link->from > last->from);
+}
+
+static enum fh_code show_links(struct opensearch *server, const json_t *answer,
+                               const struct carried_link *after, int limit,
                                void (*visit)(void *context, const struct carried_link *link),
                                void *context, int *ret_count, struct fh_error *error)
 {
     const json_t *hits = json_at(answer, "hits.hits");
+    struct carried_link last = *after;
     size_t i;
     const json_t *hit;
     if (!json_is_false(json_object_get(answer, "timed_out")) ||
@@ -40,10 +48,11 @@ static enum fh_code show_links(struct opensearch *server, const json_t *answer, 
     json_array_foreach (hits, i, hit) {
         const json_t *places = json_object_get(hit, "sort");
         const json_t *to = json_array_get(places, 0), *from = json_array_get(places, 1);
-        if (!json_is_integer(to) || !json_is_integer(from))
+        struct carried_link link = {json_integer_value(from), json_integer_value(to)};
+        if (!json_is_integer(to) || !json_is_integer(from) || !link_is_behind(&link, &last))
             return opensearch_strange(server, error);
-        visit(context, &(struct carried_link){.from = json_integer_value(from),
-                                              .to = json_integer_value(to)});
+        visit(context, &link);
+        last = link;
         ++*ret_count;
     }
     return FH_OK;
@@ -74,7 +83,7 @@ enum fh_code opensearch_links(struct carried_server *base, const struct fh_deriv
     if (code == FH_OK)
         code = opensearch_ask(server, &call, error);
     if (code == FH_OK)
-        code = show_links(server, call.answer, limit, visit, context, ret_count, error);
+        code = show_links(server, call.answer, after, limit, visit, context, ret_count, error);
     opensearch_call_release(&call);
     return code == FH_NOT_FOUND ? opensearch_confirm_gone(server, index, 0, error) : code;
 }
