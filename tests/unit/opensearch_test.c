@@ -300,6 +300,19 @@ static void links_that_do_not_rise_are_no_answer(void **state)
     }
 }
 
+static void an_answer_on_the_loop_is_small(void **state)
+{
+    char *large = malloc(OPENSEARCH_SMALL + 3);
+    (void)state;
+    memset(large, ' ', OPENSEARCH_SMALL + 2);
+    memcpy(large, "{}", 2);
+    large[OPENSEARCH_SMALL + 2] = '\0';
+    const struct told told = {200, large};
+    assert_int_equal(AFTER(links_entry, {200, REFRESHED}, told), FH_UNSUPPORTED);
+    assert_non_null(strstr(scripted.error.message, "more than 1048576 bytes"));
+    free(large);
+}
+
 static void a_question_ends_at_its_deadline(void **state)
 {
     (void)state;
@@ -446,6 +459,7 @@ int main(void)
         SCRIPTED_TEST(a_link_without_its_page_is_a_generation_lost),
         SCRIPTED_TEST(a_shard_that_is_away_has_lost_nothing),
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
+        SCRIPTED_TEST(an_answer_on_the_loop_is_small),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),
         SCRIPTED_TEST(a_silenced_link_ends_what_is_in_progress),
         SCRIPTED_TEST(nobody_at_the_address_has_done_nothing),

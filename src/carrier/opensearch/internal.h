@@ -5,19 +5,17 @@
 /* Within the driver: what its files share. README.md says how it works. */
 
 #include "base/text.h"
+#include "carrier/driver.h"
 #include "carrier/opensearch/opensearch.h"
 #include "http/client.h"
 #include "store/derived/words.h"
 #include "store/tls.h"
 
 #define OPENSEARCH_REQUEST_MS 30000
-#define OPENSEARCH_ANSWER_MAX ((size_t)64 << 20)
-#define OPENSEARCH_BODY_MAX                                                                        \
-    ((size_t)256 << 20)                    /* of a page: values, their words, and some more        \
-                                            */
-#define OPENSEARCH_SMALL ((size_t)1 << 20) /* bodies of all other requests */
-#define OPENSEARCH_OWNER_SIZE 101
-#define OPENSEARCH_INDEX_SIZE (OPENSEARCH_OWNER_SIZE + DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
+#define OPENSEARCH_HITS_MAX ((size_t)64 << 20)  /* the answer to a question */
+#define OPENSEARCH_PAGE_MAX ((size_t)256 << 20) /* the body of one: values, words, some more */
+#define OPENSEARCH_SMALL ((size_t)1 << 20)      /* all other bodies and answers */
+#define OPENSEARCH_INDEX_SIZE (CARRIED_OWNER_SIZE + DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
 #define OPENSEARCH_ALIAS ".ops" /* behind an index's name: what pages are sent to */
 #define OPENSEARCH_FORM 1       /* of documents and mappings: raised with each change of them */
 #define OPENSEARCH_DIGEST_SIZE (DERIVED_DIGEST_SIZE + 16)
@@ -36,7 +34,7 @@ struct opensearch {
     struct carried_server base;
     struct world *world;
     struct opensearch_options options;
-    char owner[OPENSEARCH_OWNER_SIZE];
+    char owner[CARRIED_OWNER_SIZE];
     struct http_client *client; /* NULL: the world sends */
     bool silent;
     struct http_tls trust;
@@ -61,6 +59,7 @@ struct opensearch_call {
     size_t body_length;
     bool lines;          /* the body is lines of JSON */
     int64_t deadline_ns; /* 0: in OPENSEARCH_REQUEST_MS */
+    size_t answer_max;   /* 0: OPENSEARCH_SMALL, as it is read on the loop */
     /* Filled in: */
     struct world_request request;    /* its answer's text, until the call is released */
     json_t *answer;                  /* an object; NULL: it is none, or was not read yet */

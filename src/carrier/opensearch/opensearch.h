@@ -16,8 +16,8 @@
  * repeated. Connects to nobody.
  */
 enum fh_code opensearch_check(const json_t *options, struct fh_error *error);
-/* `owner` begins the names of all that is kept there, and is the service's alone: "SYSTEM.SERVICE",
- * less than OPENSEARCH_OWNER_SIZE lower-case letters, digits, '-' and '.'. */
+/* `owner` begins the names of all that is kept there, and is the service's alone: "SYSTEM.SERVICE"
+ * as in carrier/driver.h, less than CARRIED_OWNER_SIZE bytes. */
 enum fh_code opensearch_open(struct world *world, const json_t *options, const char *owner,
                              struct carried_server **ret, struct fh_error *error);
 /* Requests in progress end now with FH_UNAVAILABLE, as do all later ones. */

@@ -35,7 +35,7 @@ static enum fh_code not_answered(const struct opensearch *server,
     if (request->oversized)
         return error_set(error, FH_UNSUPPORTED,
                          "OpenSearch at %.100s answers with more than %zu bytes.", server->base_url,
-                         OPENSEARCH_ANSWER_MAX);
+                         request->answer_size_max);
     bool known = request->unsent || server->silent;
     return error_retry(error, known ? FH_UNAVAILABLE : FH_OUTCOME_UNKNOWN,
                        "OpenSearch at %.100s did not answer: %.100s", server->base_url,
@@ -57,7 +57,7 @@ enum fh_code opensearch_ask_unread(struct opensearch *server, struct opensearch_
         .body_length = call->body_length,
         .deadline_ns = call->deadline_ns > 0 ? call->deadline_ns
                                              : world_in_ms(server->world, OPENSEARCH_REQUEST_MS),
-        .answer_size_max = OPENSEARCH_ANSWER_MAX};
+        .answer_size_max = call->answer_max ? call->answer_max : OPENSEARCH_SMALL};
     set_call_headers(server, call, request);
     if (server->client)
         world_request_wait_by(http_client_send, server->client, request);

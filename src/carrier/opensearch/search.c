@@ -144,7 +144,7 @@ static enum fh_code not_in_time(const struct asking *asking)
     if (request->oversized)
         return derived_unfit(asking->error, "limit",
                              "The hits have more than %zu MiB: ask for fewer of them.",
-                             OPENSEARCH_ANSWER_MAX >> 20);
+                             OPENSEARCH_HITS_MAX >> 20);
     asking->error->code = FH_UNAVAILABLE; /* nothing was to be done, so it was not */
     return FH_UNAVAILABLE;
 }
@@ -184,7 +184,10 @@ enum fh_code opensearch_search(struct carried_server *base, const struct fh_deri
                                struct fh_error *error)
 {
     struct question question;
-    struct asking asking = {opensearch_of(base), &question, {.method = "POST"}, .error = error};
+    struct asking asking = {opensearch_of(base),
+                            &question,
+                            {.method = "POST", .answer_max = OPENSEARCH_HITS_MAX},
+                            .error = error};
     char index[OPENSEARCH_INDEX_SIZE];
     opensearch_index(asking.server, declared, generation, index);
     *ret = NULL;

@@ -103,7 +103,7 @@ enum fh_code opensearch_send(struct carried_server *base, const struct fh_derive
     struct opensearch_call call = {.method = "POST", .lines = true};
     char index[OPENSEARCH_INDEX_SIZE];
     opensearch_index(bulk.server, declared, generation, index);
-    text_init(&bulk.body, OPENSEARCH_BODY_MAX);
+    text_init(&bulk.body, OPENSEARCH_PAGE_MAX);
     world_blocking(bulk.server->world, write_bulk, &bulk);
     snprintf(call.path, sizeof call.path,
              "/%s" OPENSEARCH_ALIAS "/_bulk?require_alias=true"
