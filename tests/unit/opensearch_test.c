@@ -313,6 +313,30 @@ static void an_answer_on_the_loop_is_small(void **state)
     free(large);
 }
 
+#define FOUND(hits) "{\"timed_out\":false,\"hits\":{\"total\":{\"value\":2},\"hits\":[" hits "]}}"
+#define HIT(key, value) "{\"_source\":{\"key\":" key ",\"value\":" value "},\"sort\":[1.5,\"k\"]}"
+#define NAMED "{\"name\":\"a secret\"}"
+
+static void hits_are_as_they_were_derived_or_no_answer(void **state)
+{
+    (void)state;
+    scripted.limit = 1;
+    assert_int_equal(AFTER(search_entry, {200, FOUND(HIT("\"k\"", NAMED))}), FH_OK);
+    const char *const wrong[] = {
+        FOUND("{}"),
+        FOUND(HIT("3", NAMED)),
+        FOUND(HIT("\"k\"", "[]")),
+        FOUND(HIT("\"k\"", "{}")),
+        FOUND(HIT("\"k\"", "{\"name\":3}")),
+        FOUND(HIT("\"k\"", "{\"name\":\"a secret\\u0000\"}")),
+        FOUND("{\"_source\":{\"key\":\"k\",\"value\":" NAMED "}}," HIT("\"l\"", NAMED)),
+    };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        const struct told told = {200, wrong[i]};
+        assert_int_equal(AFTER(search_entry, told), FH_UNSUPPORTED);
+    }
+}
+
 static void a_question_ends_at_its_deadline(void **state)
 {
     (void)state;
@@ -460,6 +484,7 @@ int main(void)
         SCRIPTED_TEST(a_shard_that_is_away_has_lost_nothing),
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
         SCRIPTED_TEST(an_answer_on_the_loop_is_small),
+        SCRIPTED_TEST(hits_are_as_they_were_derived_or_no_answer),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),
         SCRIPTED_TEST(a_silenced_link_ends_what_is_in_progress),
         SCRIPTED_TEST(nobody_at_the_address_has_done_nothing),

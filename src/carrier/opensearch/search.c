@@ -41,6 +41,13 @@ static json_t *next_of(const struct question *question, const json_t *hit)
                            json_stringn(json_string_value(key), json_string_length(key)));
 }
 
+/* Handlers rely on it, and who else writes there is not known. */
+static bool is_as_derived(const struct fh_derived *declared, const json_t *value)
+{
+    struct fh_error unfit;
+    return derived_value_check(declared, value, &unfit) == FH_OK;
+}
+
 /* In the order in which it is declared; the server has one of its own. */
 static json_t *shown_value(const struct fh_derived *declared, const json_t *value)
 {
@@ -54,25 +61,23 @@ static enum fh_code show_hits(struct asking *asking)
 {
     const struct question *question = asking->question;
     const json_t *found = json_at(asking->call.answer, "hits.hits");
-    json_t *hits = json_array(), *next = json_null();
-    size_t i, limit = (size_t)question->limit;
-    const json_t *hit;
+    json_t *hits = json_array();
+    size_t limit = (size_t)question->limit, count = json_array_size(found);
     json_object_set_new(asking->ret, "hits", hits);
-    json_array_foreach (found, i, hit) {
+    for (size_t i = 0; i < count && i < limit; i++) {
+        const json_t *hit = json_array_get(found, i);
         json_t *key = json_at(hit, "_source.key");
         const json_t *value = json_at(hit, "_source.value");
-        if (!json_is_string(key) || !json_is_object(value))
+        if (!json_is_string(key) || !is_as_derived(question->declared, value))
             return asking_strange(asking);
-        if (i < limit)
-            json_array_append_new(hits, json_pack("{s:O, s:o}", "key", key, "value",
-                                                  shown_value(question->declared, value)));
-        if (i + 1 == limit && json_array_size(found) > limit)
-            next = next_of(question, hit);
+        json_array_append_new(hits, json_pack("{s:O, s:o}", "key", key, "value",
+                                              shown_value(question->declared, value)));
     }
-    enum fh_code code = word_highlight(question, hits, asking->error);
+    json_t *next =
+        count > limit ? next_of(question, json_array_get(found, limit - 1)) : json_null();
     if (json_object_set_new(asking->ret, "next", next) != 0)
         return asking_strange(asking);
-    return code;
+    return word_highlight(question, hits, asking->error);
 }
 
 static json_t *facet_key(const struct fh_derived_field *field, const json_t *key)
@@ -102,10 +107,13 @@ static enum fh_code show_facets(struct asking *asking)
         const json_t *buckets = json_at(asking->call.answer, path);
         if (!json_is_array(buckets))
             return asking_strange(asking);
-        json_array_foreach (buckets, j, one)
-            json_array_append_new(counts, json_pack("{s:o, s:O}", "value",
-                                                    facet_key(field, json_object_get(one, "key")),
-                                                    "count", json_object_get(one, "doc_count")));
+        json_array_foreach (buckets, j, one) {
+            if (json_array_append_new(counts,
+                                      json_pack("{s:o, s:O}", "value",
+                                                facet_key(field, json_object_get(one, "key")),
+                                                "count", json_object_get(one, "doc_count"))) != 0)
+                return asking_strange(asking);
+        }
     }
     return FH_OK;
 }
