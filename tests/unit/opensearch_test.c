@@ -337,6 +337,30 @@ static void hits_are_as_they_were_derived_or_no_answer(void **state)
     }
 }
 
+static void a_question_of_too_many_words_says_how_many_it_may_have(void **state)
+{
+    struct fh_derived_field many[DERIVED_FIELDS_MAX + 1] = {{0}};
+    static const char names[DERIVED_FIELDS_MAX][2] = {
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p",
+        "q", "r", "s", "t", "u", "v", "w", "x", "y", "z", "A", "B", "C", "D", "E", "F"};
+    struct fh_derived wide = {"things", FH_SEARCH, many};
+    char text[80 * 3 + 1] = "";
+    (void)state;
+    for (int i = 0; i < DERIVED_FIELDS_MAX; i++)
+        many[i] = (struct fh_derived_field){names[i], FH_STRING, FH_TEXT};
+    for (int i = 0; i < 80; i++)
+        strcat(text, "a\u00b7"); /* one word of a question, 80 of the tokenizer */
+    scripted.declared = &wide;
+    scripted.text = text;
+    harness_run(&scripted.site.harness, search_entry, NULL);
+    assert_int_equal(scripted.asked, 0);
+    assert_int_equal(scripted.code, FH_INVALID);
+    assert_string_equal(scripted.error.field, "text");
+    assert_string_equal(scripted.error.message,
+                        "A question's text has at most 31 words where each is looked for in 32 "
+                        "fields.");
+}
+
 static void a_question_ends_at_its_deadline(void **state)
 {
     (void)state;
@@ -485,6 +509,7 @@ int main(void)
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
         SCRIPTED_TEST(an_answer_on_the_loop_is_small),
         SCRIPTED_TEST(hits_are_as_they_were_derived_or_no_answer),
+        SCRIPTED_TEST(a_question_of_too_many_words_says_how_many_it_may_have),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),
         SCRIPTED_TEST(a_silenced_link_ends_what_is_in_progress),
         SCRIPTED_TEST(nobody_at_the_address_has_done_nothing),

@@ -2,10 +2,10 @@
 /*
  * A question in OpenSearch's language. Each phrase must be in one field or another, as FTS5 has it:
  *
- *     red               {"term": {"t0": "red"}}
- *     sho, goes on      {"prefix": {"t0": "sho"}}: a term of an index of beginnings, so it has a
- * rank "running shoe"    {"match_phrase": {"t0": "running shoe"}} "running sho"...  {"span_near":
- * [{"span_term": ...}, {"span_multi": {"prefix": ...}}]}
+ *     red              {"term": {"t0": "red"}}
+ *     sho, goes on     {"prefix": {"t0": "sho"}}: a term of an index of beginnings, so it ranks
+ *     "running shoe"   {"match_phrase": {"t0": "running shoe"}}
+ *     ... and goes on  {"span_near": [{"span_term": ...}, {"span_multi": {"prefix": ...}}]}
  *
  * and adds to the rank by the weight of each field that has it. Words are in the form in which they
  * are kept (document.c), so the server changes none; and all that was ever a client's is a JSON
@@ -87,8 +87,8 @@ static void write_clause(struct text *body, int field, const struct phrase_words
     text_printf(body, ",\"boost\":%d}}}", weight);
 }
 
-static int write_phrase(struct text *body, const struct fh_derived *declared,
-                        const struct phrase_words *phrase, bool prefix)
+static void write_phrase(struct text *body, const struct fh_derived *declared,
+                         const struct phrase_words *phrase, bool prefix)
 {
     int fields = 0;
     text_add(body, "{\"bool\":{\"should\":[");
@@ -100,7 +100,14 @@ static int write_phrase(struct text *body, const struct fh_derived *declared,
         write_clause(body, i, phrase, prefix, field->weight ? field->weight : 1);
     }
     text_add(body, "],\"minimum_should_match\":1}}");
-    return fields;
+}
+
+static int count_text_fields(const struct fh_derived *declared)
+{
+    int count = 0;
+    for (const struct fh_derived_field *field = declared->fields; field->name; field++)
+        count += (field->use & FH_TEXT) != 0;
+    return count;
 }
 
 /* What has no word is no condition, unless there is nothing else: then nothing is found. */
@@ -109,7 +116,7 @@ static enum fh_code write_phrases(struct text *body, const struct question *ques
 {
     const char *at = question->match.data;
     struct question_phrase next;
-    int clauses = 0, phrases = 0;
+    int words = 0, phrases = 0, fields = count_text_fields(question->declared);
     enum fh_code code = FH_OK;
     text_add(body, ",\"must\":[");
     while (code == FH_OK && question_phrase(&at, &next)) {
@@ -119,18 +126,19 @@ static enum fh_code write_phrases(struct text *body, const struct question *ques
             word_splitter_split(splitter, next.text, next.length, add_phrase_word, &phrase, error);
         if (code == FH_OK && phrase.count) {
             text_add(body, phrases++ ? "," : "");
-            clauses += phrase.count * write_phrase(body, question->declared, &phrase, next.prefix);
+            words += phrase.count;
+            write_phrase(body, question->declared, &phrase, next.prefix);
         }
         text_release(&phrase.words);
     }
     if (question_has_text(question) && !phrases)
         text_add(body, "{\"match_none\":{}}");
     text_add(body, "]");
-    if (code == FH_OK && clauses > OPENSEARCH_CLAUSES_MAX)
+    if (code == FH_OK && words * fields > OPENSEARCH_CLAUSES_MAX)
         code = derived_unfit(error, "text",
                              "A question's text has at most %d words where each is looked for in "
-                             "that many fields.",
-                             OPENSEARCH_CLAUSES_MAX * phrases / clauses);
+                             "%d fields.",
+                             OPENSEARCH_CLAUSES_MAX / fields, fields);
     return code;
 }
 
