@@ -35,6 +35,8 @@ static inline bool derived_is_kept_text(const struct fh_derived_field *field)
 
 /* prepare.c: FTS5's, of the declared language; `ret` has room for 64 bytes. */
 void derived_tokenizer(const struct fh_derived *declared, char *ret, size_t size);
+/* The statement that makes a table of FTS5 with what is declared as FH_TEXT. */
+void derived_words_sql(struct text *sql, const struct fh_derived *declared, const char *table);
 
 /* hits.c. The columns of a statement that reads ids and highlights of an FTS5 table, of one of its
  * columns, where ?1 is found. */

@@ -113,17 +113,24 @@ void derived_tokenizer(const struct fh_derived *declared, char *ret, size_t size
     FH_ASSERT((size_t)length < size);
 }
 
-static enum fh_code create_words(struct store_work *work, const struct fh_derived *declared,
-                                 int64_t number, struct text *sql, struct fh_error *error)
+void derived_words_sql(struct text *sql, const struct fh_derived *declared, const char *table)
 {
     char tokenizer[64];
-    text_printf(sql, "CREATE VIRTUAL TABLE fh_derived_%lld_text USING fts5(", (long long)number);
+    text_printf(sql, "CREATE VIRTUAL TABLE %s USING fts5(", table);
     for (int i = 0; declared->fields[i].name; i++) {
         if (declared->fields[i].use & FH_TEXT)
             text_printf(sql, "t%d, ", i);
     }
     derived_tokenizer(declared, tokenizer, sizeof tokenizer);
     text_printf(sql, "tokenize = '%s')", tokenizer);
+}
+
+static enum fh_code create_words(struct store_work *work, const struct fh_derived *declared,
+                                 int64_t number, struct text *sql, struct fh_error *error)
+{
+    char table[48];
+    snprintf(table, sizeof table, "fh_derived_%lld_text", (long long)number);
+    derived_words_sql(sql, declared, table);
     enum fh_code code = run_plain(work, sql, error);
     text_printf(sql,
                 "INSERT INTO fh_derived_%lld_text (fh_derived_%lld_text, rank)"

@@ -47,7 +47,7 @@ static fts5_api *api_of(sqlite3 *memory)
     return api;
 }
 
-/* The words of DERIVED_TOKENIZER, one argument each. */
+/* The words of derived_tokenizer, one argument each. */
 static bool make_tokenizer(struct word_splitter *splitter, const struct fh_derived *declared)
 {
     char spelled[64], *rest = spelled;
@@ -149,16 +149,8 @@ static bool prepare_words_sql(sqlite3 *memory, struct text *sql, sqlite3_stmt **
 
 static bool create_words_table(struct word_highlighting *highlighting, struct text *sql)
 {
-    const struct fh_derived *declared = highlighting->question->declared;
-    char tokenizer[64];
     sqlite3_stmt *create = NULL;
-    derived_tokenizer(declared, tokenizer, sizeof tokenizer);
-    text_add(sql, "CREATE VIRTUAL TABLE words USING fts5(");
-    for (int i = 0; declared->fields[i].name; i++) {
-        if (declared->fields[i].use & FH_TEXT)
-            text_printf(sql, "t%d, ", i);
-    }
-    text_printf(sql, "tokenize = '%s')", tokenizer);
+    derived_words_sql(sql, highlighting->question->declared, "words");
     bool created = prepare_words_sql(highlighting->memory, sql, &create) &&
                    sqlite3_step(create) == SQLITE_DONE;
     sqlite3_finalize(create);
