@@ -51,7 +51,7 @@ static fts5_api *api_of(sqlite3 *memory)
 static bool make_tokenizer(struct word_splitter *splitter, const struct fh_derived *declared)
 {
     char spelled[64], *rest = spelled;
-    const char *words[8];
+    const char *words[8] = {NULL};
     int count = 0;
     fts5_api *api = api_of(splitter->memory);
     void *context;
