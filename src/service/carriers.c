@@ -156,7 +156,7 @@ static void note_level(struct carrying_fiber *fiber, int64_t began_ns, bool more
 }
 
 /* After a turn that has passed. */
-static void wait_for_turn(struct carrying_fiber *fiber, bool lost, bool more)
+static void rest_after_turn(struct carrying_fiber *fiber, bool lost, bool more)
 {
     struct carriers *carriers = fiber->carriers;
     struct world *world = carriers->runtime->world;
@@ -190,7 +190,7 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     }
     note_carrying_success(fiber);
     note_level(fiber, began_ns, more);
-    wait_for_turn(fiber, fiber->carrier.counters.lost > before.lost, more);
+    rest_after_turn(fiber, fiber->carrier.counters.lost > before.lost, more);
 }
 
 static void run_carrier(void *argument)

@@ -135,7 +135,7 @@ static struct carried_op op_of(int64_t position, const char *key, json_t *value)
 
 static json_t *thing(const char *name)
 {
-    return json_pack("{s:s, s:i}", "name", name, "size", 3);
+    return json_pack("{s:s, s:i, s:s}", "name", name, "size", 3, "text", "");
 }
 
 static enum fh_code send_one(struct trial *t, int64_t position, const char *key, json_t *value)
