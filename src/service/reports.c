@@ -139,6 +139,18 @@ enum fh_code reports_read(const char *folder, const char *engine, const struct s
     return code;
 }
 
+bool reports_are_there(const char *folder, const char *engine)
+{
+    const struct engine *named = engine_named(engine);
+    struct reports all;
+    if (!named || !named->sql ||
+        reports_read(folder, engine, named->sql, &all, ERROR_UNHEEDED) != FH_OK)
+        return folder != NULL;
+    bool any = all.count > 0;
+    reports_release(&all);
+    return any;
+}
+
 static void log_unusable(const struct report *report)
 {
     log_warning("report-unusable", "the report %s can't be run: line %d: %s", report->file,

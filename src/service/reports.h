@@ -15,6 +15,8 @@
  * wrong with one file is kept with its report. */
 enum fh_code reports_read(const char *folder, const char *engine, const struct sql_ops *sql,
                           struct reports *ret, struct fh_error *error);
+/* Whether there are any for this engine; true also where that can't be read. */
+bool reports_are_there(const char *folder, const char *engine);
 void reports_release(struct reports *all);
 
 /* Reads those of the configuration, and logs what can't be run. Nothing that is wrong with reports

@@ -190,9 +190,13 @@ static void a_folders_reports_are_there_and_the_engines_own_come_first(void **st
     char own[256], name[96];
     snprintf(own, sizeof own, "%s/%s", harness->folder, engine_embedded()->name);
     assert_int_equal(mkdir(own, 0700), 0);
-    put_file(harness, "sold.sql", "SELECT 'all'");
+    assert_false(reports_are_there(harness->folder, engine_embedded()->name));
     snprintf(name, sizeof name, "%s/sold.sql", engine_embedded()->name);
     put_file(harness, name, "SELECT 'own'");
+    assert_true(reports_are_there(harness->folder, engine_embedded()->name));
+    assert_false(reports_are_there(harness->folder, "postgresql"));
+    put_file(harness, "sold.sql", "SELECT 'all'");
+    assert_true(reports_are_there(harness->folder, "postgresql"));
     put_file(harness, "bought.sql", "SELECT 1; SELECT 2");
     put_file(harness, "Bought Too.sql", "SELECT 1");
     put_file(harness, "README.md", "# Words");
@@ -270,6 +274,8 @@ static void a_folder_that_is_not_there_is_an_error_and_none_is_none(void **state
         reports_read("/nowhere/reports", engine_embedded()->name, sql_of_engine(), &all, &error),
         FH_INVALID);
     assert_non_null(strstr(error.message, "/nowhere/reports"));
+    assert_true(reports_are_there("/nowhere/reports", engine_embedded()->name));
+    assert_false(reports_are_there(NULL, engine_embedded()->name));
     assert_int_equal(reports_read(NULL, engine_embedded()->name, sql_of_engine(), &all, &error),
                      FH_OK);
     assert_int_equal(all.count, 0);

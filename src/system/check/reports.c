@@ -32,18 +32,6 @@ static bool has_tables(const struct system_service *service)
     return model && strcmp(model, "relational") == 0;
 }
 
-/* Of those that are for other engines alone there are none here. */
-static bool has_reports(const struct system_service *service, const struct engine *engine)
-{
-    struct reports all;
-    if (!engine->sql ||
-        reports_read(service->reports, service->engine, engine->sql, &all, ERROR_UNHEEDED) != FH_OK)
-        return true;
-    bool any = all.count > 0;
-    reports_release(&all);
-    return any;
-}
-
 void reports_check_store(const struct system_service *service, const struct engine *engine,
                          struct findings *findings)
 {
@@ -53,12 +41,13 @@ void reports_check_store(const struct system_service *service, const struct engi
         findings_error(findings, place_of_reports(service),
                        "%s has reports, and no tables that they could read: %s", service->name,
                        service->reports);
-    else if ((!engine->sql || !engine->sql->report) && has_reports(service, engine))
+    else if ((!engine->sql || !engine->sql->report) &&
+             reports_are_there(service->reports, service->engine))
         findings_error(findings, place_of_reports(service),
                        "%s has reports, and a store of %s can't run any yet: expected %s",
                        service->name, engine->title, engine_embedded()->name);
     else if (engine->server && engine->server->reports && service->store.address.host &&
-             !service->store.reports.user && has_reports(service, engine))
+             !service->store.reports.user && reports_are_there(service->reports, service->engine))
         findings_error(findings, service->store.place,
                        "%s has reports, and its store names nobody who runs them: expected "
                        "reports: {user, password}, of one who may do nothing else",

@@ -20,6 +20,7 @@
 
 #include "base/json.h"
 #include "engine/engines.h"
+#include "service/reports.h"
 #include "store/tls.h"
 #include "store/server.h"
 #include "system/servers/brokers.h"
@@ -204,7 +205,7 @@ static json_t *store_on(struct configuring *by, const struct system_service *ser
     if (is_private(server))
         sockets_set_address(&by->provision->state, store, server_key(arena, server), kind);
     json_object_set_new(store, "database", json_string(server->schemas ? by->file->name : user));
-    if (kind->reports && service->reports)
+    if (kind->reports && reports_are_there(service->reports, service->engine))
         json_object_set_new(store, "reports",
                             kept_reports_user(by->kept, store_key(arena, service, server), user));
     if (server->schemas)
