@@ -4,6 +4,7 @@
 #include "broker_bed.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,9 +57,45 @@ void bed_server_kill(const json_t *options)
     FH_ASSERT(kill(server_pid(options), SIGKILL) == 0);
 }
 
+/* 'T' once it stands still; '\0': it is gone. */
+static char state_of_thread(const char *tasks, const char *thread)
+{
+    char path[300], stat[256] = "";
+    snprintf(path, sizeof path, "%s/%.20s/stat", tasks, thread);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return '\0';
+    size_t length = fread(stat, 1, sizeof stat - 1, file);
+    fclose(file);
+    stat[length] = '\0';
+    const char *end = strrchr(stat, ')'); /* of its name */
+    return end && end[1] == ' ' ? end[2] : '\0';
+}
+
+static bool stands_still(pid_t pid)
+{
+    char tasks[40];
+    bool still = true;
+    snprintf(tasks, sizeof tasks, "/proc/%d/task", (int)pid);
+    DIR *directory = opendir(tasks);
+    for (struct dirent *entry; directory && still && (entry = readdir(directory));) {
+        char state =
+            isdigit((unsigned char)entry->d_name[0]) ? state_of_thread(tasks, entry->d_name) : '\0';
+        still = state == '\0' || strchr("TtZX", state);
+    }
+    if (directory)
+        closedir(directory);
+    return still;
+}
+
+/* A stop takes effect in one thread after another: on a busy machine a server of many still answers
+ * what is asked of it at once. */
 void bed_server_pause(const json_t *options, bool paused)
 {
-    FH_ASSERT(kill(server_pid(options), paused ? SIGSTOP : SIGCONT) == 0);
+    pid_t pid = server_pid(options);
+    FH_ASSERT(kill(pid, paused ? SIGSTOP : SIGCONT) == 0);
+    while (paused && !stands_still(pid))
+        usleep(1000);
 }
 
 /* It stands still while its folder is put aside, and is killed before it could miss it. */
