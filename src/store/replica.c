@@ -314,6 +314,8 @@ static void replicas_close(struct store_replicas *replicas)
 
 void store_close(struct store *store)
 {
+    if (!store)
+        return;
     replicas_close(store->replicas);
     store_close_alone(store);
 }

@@ -464,6 +464,8 @@ static void settings_that_lose_or_reorder_are_refused(struct trial *t)
 
 /* ---- TLS ---- */
 
+#define TLS_TRIES 50
+
 struct tls_way {
     const char *port, *host, *ca, *client, *mechanism, *password; /* a port: NULL: not TLS's */
     const char *says;                                             /* NULL: it is taken */
@@ -532,6 +534,26 @@ static enum fh_code goes_by_tls(struct trial *t, const struct tls_way *way, int 
     return code;
 }
 
+/* Nothing was said of what is wrong: in TLS 1.3 a server reads our certificate when we believe to
+ * be in already, and where it resets the connection then its word of it may be lost. */
+static bool is_only_away(const struct trial *t, enum fh_code code, const char *expected)
+{
+    const char *said = t->error.message;
+    return code == FH_UNAVAILABLE && !strstr(said, expected) && !strstr(said, "certificate") &&
+           !strstr(said, "TLS");
+}
+
+static enum fh_code goes_at_last(struct trial *t, const struct tls_way *way, int number)
+{
+    enum fh_code code = goes_by_tls(t, way, number);
+    for (int again = 0; way->says && is_only_away(t, code, way->says) && again < TLS_TRIES;
+         again++) {
+        fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 100));
+        code = goes_by_tls(t, way, number);
+    }
+    return code;
+}
+
 static void a_server_is_reached_by_tls_and_no_other_takes_its_place(struct trial *t)
 {
     static const char wants[] = "it wants a certificate of the service that it knows";
@@ -557,7 +579,7 @@ static void a_server_is_reached_by_tls_and_no_other_takes_its_place(struct trial
     }
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         const struct tls_way *way = &ways[i];
-        enum fh_code code = goes_by_tls(t, way, (int)i);
+        enum fh_code code = goes_at_last(t, way, (int)i);
         if (!way->says)
             EXPECT_OK(code);
         else if (code == FH_OK || !strstr(t->error.message, way->says) ||
