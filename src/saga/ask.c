@@ -158,6 +158,16 @@ static void free_ask(struct saga_ask *ask)
     saga_run_release(run);
 }
 
+/* It is asked again once its saga's rows are known, if it is still due then. */
+static void doubt_ask(struct saga_ask *ask)
+{
+    struct saga_run *run = ask->run;
+    run->references++;
+    free_ask(ask);
+    saga_run_queue(run);
+    saga_run_release(run);
+}
+
 /* Sends what waited for space, unless it is no longer wanted. */
 static void send_waiting(struct saga_manager *manager, struct saga_target *target)
 {
@@ -167,6 +177,8 @@ static void send_waiting(struct saga_manager *manager, struct saga_target *targe
         struct saga_ask *ask = (struct saga_ask *)((char *)turn - offsetof(struct saga_ask, turn));
         if (ask->orphan || manager->stopping)
             free_ask(ask);
+        else if (saga_is_in_doubt(ask->run))
+            doubt_ask(ask);
         else
             send_step_ask(ask);
     }
@@ -280,7 +292,10 @@ static void ask_answered(struct world_request *request)
     } else if (outcome == SAGA_OUTCOME_NONE && told && strcmp(incarnation, ask->to) != 0 &&
                ask->redirects < ASK_REDIRECTS_MAX) {
         ask->redirects++;
-        send_step_ask(ask);
+        if (saga_is_in_doubt(run))
+            doubt_ask(ask);
+        else
+            send_step_ask(ask);
     } else {
         struct saga_heard *heard = hear_answer(ask, outcome);
         memcpy(heard->receiver, incarnation, ID_SIZE);
@@ -356,7 +371,7 @@ int64_t saga_ask_due(struct saga_run *run)
     const struct saga_rules *rules = &run->type->rules;
     enum saga_due due = saga_due(rules, &run->state);
     int64_t next_ns = INT64_MAX;
-    if ((due != SAGA_DUE_ASK && due != SAGA_DUE_UNDO) || run->relives)
+    if ((due != SAGA_DUE_ASK && due != SAGA_DUE_UNDO) || run->relives || saga_is_in_doubt(run))
         return next_ns;
     int step = run->state.step, count = saga_elements(&run->state, step), flying = 0;
     bool undo = due == SAGA_DUE_UNDO;

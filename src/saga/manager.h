@@ -18,6 +18,7 @@
  *     turns.c       whose turn it is: the oldest one's
  *     unnumbered.c  sagas whose numbers are not known yet
  *     look.c        sagas that were missed
+ *     lost.c        sagas that the store has lost
  *     forget.c      sagas that ended long ago
  *     restored.c    restores, of this store and of receivers
  *     marks.c       what of them is personal or secret, and when it is dropped
@@ -96,6 +97,7 @@ struct saga_run {
     int64_t retry_at_ns;
     struct world_timer timer;
     int64_t timer_at_ns; /* 0: not running; INT64_MAX: not needed */
+    uint64_t losses;     /* the store's, when its rows were last known to be as this is: lost.c */
     bool queued, busy;
     bool gone;                  /* another instance runs it */
     bool relives;               /* its store was restored since it was last stored */
@@ -260,6 +262,12 @@ void saga_run_process(struct saga_run *run);
 void saga_run_go_on(struct saga_run *run);
 /* Adds it to the manager and sets it going. */
 void saga_manager_begin(struct saga_manager *manager, struct saga_run *run);
+
+/* lost.c */
+/* A connection to the store was lost since its rows were known: nothing may be sent for it. */
+bool saga_is_in_doubt(const struct saga_run *run);
+/* Reads them again, on a fiber. FH_OK: it is in no doubt, or has left memory. */
+enum fh_code saga_lost_check(struct saga_run *run, struct fh_error *error);
 
 /* record.c */
 /* The saga's row for a state; text on the arena. */

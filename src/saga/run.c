@@ -369,9 +369,23 @@ void saga_run_go_on(struct saga_run *run)
         world_timer_start(world, &run->timer, at_ns);
 }
 
+/* It is looked at once more after a pause, and not carried on before. */
+static bool settle_doubts(struct saga_run *run)
+{
+    struct fh_error error = {0};
+    if (saga_lost_check(run, &error) == FH_OK)
+        return true;
+    if (run->tries == 0)
+        log_warning("saga-unread",
+                    "saga %s %s could not be read again; this will be tried again: %s",
+                    run->type->rules.name, run->reference, error.message);
+    pause_run(run);
+    return false;
+}
+
 void saga_run_process(struct saga_run *run)
 {
-    while (!run->manager->stopping && carry_run_on(run))
+    while (!run->manager->stopping && settle_doubts(run) && !run->gone && carry_run_on(run))
         ;
     if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
         saga_manager_remove(run->manager, run);

@@ -74,6 +74,7 @@ struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_ty
     run->type = type;
     run->number = number;
     run->epoch = 1;
+    run->losses = manager->context->store->losses;
     run->references = 1;
     run->input = json_copy_out(input);
     snprintf(run->birth, sizeof run->birth, "%s", birth);

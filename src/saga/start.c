@@ -135,6 +135,7 @@ static struct saga_run *copy_run(const struct starting *starting)
     struct saga_run *run = saga_run_new(from->manager, from->type, from->birth,
                                         starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
+    run->losses = from->losses;
     run->secrets = from->secrets ? json_copy_out(from->secrets) : NULL;
     run->trace = copy_start_text(from->trace);
     run->user = from->user ? user_ref(from->user) : NULL;
@@ -208,6 +209,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     /* Copies: the handler may change it afterwards. */
     saga_secrets_part(type, input, &run->input, &run->secrets);
     run->epoch = SAGA_EPOCH_FIRST;
+    run->losses = w->context->store->losses; /* as of before its commit */
     run->trace = w->trace ? work_printf(w, "%s", w->trace) : NULL;
     run->user = w->user; /* which outlives the unit of work */
     run->deadline_ns = world_in_ms(w->context->world, type->deadline_ms);

@@ -129,7 +129,10 @@ struct store {
     struct relational_cache *relational; /* compiled statements; freed by store_close */
     char incarnation[ID_SIZE];           /* of this store, since it was provisioned or restored */
     char instance[STORE_INSTANCE_SIZE];  /* which process this is, "0" when it is the only one */
-    struct store_sequencer *sequencer;   /* of sequence.c; freed by store_close */
+    /* Connections to its server that were up and are not any more: one that took over since may
+     * lack what was committed last. */
+    uint64_t losses;
+    struct store_sequencer *sequencer; /* of sequence.c; freed by store_close */
     struct store_listener *listeners;
     struct store_notifier *notifier; /* of notifier.c; NULL: none; freed by store_close */
     struct store_replicas *replicas; /* of replica.c; NULL: none; freed by store_close */

@@ -177,6 +177,7 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
                  "BEGIN NOT ATOMIC FOR one IN (SELECT id FROM information_schema.processlist WHERE"
                  " db = '%s') DO KILL CONNECTION one.id; END FOR; END",
                  json_string_at(server, "database"));
+        uint64_t losses = c->store->losses;
         bool killed = administer(c, sql);
         if (!killed)
             break;
@@ -184,6 +185,7 @@ static void a_link_that_the_server_ended_while_idle_is_replaced_unseen(struct co
             pause_ms(c, 20); /* only the first time may it be noticed before */
         EXPECT(run_in(c, c->store,
                       i ? "INSERT INTO item VALUES (2)" : "INSERT INTO item VALUES (1)") == FH_OK);
+        EXPECT(c->store->losses > losses);
         conformance_reads(c, "SELECT count(*) >= 1 AS some FROM item", "[{'some':1}]");
     }
     json_decref(server);

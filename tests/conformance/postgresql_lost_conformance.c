@@ -139,6 +139,7 @@ static void a_server_that_is_killed_and_comes_back_has_lost_nothing(struct confo
     ends = true;
     conformance_join(c);
     EXPECT(sum >= (KILLS + 1) * EACH);
+    EXPECT(c->store->losses >= KILLS);
     for (int i = 0; i < COUNT; i++) {
         char sql[120];
         EXPECT(!writers[i].wrong[0]);

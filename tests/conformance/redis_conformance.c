@@ -198,8 +198,9 @@ static void a_unit_of_work_whose_answer_was_lost_is_known_to_be_done(struct conf
     enum fh_code code = write_all(c, &view, "e1");
     struct store_placed placed = {"e1", 0};
     enum fh_code asked = store_sequence(c->store, &placed, 1, &c->error);
+    uint64_t losses = c->store->losses;
     back(c, &link, direct);
-    EXPECT(code == FH_OK && asked == FH_OK && placed.position == 1);
+    EXPECT(code == FH_OK && asked == FH_OK && placed.position == 1 && losses > 0);
     EXPECT(outbox_is(c, "1 e1<0"));
 }
 

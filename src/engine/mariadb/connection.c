@@ -198,6 +198,7 @@ void mariadb_connection_free(struct mariadb_connection *connection)
         return;
     FH_ASSERT(!connection->waiting);
     mariadb_unwatch(connection);
+    connection->store->base.losses += connection->connected;
     mariadb.mysql_close(connection->mysql);
     mariadb_statements_release(connection);
     free(connection);

@@ -109,6 +109,7 @@ void postgresql_unwatch(struct postgresql_connection *connection)
 void postgresql_disconnect(struct postgresql_connection *connection)
 {
     postgresql_unwatch(connection);
+    connection->store->base.losses += connection->state == CONNECTION_UP && !connection->reports;
     connection->state = CONNECTION_DOWN;
     if (connection->pg)
         postgresql_pq.PQfinish(connection->pg);

@@ -447,6 +447,7 @@ void redis_connection_close(struct redis_connection *connection)
         return;
     if (connection->tls && connection->state == REDIS_CONNECTING)
         redis_tls_failed(connection->tls, &connection->tls_error);
+    connection->redis->store.losses += connection->state == REDIS_UP;
     connection->state = REDIS_DOWN;
     world_poll_stop(world, &connection->poll);
     world_timer_stop(world, &connection->timer);
