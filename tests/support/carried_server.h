@@ -336,6 +336,7 @@ static inline enum fh_code memory_search(struct carried_server *base,
 
 static const struct carried_server_ops memory_ops = {
     .name = "memory",
+    .models = 1u << FH_SEARCH,
     .make = memory_make,
     .send = memory_send,
     .links = memory_links,

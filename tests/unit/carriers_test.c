@@ -102,6 +102,7 @@ static void shelf_close(struct carried_server *server)
 
 static const struct carried_driver shelf_driver = {.name = "shelf",
                                                    .title = "The shelf",
+                                                   .models = 1u << FH_SEARCH,
                                                    .check = shelf_check,
                                                    .open = shelf_open,
                                                    .silence = shelf_silence,
