@@ -211,7 +211,7 @@ static inline void carrying_ask_here(struct carrying_answer *answer)
 {
     json_t *found = NULL;
     answer->code =
-        carrier_search(&carrying.carriers[0], &(struct fh_search){0}, 0, &found, &answer->error);
+        carrier_ask(&carrying.carriers[0], &(struct fh_search){0}, 0, &found, &answer->error);
     snprintf(answer->text, sizeof answer->text, "%s",
              answer->code == FH_OK ? json_string_value(found) : "");
     json_decref(found);

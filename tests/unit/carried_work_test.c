@@ -31,9 +31,10 @@ static void be_told(struct work_context *context, int64_t position, int count)
 }
 
 static enum fh_code answer(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
+                           const void *question, int64_t deadline_ns, json_t **ret,
                            struct fh_error *error)
 {
+    const struct fh_search *search = question;
     (void)context;
     (void)deadline_ns;
     if (search->limit == 7)
@@ -43,7 +44,7 @@ static enum fh_code answer(struct work_context *context, const struct fh_derived
 }
 
 static const struct work_carried carried = {
-    .declared = 1u << 1, .committed = be_told, .search = answer};
+    .declared = 1u << 1, .committed = be_told, .ask = answer};
 
 static int set_up(void **state)
 {
