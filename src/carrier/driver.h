@@ -21,6 +21,7 @@ struct world;
 struct carried_driver {
     const char *name;  /* as system files spell it: "opensearch" */
     const char *title; /* as people write it */
+    unsigned models;   /* 1u << enum fh_model: those it can hold, as carried_server_ops has them */
     int port;          /* the usual one */
     /* Those it has besides host, port, user, password and tls, separated by spaces. */
     const char *options;

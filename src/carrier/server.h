@@ -34,6 +34,7 @@
 #define CARRIED_SIZE_MAX ((size_t)4 << 20) /* of their text, unless one event has more */
 #define CARRIED_SPAN_MAX 4096              /* positions from one end of a link to the other */
 #define CARRIED_REASON_SIZE 128
+#define CARRIED_KEY_SIZE 64
 #define CARRIED_NUMBER_MAX (INT64_C(1) << 53) /* of generations and positions */
 
 /* A generation's name. It is used once: of two numbers the owner gives out the same one after a
@@ -50,8 +51,13 @@ struct carried_link {
 struct carried_op {
     int64_t position; /* its version: of two of one key the higher one stands, in whatever order
                          they arrive, and however often */
+    /* Of a point or fact shorter than CARRIED_KEY_SIZE: "ID@AT_MS", the same whenever it is sent,
+     * and of no other that the owner keeps. Of a point its tags and time say the same. */
     const char *key;
-    const json_t *value; /* all that is declared; NULL: gone */
+    int64_t at_ms; /* of a point or fact; else 0 */
+    /* All that is declared; NULL: gone, which points and facts never are. Of these an FH_INT is an
+     * integer, and an FH_NUMBER a real, or null. */
+    const json_t *value;
     /* Set by `send`: it will never be taken, and why, in words that hold nothing of the value: it
      * may be personal. Else "". */
     char refused[CARRIED_REASON_SIZE];
@@ -59,15 +65,20 @@ struct carried_op {
 
 struct carried_page {
     struct carried_link link;
-    struct carried_op *ops; /* in order of their positions; of one key there may be several */
-    int count;              /* may be 0: there is a link all the same */
+    /* In order of their positions. Of one key there may be several, of different positions; ops of
+     * one position, thousands perhaps, have different keys. */
+    struct carried_op *ops;
+    int count; /* may be 0: there is a link all the same */
 };
 
 struct carried_server; /* a connection to one, of the kind's own form */
 
-/* Every slot is there. */
+/* Every slot is there, but for the questions of models that it has not. */
 struct carried_server_ops {
     const char *name; /* "opensearch" */
+    unsigned models;  /* 1u << enum fh_model: those it can hold */
+    int page_ops;     /* what it likes in a page; 0: CARRIED_OPS_MAX */
+    size_t page_size; /* and of their text; 0: CARRIED_SIZE_MAX */
 
     /* Makes a generation, empty, if it is missing. FH_INVALID: it is there, and was made by another
      * declaration. */
@@ -95,13 +106,28 @@ struct carried_server_ops {
     /* Removes a generation, with its tombstones and links; FH_OK also if there is none. */
     enum fh_code (*drop)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
-    /* Answers as derived_ops.search; *ret on the heap. What was acknowledged is found a moment
+    /* Answers as derived_ops.search; *ret: a new reference. What was acknowledged is found a moment
      * later. FH_NOT_FOUND: no such generation. FH_UNAVAILABLE, too: no answer before `deadline_ns`
      * (0 and less: whenever).
      */
     enum fh_code (*search)(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_search *search,
                            int64_t deadline_ns, json_t **ret, struct fh_error *error);
+    /* The same, as derived_ops.series and .columns answer: what is before `oldest_ms` is not there,
+     * though the server may still have it. */
+    enum fh_code (*series)(struct carried_server *server, const struct fh_derived *declared,
+                           const struct carried_name *generation, const struct fh_series *series,
+                           int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
+                           struct fh_error *error);
+    enum fh_code (*columns)(struct carried_server *server, const struct fh_derived *declared,
+                            const struct carried_name *generation, const struct fh_columns *columns,
+                            int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
+                            struct fh_error *error);
+    /* Removes what is before `oldest_ms`, as far as that is cheap (whole partitions); questions
+     * leave it out in any case. NULL: nothing is. FH_NOT_FOUND: no such generation. */
+    enum fh_code (*trim)(struct carried_server *server, const struct fh_derived *declared,
+                         const struct carried_name *generation, int64_t oldest_ms,
+                         struct fh_error *error);
 };
 
 struct carried_server {

@@ -12,6 +12,7 @@
 
 static const struct carried_server_ops opensearch_ops = {
     .name = "opensearch",
+    .models = 1u << FH_SEARCH,
     .make = opensearch_make,
     .send = opensearch_send,
     .links = opensearch_links,
@@ -120,6 +121,7 @@ extern const struct carried_driver carried_opensearch;
 const struct carried_driver carried_opensearch = {
     .name = "opensearch",
     .title = "OpenSearch",
+    .models = 1u << FH_SEARCH,
     .port = OPENSEARCH_PORT,
     .options = "replicas",
     .check = opensearch_check,

@@ -56,6 +56,7 @@ static void close_file(struct carried_server *server)
 
 static const struct carried_driver file_driver = {.name = "file",
                                                   .title = "The file",
+                                                  .models = 1u << FH_SEARCH,
                                                   .check = check_file,
                                                   .open = open_file,
                                                   .silence = silence_file,
