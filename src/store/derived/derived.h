@@ -15,6 +15,8 @@
 
 #include "store/store.h"
 
+struct sql_value;
+
 #define DERIVED_NAME_LENGTH_MAX 48
 #define DERIVED_FIELDS_MAX 32
 #define DERIVED_FIELD_LENGTH_MAX 64
@@ -61,6 +63,16 @@ struct derived_filling {
     char after[DERIVED_KEY_LENGTH_MAX + 1]; /* the last key; "": it begins */
 };
 
+/* A point of an FH_SERIES, or a fact of an FH_COLUMNS, as it is kept. */
+struct derived_fact {
+    int64_t id; /* of a point, that of its curve; of a fact, its number among those of its time.
+                   With the time it tells it from all others that are kept */
+    int64_t at_ms;
+    const struct sql_value *values; /* of all fields, in their order: integers of an FH_BOOL */
+};
+/* False: no more is to be shown. */
+typedef bool derived_visit(void *context, const struct derived_fact *fact);
+
 struct derived_ops {
     /* Whether any were ever made in this store. */
     enum fh_code (*any)(struct store_work *work, bool *ret, struct fh_error *error);
@@ -86,9 +98,10 @@ struct derived_ops {
                            const struct fh_search *search, json_t **ret, struct fh_error *error);
 
     /* Of series. A point that series_fact_check has taken, in place of one of its tags and time.
-     * *number, 0 at first, is for all points of one declaration in one unit of work. */
+     * *number, 0 at first, is for all points of one declaration in one unit of work. *ret_id: as
+     * derived_fact.id. */
     enum fh_code (*measure)(struct store_work *work, const struct fh_derived *declared,
-                            int64_t *number, int64_t at_ms, const json_t *fact,
+                            int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                             struct fh_error *error);
     /* *ret and failures: as of `search`. No point before `oldest_ms` is there. */
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
@@ -96,7 +109,7 @@ struct derived_ops {
                            struct fh_error *error);
     /* Of columns. A fact that series_fact_check has taken, besides all others. */
     enum fh_code (*add)(struct store_work *work, const struct fh_derived *declared, int64_t *number,
-                        int64_t at_ms, const json_t *fact, struct fh_error *error);
+                        int64_t at_ms, const json_t *fact, int64_t *ret_id, struct fh_error *error);
     /* As `series`. */
     enum fh_code (*columns)(struct store_work *work, const struct fh_derived *declared,
                             const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,

@@ -72,12 +72,12 @@ enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived
  * columns_read.c. */
 enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derived *declared,
                                  int64_t *number, int64_t at_ms, const json_t *fact,
-                                 struct fh_error *error);
+                                 int64_t *ret_id, struct fh_error *error);
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                                 struct fh_error *error);
 enum fh_code derived_sql_add(struct store_work *work, const struct fh_derived *declared,
-                             int64_t *number, int64_t at_ms, const json_t *fact,
+                             int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                              struct fh_error *error);
 enum fh_code derived_sql_columns(struct store_work *work, const struct fh_derived *declared,
                                  const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
