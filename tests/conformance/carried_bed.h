@@ -3,7 +3,8 @@
 #define TESTS_CARRIED_BED_H
 
 /* A server of derived stores for tests, and what they do to it besides what carrier/server.h has:
- * one in memory (tests/support/carried_server.h), and OpenSearch, as tools/servers starts it. */
+ * one in memory (tests/support/carried_server.h), and OpenSearch and ClickHouse, as tools/servers
+ * starts them. */
 
 #include "../support/harness.h"
 
@@ -26,7 +27,7 @@ struct carried_bed {
                    const struct carried_name *generation);
     /* The hits of an answer to the empty question as "key=name key=name ". */
     void (*contents)(const json_t *answer, char ret[static BED_TEXT_SIZE]);
-    /* A value that the server refuses; "secret" is in it. */
+    /* A value that the server refuses; "secret" is in it. NULL: it refuses none. */
     json_t *(*bad)(void);
     /* All that it has is gone. */
     void (*wipe)(struct carried_server *server, const struct fh_derived *declared);
@@ -36,10 +37,18 @@ struct carried_bed {
                                struct fh_error *error);
 };
 
-extern const struct carried_bed carried_bed_memory, carried_bed_opensearch;
+extern const struct carried_bed carried_bed_memory, carried_bed_opensearch, carried_bed_clickhouse;
 
 /* Of an OpenSearch that tools/servers has started: what opensearch_open takes, and "pid_file";
  * NULL: there is none. A new reference. */
 json_t *bed_opensearch_options(char ret_why[static 160]);
+/* The same of a ClickHouse. */
+json_t *bed_clickhouse_options(char ret_why[static 160]);
+/* `die_within`, so much after the page was begun. */
+enum fh_code bed_clickhouse_die_after(struct carried_server *server,
+                                      const struct fh_derived *declared,
+                                      const struct carried_name *generation,
+                                      struct carried_page *page, int delay_ms,
+                                      struct fh_error *error);
 
 #endif
