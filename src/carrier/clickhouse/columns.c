@@ -8,13 +8,6 @@
 #include "base/json.h"
 #include "carrier/clickhouse/internal.h"
 
-/* Whatever the user's profile says: no answer is of a part of the facts, nor of groups without some
- * of them, no error comes behind the beginning of an answer, and nothing is written. */
-#define QUESTION_SETTINGS                                                                          \
-    "/?wait_end_of_query=1&readonly=2&optimize_move_to_prewhere=0&max_query_size=1048576"          \
-    "&timeout_overflow_mode=throw&read_overflow_mode=throw&group_by_overflow_mode=throw"           \
-    "&result_overflow_mode=throw&set_overflow_mode=throw&max_execution_time="
-
 #define MEMORY_LIMIT_EXCEEDED 241
 
 struct clickhouse_asking {
@@ -73,7 +66,7 @@ static enum fh_code ask_columns(struct clickhouse_asking *asking, const char *ta
     text_init(&sql, CLICKHOUSE_SMALL);
     text_init(&path, CLICKHOUSE_SMALL);
     clickhouse_write_question(&sql, server, table, asking->question);
-    text_printf(&path, QUESTION_SETTINGS "%lld",
+    text_printf(&path, CLICKHOUSE_ASKING "&max_execution_time=%lld",
                 (long long)((deadline_ns - now_ns) / 1000000000 + 1));
     FH_ASSERT(!sql.overflow && !path.overflow);
     asking->call = (struct clickhouse_call){.path = path.data,
@@ -112,5 +105,7 @@ enum fh_code clickhouse_columns(struct carried_server *base, const struct fh_der
         *ret = asking.ret;
     else
         json_decref(asking.ret);
-    return code == FH_NOT_FOUND ? clickhouse_confirm_gone(asking.server, table, error) : code;
+    if (code == FH_NOT_FOUND)
+        return clickhouse_confirm_gone(asking.server, table, asking.call.deadline_ns, error);
+    return code;
 }

@@ -27,6 +27,13 @@
 #define CLICKHOUSE_SUM_PARTS 3
 #define CLICKHOUSE_SUM_BITS 22
 
+/* Whatever the user's profile says: no answer is of a part of the rows, no error comes behind the
+ * beginning of an answer, no row is left out before FINAL, and nothing is written. */
+#define CLICKHOUSE_ASKING                                                                          \
+    "/?wait_end_of_query=1&readonly=2&optimize_move_to_prewhere=0&max_query_size=1048576"          \
+    "&timeout_overflow_mode=throw&read_overflow_mode=throw&group_by_overflow_mode=throw"           \
+    "&result_overflow_mode=throw&set_overflow_mode=throw"
+
 struct clickhouse_options {
     char host[256], user[128], password[256];
     int port, interval_ms;
@@ -72,7 +79,7 @@ enum fh_code clickhouse_ask(struct clickhouse *server, struct clickhouse_call *c
                             struct fh_error *error);
 /* The same of a statement "... FORMAT JSONCompact": *ret_rows is its "data", a new reference. */
 enum fh_code clickhouse_ask_rows(struct clickhouse *server, const struct text *statement,
-                                 json_t **ret_rows, struct fh_error *error);
+                                 int64_t deadline_ns, json_t **ret_rows, struct fh_error *error);
 void clickhouse_call_release(struct clickhouse_call *call);
 enum fh_code clickhouse_strange(const struct clickhouse *server, struct fh_error *error);
 
@@ -106,9 +113,10 @@ void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
                            const struct carried_link *link);
 
 /* table.c */
-/* Where a server has said that there is no such generation: FH_NOT_FOUND if that is so. Parks. */
+/* Where a server has said that there is no such generation: FH_NOT_FOUND if that is so. The
+ * deadline as a call's. Parks. */
 enum fh_code clickhouse_confirm_gone(struct clickhouse *server, const char *table,
-                                     struct fh_error *error);
+                                     int64_t deadline_ns, struct fh_error *error);
 enum fh_code clickhouse_make(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct fh_error *error);
 enum fh_code clickhouse_drop(struct carried_server *server, const struct fh_derived *declared,

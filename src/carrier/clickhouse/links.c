@@ -61,10 +61,10 @@ enum fh_code clickhouse_links(struct carried_server *base, const struct fh_deriv
     clickhouse_table(declared, generation, table);
     text_init(&sql, CLICKHOUSE_SMALL);
     write_links_question(&sql, server, table, after, limit);
-    enum fh_code code = clickhouse_ask_rows(server, &sql, &rows, error);
+    enum fh_code code = clickhouse_ask_rows(server, &sql, 0, &rows, error);
     if (code == FH_OK)
         code = show_link_rows(server, rows, after, limit, visit, context, ret_count, error);
     json_decref(rows);
     text_release(&sql);
-    return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, error) : code;
+    return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;
 }

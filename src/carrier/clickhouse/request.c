@@ -190,10 +190,12 @@ enum fh_code clickhouse_ask(struct clickhouse *server, struct clickhouse_call *c
 }
 
 enum fh_code clickhouse_ask_rows(struct clickhouse *server, const struct text *statement,
-                                 json_t **ret_rows, struct fh_error *error)
+                                 int64_t deadline_ns, json_t **ret_rows, struct fh_error *error)
 {
-    struct clickhouse_call call = {
-        .path = "/?wait_end_of_query=1", .body = statement->data, .body_length = statement->length};
+    struct clickhouse_call call = {.path = CLICKHOUSE_ASKING,
+                                   .body = statement->data,
+                                   .body_length = statement->length,
+                                   .deadline_ns = deadline_ns};
     json_t *answer = NULL;
     struct fh_error unread;
     *ret_rows = NULL;

@@ -79,5 +79,5 @@ enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derive
     clickhouse_call_release(&call);
     text_release(&sent.body);
     text_release(&path);
-    return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, error) : code;
+    return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;
 }

@@ -29,7 +29,7 @@ static enum fh_code run_statement(struct clickhouse *server, const struct text *
 /* ---- Whether there is one ---- */
 
 enum fh_code clickhouse_confirm_gone(struct clickhouse *server, const char *table,
-                                     struct fh_error *error)
+                                     int64_t deadline_ns, struct fh_error *error)
 {
     struct text sql;
     json_t *rows;
@@ -40,7 +40,7 @@ enum fh_code clickhouse_confirm_gone(struct clickhouse *server, const char *tabl
     text_add(&sql, " AND name = ");
     clickhouse_write_literal(&sql, table, strlen(table));
     text_add(&sql, " FORMAT JSONCompact");
-    enum fh_code code = clickhouse_ask_rows(server, &sql, &rows, error);
+    enum fh_code code = clickhouse_ask_rows(server, &sql, deadline_ns, &rows, error);
     text_release(&sql);
     bool answered = code == FH_OK && json_array_size(rows) == 1 &&
                     json_integer_at(json_array_get(json_array_get(rows, 0), 0), "", &count);
@@ -75,7 +75,7 @@ static enum fh_code read_table_digests(struct clickhouse *server, const char *ta
         clickhouse_write_literal(&sql, table, strlen(table));
     }
     text_add(&sql, " FORMAT JSONCompact");
-    enum fh_code code = clickhouse_ask_rows(server, &sql, ret, error);
+    enum fh_code code = clickhouse_ask_rows(server, &sql, 0, ret, error);
     text_release(&sql);
     return code;
 }
