@@ -2,10 +2,14 @@
 /*
  * What ClickHouse owes as a server of facts (carrier/server.h): whatever of the pages of two
  * carriers arrives, how often and in which order, each fact that came counts once; a page is there
- * with its link or not at all, whenever the server dies; and what it has lost shows.
+ * with its link or not at all, whenever the server dies; what it has lost shows; and what is too
+ * old goes.
  */
 
 #include "carried_bed.h"
+
+#include <dirent.h>
+#include <unistd.h>
 
 #include "base/id.h"
 #include "carrier/clickhouse/internal.h"
@@ -432,6 +436,83 @@ static void what_was_emptied_shows(struct trial *t)
     EXPECT(t->link_count == 1 && t->links[0].from == 3); /* no chain leads to the beginning */
 }
 
+/* The folder of the part that the last page is; what is in it goes. */
+static void remove_last_part(struct trial *t)
+{
+    struct clickhouse *server = clickhouse_of(t->server);
+    struct text sql;
+    json_t *rows;
+    struct dirent *entry;
+    char path[512];
+    text_init(&sql, CLICKHOUSE_SMALL);
+    text_add(&sql, "SELECT path FROM system.parts WHERE database = ");
+    clickhouse_write_literal(&sql, server->owner, strlen(server->owner));
+    text_add(&sql, " AND active ORDER BY min_block_number DESC LIMIT 1 FORMAT JSONCompact");
+    EXPECT(clickhouse_ask_rows(server, &sql, 0, &rows, &t->error) == FH_OK);
+    const char *part = json_string_value(json_array_get(json_array_get(rows, 0), 0));
+    DIR *folder = part ? opendir(part) : NULL;
+    EXPECT(folder != NULL);
+    while (folder && (entry = readdir(folder))) {
+        snprintf(path, sizeof path, "%s/%s", part, entry->d_name);
+        unlink(path);
+    }
+    if (folder)
+        closedir(folder);
+    json_decref(rows);
+    text_release(&sql);
+}
+
+/* As after a power cut, when what was not synced is gone. */
+static void a_part_that_is_gone_has_no_link(struct trial *t)
+{
+    json_int_t found[3];
+    struct carried_page page = {{6, 7}, NULL, 0};
+    EXPECT(make(t, &sold) == FH_OK && send_span(t, 0, 3) == FH_OK && send_span(t, 3, 6) == FH_OK);
+    remove_last_part(t);
+    bed_clickhouse_die_after(t->server, &sold, &t->name, &page, 0, &t->error);
+    EXPECT(list_links_at_last(t) == FH_OK);
+    EXPECT(look(t, found) == FH_OK && found[0] == 3 && found[1] == 6);
+    for (int i = 0; i < t->link_count; i++)
+        EXPECT(t->links[i].to != 6);
+}
+
+/* ---- What is too old ---- */
+
+static enum fh_code trim(struct trial *t, int64_t oldest_ms)
+{
+    return t->server->ops->trim(t->server, &sold, &t->name, oldest_ms, &t->error);
+}
+
+/* Once there are that many facts: a mutation ends when it ends. */
+static void await_facts(struct trial *t, json_int_t count)
+{
+    json_int_t found[3] = {0};
+    for (int i = 0; i < 2000 && found[0] != count && !t->wrong[0]; i++) {
+        fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 10));
+        EXPECT(look(t, found) == FH_OK);
+    }
+    EXPECT(found[0] == count);
+}
+
+/* Of each five facts one is of each time from -2 to 2. */
+static void what_is_too_old_is_removed_where_it_is_much(struct trial *t)
+{
+    json_int_t found[3];
+    EXPECT(trim(t, 0) == FH_NOT_FOUND);
+    EXPECT(make(t, &sold) == FH_OK && trim(t, 0) == FH_OK);
+    EXPECT(send_span(t, 0, 50) == FH_OK && send_span(t, 50, 100) == FH_OK);
+    EXPECT(trim(t, -2) == FH_OK && look(t, found) == FH_OK && found[0] == 100);
+    EXPECT(trim(t, 0) == FH_OK);
+    await_facts(t, 60);
+    EXPECT(list_links(t) == FH_OK && t->link_count == 2);
+    EXPECT(send_span(t, 100, 105) == FH_OK && trim(t, 0) == FH_OK); /* two of 67 rows */
+    EXPECT(look(t, found) == FH_OK && found[0] == 65);
+    EXPECT(send_span(t, 105, 115) == FH_OK && trim(t, 0) == FH_OK); /* six of 78 */
+    await_facts(t, 69);
+    EXPECT(send_span(t, 0, 50) == FH_OK); /* late: questions leave them out */
+    EXPECT(list_links(t) == FH_OK && t->link_count == 4);
+}
+
 /* ---- Running it ---- */
 
 static void run_trial(void *argument)
@@ -473,7 +554,9 @@ static void run_case(void **state, void (*run)(struct trial *t))
     CASE(a_page_without_facts_leaves_its_link)                                                     \
     CASE(a_page_is_there_with_its_link_or_not_at_all)                                              \
     CASE(of_a_page_that_was_cut_there_is_no_link)                                                  \
-    CASE(what_was_emptied_shows)
+    CASE(what_was_emptied_shows)                                                                   \
+    CASE(a_part_that_is_gone_has_no_link)                                                          \
+    CASE(what_is_too_old_is_removed_where_it_is_much)
 
 #define CASE_FUNCTION(name)                                                                        \
     static void clickhouse_##name(void **state)                                                    \

@@ -304,12 +304,32 @@ static void links_that_do_not_rise_are_no_answer(void **state)
                                  LINKS("{}"),
                                  LINKS("[0.5,1]")};
     (void)state;
-    assert_int_equal(AFTER(links_entry, {200, LINKS("[\"0\",\"2\"],[1,2],[0,\"3\"]")}), FH_OK);
+    const struct told none = {200, LINKS("")};
+    assert_int_equal(AFTER(links_entry, none, none, {200, LINKS("[\"0\",\"2\"],[1,2],[0,\"3\"]")}),
+                     FH_OK);
     assert_int_equal(scripted.links, 3);
     for (size_t i = 0; i < COUNT(wrong); i++) {
         const struct told told = {200, wrong[i]};
-        assert_int_equal(AFTER(links_entry, told), FH_UNSUPPORTED);
+        assert_int_equal(AFTER(links_entry, none, none, told), FH_UNSUPPORTED);
     }
+}
+
+/* They are looked for farther and farther, until there are as many as may be shown. */
+static void a_long_chain_is_not_read_to_its_end_each_time(void **state)
+{
+    const char *many = LINKS("[0,1],[1,2],[2,3],[3,4],[4,5],[5,6],[6,7],[7,8],[8,9],[9,10]");
+    const struct told told = {200, many}, few = {200, LINKS("[0,1]")};
+    (void)state;
+    assert_int_equal(AFTER(links_entry, told), FH_OK);
+    assert_non_null(strstr(scripted.bodies[0], "fh_at <= 65536 "));
+    assert_int_equal(AFTER(links_entry, few, told), FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "fh_at <= 40960 "));
+    assert_int_equal(AFTER(links_entry, few, few, told), FH_OK);
+    assert_non_null(strstr(scripted.bodies[2], "fh_at <= 9007199254740992 "));
+    assert_int_equal(scripted.links, 10);
+    assert_int_equal(AFTER(links_entry, few, few, few), FH_OK);
+    assert_int_equal(scripted.links, 1);
+    assert_int_equal(AFTER(links_entry, few, {503, ""}), FH_UNAVAILABLE);
 }
 
 #define GROUP                                                                                      \
@@ -503,6 +523,7 @@ int main(void)
         SCRIPTED_TEST(that_there_is_no_table_is_asked_again),
         SCRIPTED_TEST(a_table_is_made_with_its_database_and_looked_at),
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
+        SCRIPTED_TEST(a_long_chain_is_not_read_to_its_end_each_time),
         SCRIPTED_TEST(groups_are_whole_or_no_answer),
         SCRIPTED_TEST(what_needs_too_much_memory_is_the_question_s_fault),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),

@@ -144,7 +144,7 @@ void clickhouse_write_question(struct text *sql, const struct clickhouse *server
 enum fh_code clickhouse_read_groups(struct columns_tally *tally, const char *bytes, size_t length,
                                     struct fh_error *error);
 
-/* send.c, links.c, columns.c */
+/* send.c, links.c, columns.c, trim.c */
 enum fh_code clickhouse_send(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct carried_page *page,
                              struct fh_error *error);
@@ -157,5 +157,8 @@ enum fh_code clickhouse_columns(struct carried_server *server, const struct fh_d
                                 const struct carried_name *generation,
                                 const struct fh_columns *columns, int64_t oldest_ms,
                                 int64_t deadline_ns, json_t **ret, struct fh_error *error);
+enum fh_code clickhouse_trim(struct carried_server *server, const struct fh_derived *declared,
+                             const struct carried_name *generation, int64_t oldest_ms,
+                             struct fh_error *error);
 
 #endif

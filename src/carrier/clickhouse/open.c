@@ -21,6 +21,7 @@ static const struct carried_server_ops clickhouse_ops = {
     .generations = clickhouse_generations,
     .drop = clickhouse_drop,
     .columns = clickhouse_columns,
+    .trim = clickhouse_trim,
 };
 
 /* "Basic dXNlcjpwYXNz" */
