@@ -58,24 +58,6 @@ static void settle_clickhouse(struct carried_server *server, const struct fh_der
     (void)generation;
 }
 
-static void contents_of_clickhouse(const json_t *answer, char ret[static BED_TEXT_SIZE])
-{
-    size_t i, length = 0;
-    const json_t *row;
-    ret[0] = '\0';
-    json_array_foreach (json_object_get(answer, "rows"), i, row) {
-        char *text = json_text(row);
-        length += (size_t)snprintf(ret + length, BED_TEXT_SIZE - length, "%s ", text);
-        json_text_free(text);
-    }
-    FH_ASSERT(length < BED_TEXT_SIZE);
-}
-
-static json_t *bad_for_clickhouse(void)
-{
-    return NULL;
-}
-
 /* Until it is answered as it should be. */
 static void wipe_clickhouse(struct carried_server *server, const struct fh_derived *declared)
 {
@@ -141,11 +123,10 @@ static enum fh_code die_within_clickhouse(struct carried_server *server,
 
 const struct carried_bed carried_bed_clickhouse = {
     .name = "clickhouse",
+    .models = 1u << FH_COLUMNS,
     .open = open_clickhouse,
     .close = close_clickhouse,
     .settle = settle_clickhouse,
-    .contents = contents_of_clickhouse,
-    .bad = bad_for_clickhouse,
     .wipe = wipe_clickhouse,
     .die_within = die_within_clickhouse,
 };
