@@ -39,11 +39,19 @@ struct carried_bed {
                                struct fh_error *error);
 };
 
-extern const struct carried_bed carried_bed_memory, carried_bed_opensearch;
+extern const struct carried_bed carried_bed_memory, carried_bed_opensearch, carried_bed_clickhouse;
 extern const struct carried_bed *const carried_beds[]; /* that are built; the last one is NULL */
 
 /* Of an OpenSearch that tools/servers has started: what opensearch_open takes, and "pid_file";
  * NULL: there is none. A new reference. */
 json_t *bed_opensearch_options(char ret_why[static 160]);
+/* The same of a ClickHouse. */
+json_t *bed_clickhouse_options(char ret_why[static 160]);
+/* `die_within`, so much after the page was begun. */
+enum fh_code bed_clickhouse_die_after(struct carried_server *server,
+                                      const struct fh_derived *declared,
+                                      const struct carried_name *generation,
+                                      struct carried_page *page, int delay_ms,
+                                      struct fh_error *error);
 
 #endif
