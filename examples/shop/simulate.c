@@ -3,8 +3,8 @@
  * The shop under simulation: clients order, rename and delete while everything may fail. At the
  * end the books must balance: every acknowledged order is there once and has been decided, money
  * and stock are conserved, whatever was confirmed was sent once and nothing else was, a checked-out
- * cart is emptied of exactly what was ordered, and what one service keeps of another's data is up
- * to date.
+ * cart is emptied of exactly what was ordered, and what one service keeps of another's data, lists
+ * and sums up is up to date.
  */
 
 #include "simulate.h"
@@ -12,6 +12,10 @@
 #include <string.h>
 
 #define ACTIONS_MAX 20 /* of one client */
+
+#define CATEGORIES 3
+
+static const char *const categories[CATEGORIES] = {"light", "loud", "both"};
 
 /* ---- before ---- */
 
@@ -34,8 +38,9 @@ static void prepare(fh_client *client)
         snprintf(key, sizeof key, "product-%d", i);
         snprintf(name, sizeof name, "p%d", i);
         shop->stock[i] = 5 + (json_int_t)fh_client_random(client, 80);
-        json_t *body = json_pack("{s:s, s:s, s:i, s:I}", "id", name, "name", name, "price",
-                                 100 + (int)fh_client_random(client, 900), "stock", shop->stock[i]);
+        json_t *body = json_pack("{s:s, s:s, s:i, s:I, s:s*}", "id", name, "name", name, "price",
+                                 100 + (int)fh_client_random(client, 900), "stock", shop->stock[i],
+                                 "category", i ? categories[i % CATEGORIES] : NULL);
         struct fh_ask ask = {"products", "POST",        "/api/products",           body,
                              key,        .user = STAFF, .grants = FH_ROLE("staff")};
         int status = fh_client_insist(client, &ask, NULL);
@@ -171,13 +176,15 @@ static void place(fh_client *client, const char *key)
     json_decref(body);
 }
 
-/* By the user who `subject` is, or by staff. */
+/* By the user who `subject` is, or by staff, who sometimes move a product to another category. */
 static void rename_one(fh_client *client, const char *key, const char *service, const char *path,
                        const char *subject)
 {
     char name[40];
     snprintf(name, sizeof name, "Name %s", key);
-    json_t *body = json_pack("{s:s}", "name", name);
+    bool moves = strcmp(subject, STAFF) == 0 && fh_client_random(client, 2) == 0;
+    json_t *body = json_pack("{s:s, s:s*}", "name", name, "category",
+                             moves ? categories[fh_client_random(client, CATEGORIES)] : NULL);
     struct fh_ask ask = {
         service, "PATCH", path, body, key, .user = subject, .grants = FH_ROLE("staff")};
     int status = fh_client_insist(client, &ask, NULL);
@@ -467,10 +474,11 @@ static void check(fh_client *client)
     check_carts(client, orders);
     check_counts(client, orders);
     check_heard(client);
+    check_views(client);
     check_events(client);
     json_decref(orders);
 }
 
 FH_SIMULATION(shop, .state_size = sizeof(struct shop), .clients = CLIENTS, .prepare = prepare,
               .client = client, .check = check, .resyncs = true,
-              .late = {"search", "notifications"}, .copied_back = {"products"});
+              .late = {"search", "notifications", "views", "reports"}, .copied_back = {"products"});

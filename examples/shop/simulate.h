@@ -67,4 +67,7 @@ void check_carts(fh_client *client, json_t *orders);
 /* simulate_heard.c: what services keep of one another's data agrees with its owner's. */
 void check_heard(fh_client *client);
 
+/* simulate_views.c: so do the list of orders and the reports. */
+void check_views(fh_client *client);
+
 #endif

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import pathlib
 import random
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -87,6 +88,16 @@ class Load:
                 return found
             after = f"&after={found[-1]}"
 
+    async def listed(self):
+        """What the list shows of each order, page by page."""
+        found, path = [], "/api/views/orders?limit=100"
+        while path:
+            answer = await self.shop.request("GET", path, staff=True)
+            found += answer.json()
+            following = re.fullmatch(r'<(.*)>; rel="next"', answer.headers.get("link", ""))
+            path = following and following.group(1)
+        return found
+
     async def read(self):
         orders = {}
         for user in self.users:
@@ -103,9 +114,10 @@ class Load:
         assert {p["id"]: p["stock"] for p in products} == stock, "the products show what the inventory has"
         users = (await self.shop.request("GET", "/api/users?ids=" + ",".join(map(str, self.users)), staff=True)).json()
         histories = {user: await self.history(user) for user in self.users}
+        outcomes = (await self.shop.request("GET", "/api/reports/outcomes", staff=True)).json()
         return Books(orders, stock, {u["id"]: u["order_count"] for u in users}, histories,
                      await asyncio.to_thread(self.all_of, "payments"),
-                     await asyncio.to_thread(self.all_of, "shipping", "shipments"))
+                     await asyncio.to_thread(self.all_of, "shipping", "shipments"), await self.listed(), outcomes)
 
     def all_of(self, service, what=None):
         found, after = [], ""
@@ -118,9 +130,10 @@ class Load:
 
 
 class Books:
-    def __init__(self, orders, stock, counts, histories, payments, shipments):
+    def __init__(self, orders, stock, counts, histories, payments, shipments, listed, outcomes):
         self.orders, self.stock, self.counts, self.histories = orders, stock, counts, histories
         self.payments, self.shipments = payments, shipments
+        self.listed, self.outcomes = listed, outcomes
         self.confirmed = {i: order for i, order in orders.items() if order["status"] == "CONFIRMED"}
 
     def check(self, load):
@@ -149,3 +162,20 @@ class Books:
         assert self.histories == {user: sorted((i for i, order in self.confirmed.items() if order["user_id"] == user),
                                                reverse=True)
                                   for user in load.users}, "each confirmed order is in its user's history once"
+        self.check_copies()
+
+    def check_copies(self):
+        """What is made of events alone."""
+        payments = {one["order_id"]: one["status"] for one in self.payments}
+        shipments = {one["order_id"]: one["status"] for one in self.shipments}
+        shown = ("id", "user_id", "user_name", "status", "total", "created_at", "items")
+        assert self.listed == [{**{name: order[name] for name in shown},
+                                "payment": payments.get(i), "shipment": shipments.get(i)}
+                               for i, order in sorted(self.orders.items(), reverse=True)], "the list shows each order as it is"
+        sums = collections.defaultdict(lambda: [0, 0])
+        for order in self.orders.values():
+            step = order["reason"].split(":")[0] if order["reason"] else None
+            sums[order["status"], step][0] += 1
+            sums[order["status"], step][1] += order["total"]
+        assert {(row["outcome"], row["refused_by"]): [row["orders"], row["cents"]] for row in self.outcomes} == sums, \
+            "the report sums up all orders"

@@ -334,11 +334,13 @@ def test_check_shows_who_may_call_whom():
         "gateway": ["public"], "operator": ["*"],
         "orders": ["GET /api/users/{id:int}", "POST /api/users/{id:int}/orders/increment",
                    "POST /_freehold/closed", "GET /_freehold/feed", "events UserUpdated:id,name",
-                   "GET /_freehold/snapshot", "state UserUpdated:id,name", "events UserDeleted:id"]}
+                   "GET /_freehold/snapshot", "state UserUpdated:id,name", "events UserDeleted:id"],
+        "views": ["GET /_freehold/feed", "events UserUpdated:id,name", "GET /_freehold/snapshot",
+                  "state UserUpdated:id,name", "events UserCreated:id,name", "events UserDeleted:id"]}
     assert matrix["payments"]["orders"] == ["POST /api/payments", "POST /_freehold/closed",
                                             "undo POST /api/payments/refund"]
     receivers = {"carts", "inventory", "payments", "shipping", "users"}  # of its sagas: they announce
-    assert set(matrix["orders"]) == {"gateway", "operator", "notifications"} | receivers
+    assert set(matrix["orders"]) == {"gateway", "operator", "notifications", "views", "reports"} | receivers
     assert matrix["orders"]["payments"] == ["POST /_freehold/restored/announce"]
     assert matrix["products"]["inventory"] == ["GET /api/products/{id}", "GET /api/products", "GET /_freehold/commands",
                                                "GET /_freehold/feed", "events ProductCreated:id,stock",

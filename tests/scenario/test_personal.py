@@ -84,7 +84,8 @@ def test_the_token_is_on_no_disk_after_its_use_and_personal_data_in_the_stores_t
     folder = pathlib.Path(shop.state)
     assert holders(folder, TOKEN) == set()
     databases = {path for planted in (NAME, STREET) for path in holders(folder, planted)}
-    assert {path.split("/")[0] for path in databases} <= {"users", "orders", "shipping"}, databases
+    assert {path.split("/")[0] for path in databases} <= {"users", "orders", "shipping", "views"}, databases
+    assert not any(path.startswith("views/") for path in holders(folder, STREET))
     assert {pathlib.Path(path).suffix for path in databases} == {".db"}, databases
 
 
@@ -96,7 +97,9 @@ def test_the_map_shows_who_gets_what_of_whom(tmp_path):
             for one in json.loads(ran.stdout)["fields"]}
     assert ways["orders", "subscribes", "UserUpdated", "users"] == {"name": "personal"}
     assert ways["orders", "sends", "place_order.charge", "payments"] == {"token": "card"}
-    assert not any(service == "notifications" for service, *_ in ways)
+    assert ways["views", "subscribes", "UserUpdated", "users"] == {"name": "personal"}
+    assert not any(service in ("notifications", "reports") for service, *_ in ways)
+    assert {field for way, fields in ways.items() if way[0] == "views" for field in fields} == {"name", "user_name"}
     plain = subprocess.run([FREEHOLD, "personal", "map", file], capture_output=True, text=True, check=True).stdout
     assert "from users, by UserUpdated" in plain
     schema = json.loads(subprocess.run([pathlib.Path(FREEHOLD).parent / "examples/shop/users", "--describe"],

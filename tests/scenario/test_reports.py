@@ -83,10 +83,56 @@ def test_a_report_is_asked_by_routes_and_by_operators(till):
                              (("till", "by-day"), 1, "no report of that name"),
                              (("till", "wrong"), 1, "wrong.sql, line 1"),
                              (("till", "--csv"), 2, "--csv is for one report"),
+                             (("till", "by_day", "--out", "x"), 2, "--out is for --csv"),
                              (("tell",), 2, "did you mean 'till'?")):
         assert why in report(till, *words, code=code)
     assert "Zaphod" not in log_of(till)  # neither what is asked with nor what is found
     assert "report" not in till.command("audit", "--state", till.state).stdout
+
+
+def test_all_are_written_to_a_folder_or_none(tmp_path):
+    file = lay_out(tmp_path)
+    reports, folder = tmp_path / "till" / "reports", tmp_path / "sales"
+    (reports / "endless.sql").unlink()
+    (reports / "too_many.sql").write_text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100001) SELECT i FROM n")
+    (reports / "wrong.sql").write_text("SELECT :day")
+    till = System(file, tmp_path / "state").up()
+
+    def written():
+        return {path.name: path.read_bytes().decode() for path in folder.iterdir()} if folder.exists() else None
+
+    def write(*words, code=0):
+        return report(till, "till", *words, "--csv", "--out", str(folder), code=code)
+
+    def served_without(name):
+        (reports / f"{name}.sql").unlink()
+        till.command("upgrade", "till", "--state", till.state)
+
+    try:
+        for day, customer in (("d1", SECRET), ("d2", "Ford")):
+            assert till.http("POST", "/api/sales", {"day": day, "customer": customer, "cents": 700}).status == 201
+        assert "the report wrong can't be run: " in write("from_day=d1", code=1) and written() is None
+        served_without("wrong")
+        for words, code, why in ((("from_day=d1", "to=d2"), 2, "takes 'to'"), ((), 2, "give from_day=VALUE"),
+                                 (("customers", "from_day=d1"), 2, "takes 'from_day'"), (("by-day",), 1, "no such report"),
+                                 (("customers", "x"), 2, "is not NAME=VALUE")):
+            assert why in write(*words, code=code)
+            assert written() is None
+        assert "2 rows" in write("by_day", "from_day=d1")
+        former = {"by_day.csv": "day,cents,sales\r\nd1,700,1\r\nd2,700,1\r\n"}
+        assert written() == former
+        assert "100000 rows" in write("from_day=d2", code=1)  # found out when two have been run
+        assert written() == former
+        served_without("too_many")
+        assert "1 row\n" in write("from_day=d2")
+        rows = list(csv.reader(io.StringIO(written()["customers.csv"], newline="")))
+        assert written()["by_day.csv"] == "day,cents,sales\r\nd2,700,1\r\n" and len(written()) == 2
+        assert rows == [["customer", "last", "most"], ["Ford", "", "700"], [SECRET, "", "700"]]
+        folder = tmp_path / "till" / "reports" / "by_day.sql"  # no folder
+        assert "cannot be written" in write("from_day=d2", code=1)
+    finally:
+        till.stop(check=False)
 
 
 def test_one_that_takes_long_holds_nobody_up_and_ends_with_the_service(till):

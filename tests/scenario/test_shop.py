@@ -34,7 +34,7 @@ def by_the_bus(shop):
     """Nobody waits for a broker that starts; here events come by it from the beginning on."""
     wait_for("events come by the bus", lambda: all(
         shop.services()[name]["ready"] and all(bus["connected"] for bus in shop.state_of(name)["buses"])
-        for name in ("users", "products", "inventory", "search", "orders", "notifications")), 300)
+        for name in ("users", "products", "inventory", "search", "orders", "notifications", "views", "reports")), 300)
 
 
 def new_user(shop, name="Ada"):
@@ -605,7 +605,8 @@ def reads(shop, user, lamp, order):
     return {"users": f"/api/users/{user}", "products": f"/api/products/{lamp}",
             "inventory": f"/api/products/{lamp}/stock", "search": "/api/search?q=lamp",
             "payments": f"/api/payments/{order['payment_id']}", "shipping": f"/api/shipments/{order['shipment_id']}",
-            "orders": f"/api/orders/{order['id']}"}
+            "orders": f"/api/orders/{order['id']}", "views": f"/api/users/{user}/orders",
+            "reports": "/api/reports/sales_by_day"}
 
 
 @pytest.mark.parametrize("away", SHOP_SERVICES)

@@ -34,7 +34,7 @@ def owned(ada, order):
     """(method, path, body) of all that is Ada's."""
     name = {"name": "Ada L."}
     return [("GET", f"/api/users/{ada}", None), ("PATCH", f"/api/users/{ada}", name),
-            ("GET", f"/api/users/{ada}/orders/history", None),
+            ("GET", f"/api/users/{ada}/orders/history", None), ("GET", f"/api/users/{ada}/orders", None),
             ("GET", f"/api/orders/{order['id']}", None), ("GET", f"/api/orders/{order['id']}/details", None),
             ("GET", f"/api/orders?user_id={ada}", None), ("GET", f"/api/payments/{order['payment_id']}", None),
             ("GET", f"/api/shipments/{order['shipment_id']}", None), ("GET", f"/api/orders/{order['id']}/shipment", None),

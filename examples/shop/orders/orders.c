@@ -14,6 +14,8 @@
 #include <freehold.h>
 
 #define TOTAL_MAX 9007199254740991 /* 2^53 - 1: so far every reader of JSON counts exactly */
+#define ITEMS_MAX 100              /* of an order */
+#define ORDERS_AT_ONCE 100         /* with all of their items */
 #define ORDER "SELECT orders.*, user_name FROM orders JOIN user_names USING (user_id) "
 
 #define CART_ORDER "SELECT order_id, under_way FROM cart_orders WHERE user_id = :user_id"
@@ -171,13 +173,15 @@ static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
 
     if (from_cart)
         take_cart(w, order, *behind);
-    fh_publish(w, "OrderCreated", order);
+    json_t *shown = order_with_items(w, order), *created = json_copy(order);
+    json_object_set(created, "items", json_object_get(shown, "items"));
+    fh_publish(w, "OrderCreated", created);
     json_t *input = json_copy(order);
     json_object_set(input, "items", items);
     json_object_set_new(input, "carts", carts_of(w, wanted, from_cart));
     json_object_set(input, "token", json_object_get(wanted, "payment_token"));
     fh_saga_start(w, "place_order", input);
-    fh_reply(w, 202, order_with_items(w, order));
+    fh_reply(w, 202, shown);
 }
 
 static void place_order(fh_work *w)
@@ -272,6 +276,20 @@ static void users_held(fh_work *w)
                      fh_query(w)));
 }
 
+/* Their items by the hundred orders: so there are no more of them than fh_rows reads. */
+static void every_order(fh_work *w)
+{
+    json_t *orders =
+        fh_rows(w, "SELECT * FROM orders WHERE id > :after ORDER BY id LIMIT :limit", fh_query(w));
+    for (size_t first = 0; first < json_array_size(orders); first += ORDERS_AT_ONCE) {
+        json_t *some = json_array();
+        for (size_t i = first; i < json_array_size(orders) && i < first + ORDERS_AT_ONCE; i++)
+            json_array_append(some, json_array_get(orders, i));
+        with_items(w, some);
+    }
+    fh_reply(w, 200, orders);
+}
+
 static void every_confirmed_order(fh_work *w)
 {
     fh_reply(w, 200,
@@ -309,7 +327,7 @@ static const fh_field item_shape[] = {{"product_id", FH_STRING, .min = 1, .max =
 
 static const fh_field place_order_shape[] = {
     {"user_id", FH_INT, .min = 1},
-    {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 100},
+    {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = ITEMS_MAX},
     {"payment_token", FH_STRING, .min = 1, .max = 200, .card = true},
     {"address", FH_STRING, .max = 1000, .optional = true, .personal = true},
     {0}};
@@ -327,10 +345,11 @@ static const fh_field place_order_input[] = {{"id", FH_INT},
                                              {"*"},
                                              {0}};
 
-static const fh_field page_shape[] = {{"user_id", FH_INT, .min = 1},
-                                      {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
-                                      {"after", FH_INT, .min = 0, .optional = true},
-                                      {0}};
+static const fh_field page_shape[] = {
+    {"user_id", FH_INT, .min = 1},
+    {"limit", FH_INT, .min = 1, .max = ORDERS_AT_ONCE, .optional = true},
+    {"after", FH_INT, .min = 0, .optional = true},
+    {0}};
 
 static const fh_field order_shape[] = {{"id", FH_INT},
                                        {"user_id", FH_INT},
@@ -348,6 +367,20 @@ static const fh_field answered_item_shape[] = {{"product_id", FH_STRING},
                                                {"quantity", FH_INT},
                                                {"price", FH_INT},
                                                {0}};
+
+/* An order that was made, as its event tells: one from an earlier edition has no items. */
+static const fh_field created_shape[] = {
+    {"id", FH_INT},
+    {"user_id", FH_INT},
+    {"status", FH_STRING},
+    {"total", FH_INT},
+    {"address", FH_STRING, .personal = true},
+    {"payment_id", FH_STRING, .nullable = true},
+    {"shipment_id", FH_INT, .nullable = true},
+    {"reason", FH_STRING, .nullable = true},
+    {"created_at", FH_STRING},
+    {"items", FH_ARRAY, .of = answered_item_shape, .optional = true},
+    {0}};
 
 /* An order as it is answered: with its items, and names to show. */
 static const fh_field answer_shape[] = {{"id", FH_INT},
@@ -376,7 +409,7 @@ FH_SERVICE(
                 .summary = "A user's orders, in their order"},
                {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape},
                 .auth = FH_USER, .name = "get_order", .summary = "An order"}},
-    .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
+    .publishes = {{"OrderCreated", 1, created_shape, .key = "id", .state = every_order},
                   {"OrderConfirmed", 1, order_shape, .key = "id", .state = every_confirmed_order},
                   {"OrderCancelled", 1, order_shape, .key = "id"}},
     .subscribes = {{"users", "UserUpdated", user_renamed, .fields = "id,name",

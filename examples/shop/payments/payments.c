@@ -63,6 +63,15 @@ static void get_payments(fh_work *w)
         fh_docs(w, "payments", NULL, NULL, after, limit ? (int)json_integer_value(limit) : 100));
 }
 
+/* For those who begin anew with what there is (docs/guide/events.md). */
+static void every_payment(fh_work *w)
+{
+    json_t *after = json_object_get(fh_query(w), "after");
+    fh_reply(w, 200,
+             fh_docs(w, "payments", fh_object(w, "order_id", fh_object(w, "$gt", after)),
+                     fh_object(w, "order_id", 1), NULL, (int)fh_int(w, fh_query(w), "limit")));
+}
+
 static const fh_field charge_shape[] = {{"order_id", FH_INT, .min = 1},
                                         {"user_id", FH_INT, .min = 1},
                                         {"amount", FH_INT, .max = 9007199254740991},
@@ -82,16 +91,16 @@ static const fh_field payment_shape[] = {{"id", FH_STRING},
                                          {"refunded_at", FH_STRING, .optional = true},
                                          {0}};
 
-FH_SERVICE(payments, .model = FH_DOCUMENT, .collections = {{"payments", {"order_id"}}},
-           .routes = {{"POST", "/api/payments", charge, .body = charge_shape,
-                       .audience = FH_SERVICES, .answer = {201, payment_shape}, .name = "charge"},
-                      {"POST", "/api/payments/refund", .undo = refund, .body = charge_shape,
-                       .audience = FH_SERVICES, .name = "refund"},
-                      {"GET", "/api/payments/{id}", get_payment, .answer = {200, payment_shape},
-                       .auth = FH_USER, .name = "get_payment", .summary = "A payment"},
-                      {"GET", "/api/payments", get_payments, .query = page_shape,
-                       .audience = FH_OPERATORS, .answer = {200, .each = payment_shape},
-                       .name = "get_payments"}},
-           .publishes = {{"PaymentProcessed", 1, payment_shape, .key = "order_id"},
-                         {"PaymentRefunded", 1, payment_shape, .key = "order_id"}},
-           .shapes = {{"Payment", payment_shape}});
+FH_SERVICE(
+    payments, .model = FH_DOCUMENT, .collections = {{"payments", {"order_id"}}},
+    .routes = {{"POST", "/api/payments", charge, .body = charge_shape, .audience = FH_SERVICES,
+                .answer = {201, payment_shape}, .name = "charge"},
+               {"POST", "/api/payments/refund", .undo = refund, .body = charge_shape,
+                .audience = FH_SERVICES, .name = "refund"},
+               {"GET", "/api/payments/{id}", get_payment, .answer = {200, payment_shape},
+                .auth = FH_USER, .name = "get_payment", .summary = "A payment"},
+               {"GET", "/api/payments", get_payments, .query = page_shape, .audience = FH_OPERATORS,
+                .answer = {200, .each = payment_shape}, .name = "get_payments"}},
+    .publishes = {{"PaymentProcessed", 1, payment_shape, .key = "order_id", .state = every_payment},
+                  {"PaymentRefunded", 1, payment_shape, .key = "order_id"}},
+    .shapes = {{"Payment", payment_shape}});

@@ -2,9 +2,9 @@
 /*
  * Users: who buys, and what each has bought. Owns `users` and `order_history`.
  *
- * Others hold a user's id and perhaps a copy of the name; UserUpdated and UserDeleted tell them
- * when those change. Deleting a user asks nobody: an order of a user who is gone is the orders'
- * own business, and counting one more order of such a user is no error.
+ * Others hold a user's id and perhaps a copy of the name; UserCreated, UserUpdated and
+ * UserDeleted tell them when those change. Deleting a user asks nobody: an order of a user who is
+ * gone is the orders' own business, and counting one more order of such a user is no error.
  *
  * The history is what orders tell: OrderConfirmed adds an order to it. OrderCancelled is not heard,
  * since only orders that were never confirmed are cancelled. It goes with its user.
@@ -21,6 +21,7 @@ static void create_user(fh_work *w)
                           "INSERT INTO users (name, email, address)"
                           " VALUES (:name, :email, :address) RETURNING *",
                           fh_body(w), none);
+    fh_publish(w, "UserCreated", user);
     fh_reply(w, 201, user);
 }
 
@@ -159,7 +160,8 @@ FH_SERVICE(
                {"GET", "/api/users/{id:int}/orders/history", get_history, .query = history_page,
                 .answer = {200, .each = bought_shape}, .auth = FH_USER, .name = "get_history",
                 .summary = "What a user has ordered"}},
-    .publishes = {{"UserUpdated", 1, kept_shape, .key = "id", .state = every_user},
+    .publishes = {{"UserCreated", 1, kept_shape, .key = "id"},
+                  {"UserUpdated", 1, kept_shape, .key = "id", .state = every_user},
                   {"UserDeleted", 1, user_deleted, .key = "id"}},
     .subscribes = {{"orders", "OrderConfirmed", order_confirmed,
                     .fields = "id,user_id,total,created_at", .upsert = order_confirmed,

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* freehold describe: writes what services promise and expect, for other teams and for later. */
 
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
-#include "base/io.h"
 #include "base/json.h"
+#include "cli/beside.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "system/contract/document.h"
@@ -29,32 +25,15 @@ static bool take_descriptions(const struct system_file *file, const char *servic
     return *ret_count > 0;
 }
 
-/* Beside it first: whoever reads it finds the old one or the new one. */
-static int replace_description(const char *path, const struct text *text)
-{
-    char *beside;
-    FH_ASSERT(asprintf(&beside, "%s.%d.new", path, (int)getpid()) >= 0);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    bool done = fd >= 0 && io_write(fd, text->data, text->length) && fsync(fd) == 0;
-    int failed = done ? 0 : errno;
-    if (fd >= 0 && close(fd) != 0 && !failed)
-        failed = errno;
-    if (!failed && rename(beside, path) != 0)
-        failed = errno;
-    if (failed && fd >= 0)
-        unlink(beside);
-    free(beside);
-    return failed ? cli_fail(CLI_FAILED, "%s cannot be written: %s", path, strerror(failed))
-                  : CLI_DONE;
-}
-
 static int write_document(const char *path, const struct text *text, size_t count, bool as_json)
 {
     if (!path) {
         fwrite(text->data, 1, text->length, stdout);
         return CLI_DONE;
     }
-    int code = replace_description(path, text);
+    int code = beside_write(path, text);
+    if (code == CLI_DONE && (code = beside_take(path)) != CLI_DONE)
+        beside_drop(path);
     if (code == CLI_DONE && as_json) {
         json_t *told = json_pack("{s:s, s:I}", "written", path, "services", (json_int_t)count);
         cli_print_json(told);

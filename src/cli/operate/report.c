@@ -12,14 +12,14 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/operate/report.h"
 #include "cli/table.h"
 
 #define REPORT_WAIT_MS 65000 /* a little more than the service gives it */
 
 /* ---- Values as texts ---- */
 
-/* A copy for json_text_free; of a number as JSON has it. NULL: it is null. */
-static char *text_of_cell(const json_t *value)
+char *report_cell_text(const json_t *value)
 {
     if (json_is_null(value))
         return NULL;
@@ -31,7 +31,7 @@ static char *text_of_cell(const json_t *value)
     return text;
 }
 
-static void cell_free(const json_t *value, char *text)
+void report_cell_free(const json_t *value, char *text)
 {
     if (json_is_string(value))
         free(text);
@@ -44,13 +44,13 @@ static void cell_free(const json_t *value, char *text)
 /* Whatever stands in it, a cell is one line, and no instruction to the terminal. */
 static void add_plain_cell(struct cli_table *table, const json_t *value)
 {
-    char *text = text_of_cell(value);
+    char *text = report_cell_text(value);
     for (char *at = text; at && *at; at++)
         *at = *at == '\n' || *at == '\r' ? ' ' : *at;
     if (text)
         text_make_plain(text, strlen(text));
     table_cell(table, "%s", text ? text : "-");
-    cell_free(value, text);
+    report_cell_free(value, text);
 }
 
 static bool holds_numbers(const json_t *rows, size_t column)
@@ -93,46 +93,14 @@ static void print_report(const json_t *report)
         free(heads[i]);
 }
 
-/* ---- CSV (RFC 4180) ---- */
-
-/* A text that is empty is quoted: null is not. */
-static void add_csv_value(struct text *csv, const json_t *value)
-{
-    char *text = text_of_cell(value);
-    size_t length = json_is_string(value) ? json_string_length(value) : text ? strlen(text) : 0;
-    bool quotes = text && (!length || strlen(text) < length || text[0] == ' ' ||
-                           text[length - 1] == ' ' || text[strcspn(text, "\",\r\n")]);
-    text_add(csv, quotes ? "\"" : "");
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '"')
-            text_add(csv, "\"");
-        text_append(csv, text + i, 1);
-    }
-    text_add(csv, quotes ? "\"" : "");
-    cell_free(value, text);
-}
-
-static void add_csv_line(struct text *csv, const json_t *values)
-{
-    size_t i;
-    json_t *value;
-    json_array_foreach (values, i, value) {
-        text_add(csv, i ? "," : "");
-        add_csv_value(csv, value);
-    }
-    text_add(csv, terminal_shows(stdout) ? "\n" : "\r\n");
-}
+/* ---- CSV ---- */
 
 /* Of a file, or another program, every byte is as it was: past what guards terminals. */
 static int print_csv(const json_t *report)
 {
     struct text csv;
-    size_t i;
-    json_t *row;
     text_init(&csv, TEXT_LENGTH_MAX);
-    add_csv_line(&csv, json_object_get(report, "columns"));
-    json_array_foreach (json_object_get(report, "rows"), i, row)
-        add_csv_line(&csv, row);
+    report_add_csv(&csv, report, terminal_shows(stdout) ? "\n" : "\r\n");
     bool done = !csv.overflow;
     if (done && terminal_shows(stdout))
         done = fwrite(csv.data, 1, csv.length, stdout) == csv.length;
@@ -206,17 +174,22 @@ static int read_given(char **words, json_t **ret)
     return CLI_DONE;
 }
 
-static int ask_for_report(struct cli_operator *asking, char **words, bool csv, bool as_json)
+int report_ask(struct cli_operator *asking, const char *service, const char *name,
+               const json_t *given, json_t **ret)
 {
-    json_t *given, *report;
-    int code = read_given(words + 2, &given);
     char *with = json_text(given);
-    json_decref(given);
-    if (code == CLI_DONE)
-        code = cli_operator_get_within(
-            asking, words[0], "/_freehold/report?name={name}&with={with}",
-            json_pack("{s:s, s:s}", "name", words[1], "with", with), REPORT_WAIT_MS, &report);
+    int code = cli_operator_get_within(asking, service, "/_freehold/report?name={name}&with={with}",
+                                       json_pack("{s:s, s:s}", "name", name, "with", with),
+                                       REPORT_WAIT_MS, ret);
     json_text_free(with);
+    return code;
+}
+
+static int show_report(struct cli_operator *asking, char **words, const json_t *given, bool csv,
+                       bool as_json)
+{
+    json_t *report;
+    int code = report_ask(asking, words[0], words[1], given, &report);
     if (code != CLI_DONE)
         return code;
     if (as_json)
@@ -229,23 +202,42 @@ static int ask_for_report(struct cli_operator *asking, char **words, bool csv, b
     return code;
 }
 
+/* What does not fit together. */
+static int judge_options(bool named, bool csv, bool as_json, const char *folder)
+{
+    if (csv && as_json)
+        return cli_fail(CLI_USAGE, "--csv or --json, not both");
+    if (folder && !csv)
+        return cli_fail(CLI_USAGE, "--out is for --csv: add that");
+    if (csv && !named && !folder)
+        return cli_fail(CLI_USAGE, "--csv is for one report, or with --out FOLDER for all");
+    return CLI_DONE;
+}
+
 static int run_report_command(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
+    const char *folder = cli_value(command, values, "--out");
     bool csv = cli_value(command, values, "--csv") != NULL;
     bool as_json = cli_value(command, values, "--json") != NULL;
-    if (csv && (as_json || !words[1]))
-        return cli_fail(CLI_USAGE,
-                        as_json ? "--csv or --json, not both" : "--csv is for one report");
-    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
-    if (code != CLI_DONE)
-        return code;
-    if (words[1])
-        code = ask_for_report(&asking, words, csv, as_json);
-    else
-        code = cli_operator_list(&asking, words[0], "/_freehold/reports", "reports", "reports",
-                                 print_reports, as_json);
-    cli_operator_end(&asking);
+    /* In a folder there may be values for all reports: without the name of one. */
+    bool named = words[1] && !(folder && strchr(words[1], '='));
+    json_t *given = NULL;
+    int code = judge_options(named, csv, as_json, folder);
+    if (code == CLI_DONE)
+        code = read_given(words + 1 + named, &given);
+    if (code == CLI_DONE &&
+        (code = cli_operator_begin(&asking, cli_value(command, values, "--state"))) == CLI_DONE) {
+        if (folder)
+            code = report_write_folder(&asking, words[0], named ? words[1] : NULL, given, folder);
+        else if (named)
+            code = show_report(&asking, words, given, csv, as_json);
+        else
+            code = cli_operator_list(&asking, words[0], "/_freehold/reports", "reports", "reports",
+                                     print_reports, as_json);
+        cli_operator_end(&asking);
+    }
+    json_decref(given);
     return code;
 }
 
@@ -261,9 +253,13 @@ const struct cli_command cli_report = {
         "refused. It ends after 60 s.\n\n"
         "  freehold report orders\n"
         "  freehold report orders sales_by_day from_day=2026-01-01\n"
-        "  freehold report orders sales_by_day from_day=2026-01-01 --csv >sales.csv\n\n"
+        "  freehold report orders sales_by_day from_day=2026-01-01 --csv >sales.csv\n"
+        "  freehold report orders from_day=2026-01-01 --csv --out sales\n\n"
+        "The last one writes all of them, each to a file of its name (sales/sales_by_day.csv), or\n"
+        "none if one fails. Each gets what it takes of the values.\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--csv", NULL, "print CSV, as spreadsheets read it (RFC 4180)"},
+                {"--out", "FOLDER", "with --csv: write it there, or all of them, as REPORT.csv"},
                 {"--json", NULL, "print {\"columns\": [...], \"rows\": [[...]]}"},
                 CLI_OPTION_STATE_RUNNING},
     .run = run_report_command,
