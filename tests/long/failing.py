@@ -41,7 +41,7 @@ ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
 # Libraries that read what they did not get: it is theirs to mend.
 CRASHING = re.compile(r"lib(gnutls|tasn1)\.so")
 # Likewise, where it was a call of their own that failed: else what they read may be ours.
-CRASHING_BY_THEMSELVES = re.compile(r"/(lib(?:sasl2|crypto|ssl))\.so")
+CRASHING_BY_THEMSELVES = re.compile(r"/(lib(?:sasl2|crypto|ssl|nats))\.so")
 # OpenSSL makes its default context when a process first needs it, and where memory lacks for that, goes by the lock that
 # the context would have: in RAND_get0_primary, as libpq asks for random bytes while it logs in.
 CONTEXTLESS = ("libcrypto.so.3:OSSL_LIB_CTX_get0_global_default",  # in which the call failed, or with --after before it
