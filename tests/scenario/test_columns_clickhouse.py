@@ -60,7 +60,8 @@ def gauges(start, tmp_path_factory, server):
         f"system: {name}\ngateway: {{ listen: '127.0.0.1:0' }}\nservices:\n"
         f"  gauges: {{ program: {PROGRAM}, derives: {{ measured: {{ server: facts }} }} }}\n"
         f"servers:\n  facts: {{ derived: clickhouse, host: {server.at['host']}, port: {server.at['port']}, "
-        f"user: {server.at['user']}, password_file: {folder}/password, options: {{ interval_ms: 20 }} }}\n")
+        f"user: {server.at['user']}, password_file: {folder}/password, tls: {{ mode: off }}, "
+        "options: { interval_ms: 20 } }\n")
     system = start(folder / "freehold.yaml")
     system.database = f"{name}.gauges"
     yield system
