@@ -121,8 +121,8 @@ static enum fh_code judge_error_number(const struct clickhouse *server, int numb
                      server->base_url, number);
 }
 
-static enum fh_code judge_answer(const struct clickhouse *server, struct clickhouse_call *call,
-                                 struct fh_error *error)
+static enum fh_code judge_clickhouse_answer(const struct clickhouse *server,
+                                            struct clickhouse_call *call, struct fh_error *error)
 {
     const struct world_request *request = &call->request;
     int status = request->status;
@@ -185,7 +185,7 @@ enum fh_code clickhouse_ask(struct clickhouse *server, struct clickhouse_call *c
         world_request_wait(server->world, request);
     request->url = NULL;
     text_release(&url);
-    return request->status ? judge_answer(server, call, error)
+    return request->status ? judge_clickhouse_answer(server, call, error)
                            : clickhouse_is_silent(server, request, error);
 }
 

@@ -10,7 +10,7 @@
 
 #include "carrier/clickhouse/internal.h"
 
-static void write_byte(struct text *body, unsigned byte)
+static void write_row_byte(struct text *body, unsigned byte)
 {
     char c = (char)byte;
     text_append(body, &c, 1);
@@ -38,8 +38,8 @@ static void write_row_text(struct text *body, const char *text, size_t length)
 {
     size_t rest = length;
     for (; rest >= 0x80; rest >>= 7)
-        write_byte(body, (unsigned)(rest & 0x7f) | 0x80);
-    write_byte(body, (unsigned)rest);
+        write_row_byte(body, (unsigned)(rest & 0x7f) | 0x80);
+    write_row_byte(body, (unsigned)rest);
     text_append(body, text, length);
 }
 
@@ -51,7 +51,7 @@ static void write_tag(struct text *body, const struct fh_derived_field *field, c
         write_row_text(body, tag.kind == SQL_TEXT ? tag.text : "",
                        tag.kind == SQL_TEXT ? tag.length : 0);
     else if (field->type == FH_BOOL)
-        write_byte(body, tag.integer != 0);
+        write_row_byte(body, tag.integer != 0);
     else
         write_row_integer(body, tag.integer);
 }
@@ -60,7 +60,7 @@ static void write_measured(struct text *body, const struct fh_derived_field *fie
                            const json_t *value)
 {
     struct sql_value measured = series_measured_value(field, value);
-    write_byte(body, measured.kind == SQL_NULL);
+    write_row_byte(body, measured.kind == SQL_NULL);
     if (measured.kind == SQL_REAL)
         write_row_real(body, measured.real);
     else if (measured.kind == SQL_INTEGER)
@@ -70,7 +70,7 @@ static void write_measured(struct text *body, const struct fh_derived_field *fie
 static void write_row_head(struct text *body, unsigned kind, int64_t at, const char *key,
                            int64_t position)
 {
-    write_byte(body, kind);
+    write_row_byte(body, kind);
     write_row_integer(body, at);
     write_row_text(body, key, strlen(key));
     write_row_integer(body, position);
@@ -96,10 +96,10 @@ void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
     write_row_head(body, 0, link->to, text_of_integer(link->from, digits), link->to);
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         if (!series_is_tag(field))
-            write_byte(body, 1); /* null */
+            write_row_byte(body, 1); /* null */
         else if (field->type == FH_INT)
             write_row_integer(body, 0);
         else
-            write_byte(body, 0); /* false, or "" */
+            write_row_byte(body, 0); /* false, or "" */
     }
 }

@@ -26,7 +26,7 @@
 
 /* ---- Values and names ---- */
 
-static void write_quoted(struct text *sql, const char *value, size_t length, char quote)
+static void write_clickhouse_quoted(struct text *sql, const char *value, size_t length, char quote)
 {
     text_append(sql, &quote, 1);
     for (size_t i = 0; i < length; i++) {
@@ -41,12 +41,12 @@ static void write_quoted(struct text *sql, const char *value, size_t length, cha
 
 void clickhouse_write_literal(struct text *sql, const char *value, size_t length)
 {
-    write_quoted(sql, value, length, '\'');
+    write_clickhouse_quoted(sql, value, length, '\'');
 }
 
 void clickhouse_write_name(struct text *sql, const char *name)
 {
-    write_quoted(sql, name, strlen(name), '`');
+    write_clickhouse_quoted(sql, name, strlen(name), '`');
 }
 
 /* No declared name becomes one of the driver's own columns, or another's. */

@@ -15,8 +15,8 @@
 
 #define TABLE_ALREADY_EXISTS 57 /* it is being made, by another carrier */
 
-static enum fh_code run_statement(struct clickhouse *server, const struct text *sql,
-                                  struct fh_error *error)
+static enum fh_code run_table_statement(struct clickhouse *server, const struct text *sql,
+                                        struct fh_error *error)
 {
     struct clickhouse_call call = {.body = sql->data, .body_length = sql->length};
     FH_ASSERT(!sql->overflow);
@@ -107,13 +107,13 @@ static enum fh_code compare_table_digest(struct clickhouse *server,
 }
 
 /* A user that must not make databases is given one. */
-static enum fh_code make_database(struct clickhouse *server, struct fh_error *error)
+static enum fh_code make_owner_database(struct clickhouse *server, struct fh_error *error)
 {
     struct text sql;
     text_init(&sql, CLICKHOUSE_SMALL);
     text_add(&sql, "CREATE DATABASE IF NOT EXISTS ");
     clickhouse_write_name(&sql, server->owner);
-    enum fh_code code = run_statement(server, &sql, error);
+    enum fh_code code = run_table_statement(server, &sql, error);
     text_release(&sql);
     return code;
 }
@@ -127,11 +127,11 @@ enum fh_code clickhouse_make(struct carried_server *base, const struct fh_derive
     clickhouse_table(declared, generation, table);
     text_init(&sql, CLICKHOUSE_SMALL);
     clickhouse_write_create(&sql, server, table, declared);
-    enum fh_code code = run_statement(server, &sql, error);
+    enum fh_code code = run_table_statement(server, &sql, error);
     if (code == FH_NOT_FOUND) {
-        code = make_database(server, error);
+        code = make_owner_database(server, error);
         if (code == FH_OK)
-            code = run_statement(server, &sql, error);
+            code = run_table_statement(server, &sql, error);
     }
     if (code == FH_NOT_FOUND) /* the database was dropped in between */
         code = error_retry(error, FH_UNAVAILABLE, "%s", error->message);
@@ -153,7 +153,7 @@ enum fh_code clickhouse_drop(struct carried_server *base, const struct fh_derive
     text_init(&sql, CLICKHOUSE_SMALL);
     text_add(&sql, "DROP TABLE IF EXISTS ");
     clickhouse_write_table(&sql, server, table);
-    enum fh_code code = run_statement(server, &sql, error);
+    enum fh_code code = run_table_statement(server, &sql, error);
     text_release(&sql);
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
