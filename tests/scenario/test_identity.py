@@ -239,7 +239,7 @@ def test_each_pair_has_a_key_of_its_own_that_only_the_two_have(shop):
         for (caller, receiver), key in keys.items():
             assert key not in text or part in (caller, receiver), (part, caller, receiver)
     told = json.loads((state / "users" / "service.json").read_text())["keys"]
-    assert set(told["takes"]) == {"gateway", "operator", "orders"} and set(told["calls"]) == {"orders"}
+    assert set(told["takes"]) == {"gateway", "operator", "orders", "views"} and set(told["calls"]) == {"orders"}
 
 
 def test_up_obeys_nobody_without_the_operators_key(shop):
@@ -363,7 +363,7 @@ def test_a_restriction_that_makes_no_sense_is_an_error(tmp_path):
 
 
 def test_a_restriction_closes_what_was_public_and_open_opens_it(tmp_path):
-    system = shop_with(tmp_path, payments={"callers": ["orders"]}, users={"open": True}).up()
+    system = shop_with(tmp_path, payments={"callers": ["orders", "views"]}, users={"open": True}).up()
     try:
         assert system.http("GET", "/api/payments/1").status == 404
         assert "payments" not in json.loads(
