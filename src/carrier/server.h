@@ -106,7 +106,7 @@ struct carried_server_ops {
     /* Removes a generation, with its tombstones and links; FH_OK also if there is none. */
     enum fh_code (*drop)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
-    /* Answers as derived_ops.search; *ret on the heap. What was acknowledged is found a moment
+    /* Answers as derived_ops.search; *ret: a new reference. What was acknowledged is found a moment
      * later. FH_NOT_FOUND: no such generation. FH_UNAVAILABLE, too: no answer before `deadline_ns`
      * (0 and less: whenever).
      */

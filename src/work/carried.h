@@ -42,17 +42,11 @@ struct work_carried {
      * that. */
     enum fh_code (*needed)(struct work_context *context, struct store_work *work, int64_t *ret,
                            struct fh_error *error);
-    /* As derived_ops.search, without a unit of work; parks. NULL: none can be asked. */
-    enum fh_code (*search)(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error);
-    /* As `search`, of a question that was checked. */
-    enum fh_code (*series)(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_series *series, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error);
-    enum fh_code (*columns)(struct work_context *context, const struct fh_derived *declared,
-                            const struct fh_columns *columns, int64_t deadline_ns, json_t **ret,
-                            struct fh_error *error);
+    /* As derived_ops.search, .series or .columns, by its model: `question` is what these are asked,
+     * a struct fh_search, and so on. Without a unit of work; parks. NULL: none can be asked. */
+    enum fh_code (*ask)(struct work_context *context, const struct fh_derived *declared,
+                        const void *question, int64_t deadline_ns, json_t **ret,
+                        struct fh_error *error);
 };
 
 /* FH_UNSUPPORTED: nothing may be carried from such stores, since several processes write to one at

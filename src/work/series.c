@@ -2,6 +2,9 @@
 /*
  * Series as handlers see them, and the sweep of what is older than they keep.
  *
+ * Where a derived store of them lies on a server, the service's own store has them all the same,
+ * and the server a copy (carried.c), which is what answers.
+ *
  * A point that is too old already is left out, once it was checked: whether it comes a moment
  * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
  * is too old is there, and no question reads it.
@@ -88,6 +91,8 @@ json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_ser
     const struct fh_derived *declared = derived_declared(w, "fh_series", name, FH_SERIES);
     struct fh_series known = {0};
     memcpy(&known, series, size < sizeof known ? size : sizeof known);
+    if (work_carries(w->context, declared))
+        return derived_ask_server(w, "fh_series", declared, &known);
     return derived_ask(w, "fh_series", declared, ask_measured, &known);
 }
 
@@ -96,6 +101,8 @@ json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_co
     const struct fh_derived *declared = derived_declared(w, "fh_columns", name, FH_COLUMNS);
     struct fh_columns known = {0};
     memcpy(&known, columns, size < sizeof known ? size : sizeof known);
+    if (work_carries(w->context, declared))
+        return derived_ask_server(w, "fh_columns", declared, &known);
     return derived_ask(w, "fh_columns", declared, ask_measured, &known);
 }
 

@@ -114,6 +114,12 @@ struct derived_ops {
     enum fh_code (*columns)(struct store_work *work, const struct fh_derived *declared,
                             const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
                             struct fh_error *error);
+    /* Of both. Shows `visit`, perhaps off the loop (sql_ask), the points or facts behind `after`
+     * (NULL: from the first on), each once, in an order of their ids and times that stays, and none
+     * before `oldest_ms`. In a unit of work that only reads. */
+    enum fh_code (*list)(struct store_work *work, const struct fh_derived *declared,
+                         const struct derived_fact *after, int64_t oldest_ms, derived_visit *visit,
+                         void *context, struct fh_error *error);
     /* Of both. Removes points or facts before `oldest_ms`, a bounded number of them, and tags that
      * no point has. To be called again with the same `at`, once this is durable, until it is done.
      */
@@ -125,9 +131,10 @@ extern const struct derived_ops derived_sql; /* on sql_run, with FTS5: SQLite's 
 
 /* NULL: the engine keeps none. */
 const struct derived_ops *derived_engine(const struct store *store);
-/* Prepares what the service declares, but for those that lie on servers (1u << i), in a unit of
- * work of its own; only looks where there are none and none was ever made. FH_UNSUPPORTED, too: the
- * store's engine keeps none. On a fiber. */
+/* Prepares what the service declares, in a unit of work of its own, but for an FH_SEARCH that lies
+ * on a server (1u << i): of points and facts a server has a copy, and the store keeps them all the
+ * same. Only looks where there are none and none was ever made. FH_UNSUPPORTED, too: the store's
+ * engine keeps none. On a fiber. */
 enum fh_code derived_prepare(struct store *store, const fh_service *service, unsigned carried,
                              struct fh_error *error);
 int derived_count(const fh_service *service);
@@ -147,5 +154,11 @@ enum fh_code derived_value_check(const struct fh_derived *declared, const json_t
 enum fh_code derived_key_check(const char *key, struct fh_error *error); /* the same */
 enum fh_code series_fact_check(const struct fh_derived *declared, int64_t at_ms, const json_t *fact,
                                struct fh_error *error); /* the same */
+/* What derived_ops.series and .columns say of FH_INVALID, before anybody is asked. */
+enum fh_code series_asked_check(const struct fh_derived *declared, const struct fh_series *series,
+                                int64_t oldest_ms, struct fh_error *error);
+enum fh_code columns_asked_check(const struct fh_derived *declared,
+                                 const struct fh_columns *columns, int64_t oldest_ms,
+                                 struct fh_error *error);
 
 #endif
