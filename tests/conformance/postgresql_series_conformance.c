@@ -213,11 +213,11 @@ static void put_own(const struct carried_op *ops)
     struct store *store = trial.fixture->context.store;
     struct store_work *work;
     struct fh_error error;
-    int64_t number = 0;
+    int64_t number = 0, id;
     FH_ASSERT(store_begin(store, STORE_WRITE, &work, &error) == FH_OK);
     for (int i = 0; i < POINTS; i++)
         FH_ASSERT(derived_engine(store)->measure(work, declared(), &number, ops[i].at_ms,
-                                                 ops[i].value, &error) == FH_OK);
+                                                 ops[i].value, &id, &error) == FH_OK);
     FH_ASSERT(store_commit(work, &error) == FH_OK);
 }
 
