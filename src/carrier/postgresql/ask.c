@@ -249,7 +249,7 @@ static enum fh_code answer_asking(struct asking *asking)
     return asking->code;
 }
 
-static void take_filters(struct asking *asking)
+static void take_tag_filters(struct asking *asking)
 {
     const struct series_question *question = &asking->question;
     for (int i = 0; i < question->filter_count; i++) {
@@ -275,7 +275,7 @@ enum fh_code curves_series(struct carried_server *base, const struct fh_derived 
     series_tally_init(&asking->tally, &asking->question);
     curves_schema(server, declared, generation, asking->session.schema);
     if (code == FH_OK) {
-        take_filters(asking);
+        take_tag_filters(asking);
         code = curves_begin(&asking->session, server, &server->asking, deadline_ns, error);
         if (code == FH_OK)
             code = answer_asking(asking);

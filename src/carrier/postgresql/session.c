@@ -85,8 +85,8 @@ static void forget_result(struct curves_session *session)
 }
 
 /* `lost`: what it means if the link breaks. */
-static enum fh_code run_text(struct curves_session *session, const char *sql,
-                             const char *const *values, int count, enum fh_code lost)
+static enum fh_code run_session_text(struct curves_session *session, const char *sql,
+                                     const char *const *values, int count, enum fh_code lost)
 {
     struct postgresql_request request = {.sql = sql,
                                          .count = count,
@@ -105,13 +105,13 @@ static enum fh_code run_text(struct curves_session *session, const char *sql,
 
 enum fh_code curves_run(struct curves_session *session, const char *sql)
 {
-    return run_text(session, sql, NULL, 0, FH_UNAVAILABLE);
+    return run_session_text(session, sql, NULL, 0, FH_UNAVAILABLE);
 }
 
 enum fh_code curves_run_with(struct curves_session *session, const char *sql,
                              const char *const *values, int count)
 {
-    return run_text(session, sql, values, count, FH_UNAVAILABLE);
+    return run_session_text(session, sql, values, count, FH_UNAVAILABLE);
 }
 
 enum fh_code curves_commit(struct curves_session *session, const char *sql)
@@ -120,7 +120,7 @@ enum fh_code curves_commit(struct curves_session *session, const char *sql)
     text_init(&both, CURVES_SQL_SIZE);
     text_printf(&both, "%s%sCOMMIT", sql, *sql ? "; " : "");
     FH_ASSERT(!both.overflow);
-    enum fh_code code = run_text(session, both.data, NULL, 0, FH_OUTCOME_UNKNOWN);
+    enum fh_code code = run_session_text(session, both.data, NULL, 0, FH_OUTCOME_UNKNOWN);
     text_release(&both);
     if (code == FH_OK && strcmp(postgresql_pq.PQcmdStatus(session->result), "COMMIT") != 0)
         return curves_strange(session->server, session->error);
