@@ -121,6 +121,20 @@ static enum fh_code start_remote_link(struct postgresql_connection *connection,
     return FH_OK;
 }
 
+/* 0: the deadline came first, or it is a link that is to end. */
+static unsigned wait_for_link(const struct postgresql_connection *connection, int fd,
+                              unsigned events, int64_t deadline_ns)
+{
+    struct world *world = connection->store->base.world;
+    unsigned held = 0;
+    while (!held && !(connection->ended && *connection->ended)) {
+        held = world_wait_for(world, fd, events, postgresql_looks_ns(connection, deadline_ns));
+        if (!connection->ended || world_monotonic_ns(world) >= deadline_ns)
+            break;
+    }
+    return held;
+}
+
 static enum fh_code await_link(struct postgresql_connection *connection,
                                struct postgresql_gate *gate, int64_t deadline_ns,
                                struct fh_error *error)
@@ -134,8 +148,7 @@ static enum fh_code await_link(struct postgresql_connection *connection,
         if (wants == PGRES_POLLING_FAILED)
             break;
         unsigned events = wants == PGRES_POLLING_READING ? WORLD_READABLE : WORLD_WRITABLE;
-        if (!world_wait_for(store->base.world, postgresql_gate_socket(gate, pg), events,
-                            deadline_ns))
+        if (!wait_for_link(connection, postgresql_gate_socket(gate, pg), events, deadline_ns))
             return postgresql_connect_error(store, "it does not answer", error);
         wants = postgresql_gate_poll(gate, pg);
     }
@@ -371,7 +384,7 @@ static bool next_result(struct postgresql_connection *connection, int64_t deadli
         if (left == 0 && !postgresql_pq.PQisBusy(pg))
             break;
         unsigned events = WORLD_READABLE | (left ? WORLD_WRITABLE : 0);
-        unsigned held = world_wait_for(connection->store->base.world, fd, events, deadline_ns);
+        unsigned held = wait_for_link(connection, fd, events, deadline_ns);
         if (!held || (held & WORLD_READABLE && postgresql_pq.PQconsumeInput(pg) != 1))
             return false;
     }

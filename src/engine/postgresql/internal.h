@@ -45,6 +45,7 @@ extern const struct sql_dialect postgresql_dialect;
  * needs, and less than a takeover may take: a stopped process's locks are gone by then. */
 #define POSTGRESQL_IDLE_MS 1000
 #define POSTGRESQL_RECENT 256
+#define POSTGRESQL_LOOK_MS 20 /* whether a link is to end: link.c */
 
 struct postgresql_statement {
     char *text;      /* the text as given, with ?1 */
@@ -131,6 +132,9 @@ struct postgresql_connection {
     bool read_only; /* of `readers` */
     bool listens;   /* of `sequence` */
     bool reports;   /* for one report, as their user: report.c */
+    /* Of a link: set, whoever waits for it gives up, within POSTGRESQL_LOOK_MS. NULL: of a store.
+     */
+    const bool *ended;
     struct world_poll poll;
     unsigned watched; /* events */
     struct postgresql_call *first, **end;
@@ -238,6 +242,15 @@ enum fh_code postgresql_connect(struct postgresql_connection *connection, struct
  * started. `deadline_ns`: it is given up. */
 enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, int64_t deadline_ns,
                                       struct fh_error *error);
+/* Until when to wait before looking at the deadline and at `ended` again. */
+static inline int64_t postgresql_looks_ns(const struct postgresql_connection *connection,
+                                          int64_t deadline_ns)
+{
+    int64_t look_ns = connection->ended
+                          ? world_in_ms(connection->store->base.world, POSTGRESQL_LOOK_MS)
+                          : deadline_ns;
+    return deadline_ns >= 0 && deadline_ns < look_ns ? deadline_ns : look_ns;
+}
 /* Waits up to `wait_ms` for a server that is starting, and logs once what it waits for. */
 enum fh_code postgresql_connect_first(struct postgresql_connection *connection, int wait_ms,
                                       struct fh_error *error);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A page as the server is given it: columns, each an array. Ops that are no points as declared are
+ * refused, so that nothing in the arrays can be wrong; of several of one point the last counts, as
+ * one statement changes a row once.
+ *
+ * A digest of all its tags tells curves apart, here and on the server, whatever texts they are: an
+ * index can't hold 32 of 255 bytes each.
+ */
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carrier/postgresql/internal.h"
+
+#define ARRAY_SIZE_MAX ((size_t)256 << 20)
+
+/* ---- Points ---- */
+
+static void digest_tags(const struct fh_derived *declared, const json_t *value,
+                        unsigned char ret[static CURVES_TAGS_DIGEST])
+{
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, CURVES_TAGS_DIGEST);
+    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
+        struct sql_value tag;
+        if (!series_is_tag(field) ||
+            !series_tag_value(field, json_object_get(value, field->name), &tag))
+            continue;
+        int64_t number = tag.kind == SQL_TEXT ? (int64_t)tag.length : tag.integer;
+        crypto_generichash_update(&state, (const unsigned char *)&number, sizeof number);
+        if (tag.kind == SQL_TEXT)
+            crypto_generichash_update(&state, (const unsigned char *)tag.text, tag.length);
+    }
+    crypto_generichash_final(&state, ret, CURVES_TAGS_DIGEST);
+}
+
+static bool is_fit(const struct fh_derived *declared, struct carried_op *op)
+{
+    struct fh_error error;
+    op->refused[0] = '\0';
+    bool fit = op->value && series_fact_check(declared, op->at_ms, op->value, &error) == FH_OK;
+    if (!fit)
+        snprintf(op->refused, sizeof op->refused,
+                 "PostgreSQL does not take it: no point as declared");
+    return fit;
+}
+
+/* By tags, time, and the order in the page. */
+static int compare_points_of_page(const void *one, const void *other)
+{
+    const struct curves_point *a = one, *b = other;
+    int order = memcmp(a->digest, b->digest, sizeof a->digest);
+    if (order)
+        return order;
+    if (a->op->at_ms != b->op->at_ms)
+        return a->op->at_ms < b->op->at_ms ? -1 : 1;
+    return (a->op > b->op) - (a->op < b->op);
+}
+
+static void keep_last_of_each(struct curves_page *page)
+{
+    int kept = 0;
+    for (int i = 0; i < page->count; i++) {
+        const struct curves_point *point = &page->points[i];
+        bool same = i + 1 < page->count && point[1].op->at_ms == point->op->at_ms &&
+                    memcmp(point[1].digest, point->digest, sizeof point->digest) == 0;
+        if (!same)
+            page->points[kept++] = *point;
+    }
+    page->count = kept;
+}
+
+static void find_tags(struct curves_page *page)
+{
+    for (int i = 0; i < page->count; i++) {
+        struct curves_point *point = &page->points[i];
+        page->times[i] = point->op->at_ms;
+        if (!page->tags_count || memcmp(page->tags[page->tags_count - 1].digest, point->digest,
+                                        sizeof point->digest) != 0) {
+            struct curves_tags *tags = &page->tags[page->tags_count++];
+            memcpy(tags->digest, point->digest, sizeof tags->digest);
+            tags->value = point->op->value;
+        }
+        point->tags = page->tags_count - 1;
+    }
+}
+
+void curves_page_init(struct curves_page *page, const struct fh_derived *declared,
+                      struct carried_page *carried)
+{
+    size_t count = carried->count > 0 ? (size_t)carried->count : 1;
+    *page = (struct curves_page){.declared = declared, .page = carried};
+    page->points = calloc(count, sizeof *page->points);
+    page->tags = calloc(count, sizeof *page->tags);
+    page->times = calloc(count, sizeof *page->times);
+    FH_ASSERT(page->points && page->tags && page->times);
+    for (int i = 0; i < carried->count; i++) {
+        if (!is_fit(declared, &carried->ops[i]))
+            continue;
+        struct curves_point *point = &page->points[page->count++];
+        point->op = &carried->ops[i];
+        digest_tags(declared, point->op->value, point->digest);
+    }
+    qsort(page->points, (size_t)page->count, sizeof *page->points, compare_points_of_page);
+    keep_last_of_each(page);
+    find_tags(page);
+}
+
+void curves_page_release(struct curves_page *page)
+{
+    free(page->points);
+    free(page->tags);
+    free(page->times);
+}
+
+/* ---- Arrays ---- */
+
+static void array_begin(struct text *array)
+{
+    text_init(array, ARRAY_SIZE_MAX);
+    text_add(array, "{");
+}
+
+static void array_next(struct text *array)
+{
+    if (array->length > 1)
+        text_append(array, ",", 1);
+}
+
+static char *array_end(struct text *array)
+{
+    text_add(array, "}");
+    FH_ASSERT(!array->overflow);
+    return text_take(array);
+}
+
+static void array_add_text(struct text *array, const char *text, size_t length)
+{
+    text_append(array, "\"", 1);
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '"' || text[i] == '\\')
+            text_append(array, "\\", 1);
+        text_append(array, &text[i], 1);
+    }
+    text_append(array, "\"", 1);
+}
+
+static void array_add(struct text *array, const struct sql_value *value)
+{
+    switch (value->kind) {
+    case SQL_INTEGER:
+        text_integer(array, value->integer);
+        break;
+    case SQL_REAL:
+        text_printf(array, "%.17g", value->real);
+        break;
+    case SQL_TEXT:
+        array_add_text(array, value->text, value->length);
+        break;
+    case SQL_NULL:
+    case SQL_BLOB:
+        text_add(array, "NULL");
+        break;
+    }
+}
+
+static char *array_of_digests(const struct curves_page *page, int from, int to)
+{
+    struct text array;
+    char hex[2 * CURVES_TAGS_DIGEST + 1];
+    array_begin(&array);
+    for (int i = from; i < to; i++) {
+        if (page->tags[i].id)
+            continue;
+        array_next(&array);
+        sodium_bin2hex(hex, sizeof hex, page->tags[i].digest, CURVES_TAGS_DIGEST);
+        text_printf(&array, "\"\\\\x%s\"", hex);
+    }
+    return array_end(&array);
+}
+
+int curves_page_tags(const struct curves_page *page, int from, int to,
+                     char *ret[static DERIVED_FIELDS_MAX + 1])
+{
+    int count = 0;
+    ret[count++] = array_of_digests(page, from, to);
+    for (const struct fh_derived_field *field = page->declared->fields; field->name; field++) {
+        struct text array;
+        if (!series_is_tag(field))
+            continue;
+        array_begin(&array);
+        for (int i = from; i < to; i++) {
+            struct sql_value tag;
+            if (page->tags[i].id)
+                continue;
+            series_tag_value(field, json_object_get(page->tags[i].value, field->name), &tag);
+            array_next(&array);
+            array_add(&array, &tag);
+        }
+        ret[count++] = array_end(&array);
+    }
+    return count;
+}
+
+enum { POINT_CURVE = -3, POINT_TIME = -2, POINT_POSITION = -1 };
+
+static struct sql_value value_of_point(const struct curves_page *page, int place, int column)
+{
+    const struct curves_point *point = &page->points[place];
+    if (column == POINT_CURVE)
+        return sql_integer(page->tags[point->tags].id);
+    if (column == POINT_TIME)
+        return sql_integer(point->op->at_ms);
+    if (column == POINT_POSITION)
+        return sql_integer(point->op->position);
+    const struct fh_derived_field *field = &page->declared->fields[column];
+    return series_measured_value(field, json_object_get(point->op->value, field->name));
+}
+
+int curves_page_points(const struct curves_page *page, int from, int to,
+                       char *ret[static DERIVED_FIELDS_MAX + 3])
+{
+    int count = 0;
+    for (int column = POINT_CURVE; column < 0 || page->declared->fields[column].name; column++) {
+        struct text array;
+        if (column >= 0 && series_is_tag(&page->declared->fields[column]))
+            continue;
+        array_begin(&array);
+        for (int i = from; i < to; i++) {
+            struct sql_value value = value_of_point(page, i, column);
+            array_next(&array);
+            array_add(&array, &value);
+        }
+        ret[count++] = array_end(&array);
+    }
+    return count;
+}
