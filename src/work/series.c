@@ -4,7 +4,7 @@
  *
  * A point that is too old already is left out, once it was checked: whether it comes a moment
  * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
- * is too old is there, and no question reads it.
+ * is too old is there, and no question reads it, unless it becomes roll-ups.
  *
  *     killed before a slice of the sweep is durable    the next one begins anew
  *     killed after it                                  the same, with less to remove
@@ -29,7 +29,8 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
     int64_t wall_ms = world_wall_ms(context->world), clock_ms = command_clock_ms(context);
     if (!declared->keep_days)
         return INT64_MIN;
-    return (wall_ms < clock_ms ? wall_ms : clock_ms) - declared->keep_days * DAY_MS;
+    return series_points_ms(declared, (wall_ms < clock_ms ? wall_ms : clock_ms) -
+                                          declared->keep_days * DAY_MS);
 }
 
 /* ---- Handlers ---- */
