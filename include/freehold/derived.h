@@ -31,6 +31,13 @@ struct fh_derived_field {
     int weight;        /* FH_TEXT: how much more a word counts here; 0: 1; at most 1,000 */
 };
 
+/* What an FH_SERIES keeps of points that are older than it keeps them: of each interval and curve
+ * how many values each field had, their sum, the least, greatest, first and last one. */
+struct fh_rollup {
+    int64_t every_ms; /* the length of an interval; they begin at its multiples since 1970 */
+    int keep_days;    /* as fh_derived.keep_days; 0, for ever, of the last one alone */
+};
+
 struct fh_derived {
     const char *name; /* of lower-case letters, digits and '_': "products" */
     enum fh_model model;
@@ -52,6 +59,10 @@ struct fh_derived {
      * time. At most 36,500; 0: all is kept. `state`, `keys` and `language` are for FH_SEARCH alone.
      */
     int keep_days;
+    /* FH_SERIES with `keep_days`: points that get older become intervals of the first, these once
+     * they get older become intervals of the second, and so on. Each is kept longer than what it is
+     * made of, and its length is a multiple of that of the one before. A {0} ends them. */
+    struct fh_rollup rollups[4];
 };
 
 /* In a unit of work that writes: what is under `key` from now on, in place of whatever was there. A
@@ -108,7 +119,8 @@ struct fh_series {
     /* Of points from `from_ms` on and before `to_ms`. Both 0, without `every_ms`: whenever. */
     int64_t from_ms, to_ms;
     /* The length of an interval; they begin at the multiples of it since 1970. 0: no intervals, but
-     * the last points. */
+     * the last points. A multiple of that of the roll-ups that it asks for; of their time, whole
+     * ones count, and there are no quantiles. */
     int64_t every_ms;
     /* "mean c", of the field c in each interval, or sum, min, max, first, last, count, p50, p95,
      * p99; "count" alone counts points. Without `every_ms`: fields; NULL: all that are measured. At

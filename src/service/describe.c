@@ -11,6 +11,7 @@
 #include "service/declared.h"
 #include "service/runtime.h"
 #include "shape/shape.h"
+#include "store/derived/derived.h"
 #include "store/model.h"
 #include "work/page.h"
 
@@ -196,6 +197,16 @@ static json_t *describe_uses(unsigned use)
     return list;
 }
 
+static json_t *describe_rollups(const struct fh_derived *derived)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < series_rollup_count(derived); i++)
+        json_array_append_new(list, json_pack("{s:I, s:i}", "every_ms",
+                                              (json_int_t)derived->rollups[i].every_ms, "keep_days",
+                                              derived->rollups[i].keep_days));
+    return list;
+}
+
 static json_t *describe_derived(const struct fh_derived *derived)
 {
     json_t *object = json_object(), *fields = json_array();
@@ -210,6 +221,8 @@ static json_t *describe_derived(const struct fh_derived *derived)
     set_member_text(object, "language", derived->language);
     if (derived->keep_days)
         set_member(object, "keep_days", json_integer(derived->keep_days));
+    if (series_rollup_count(derived))
+        set_member(object, "rollups", describe_rollups(derived));
     set_member(object, "state", json_boolean(derived->state != NULL));
     set_member(object, "fields", fields);
     return object;

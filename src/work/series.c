@@ -7,7 +7,7 @@
  *
  * A point that is too old already is left out, once it was checked: whether it comes a moment
  * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
- * is too old is there, and no question reads it.
+ * is too old is there, and no question reads it, unless it becomes roll-ups.
  *
  *     killed before a slice of the sweep is durable    the next one begins anew
  *     killed after it                                  the same, with less to remove
@@ -34,7 +34,8 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
     int64_t wall_ms = world_wall_ms(context->world), clock_ms = command_clock_ms(context);
     if (!declared->keep_days)
         return INT64_MIN;
-    return (wall_ms < clock_ms ? wall_ms : clock_ms) - declared->keep_days * DAY_MS;
+    return series_points_ms(declared, (wall_ms < clock_ms ? wall_ms : clock_ms) -
+                                          declared->keep_days * DAY_MS);
 }
 
 /* ---- Handlers ---- */
@@ -70,7 +71,7 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
     if ((columns ? derived->add : derived->measure)(work, declared, number, at_ms, fact, &id,
                                                     &error) != FH_OK)
         work_fail(w, &error);
-    if (work_carries(w->context, declared))
+    if (id && work_carries(w->context, declared))
         note_fact(w, declared, id, at_ms, fact);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A series, or columns, are declared to keep less than they have, and the process is killed at each point of the sweep
-that removes the rest: what is too old is never answered, the rest always, and in the end nothing else is there."""
+that removes the rest: what is too old is never answered, the rest always, and in the end nothing else is there. Where
+it makes roll-ups of them, all of them count at any time, once."""
 
 import json
 import pathlib
@@ -21,7 +22,8 @@ def points_of(path):
 
 
 POINTS, OF_COLUMNS = points_of("work/series.c"), points_of("store/derived/columns_read.c")
-SERIES, COLUMNS = (1, 2), (3, 4)  # the edition that keeps all, and the other
+OF_ROLLUPS = points_of("store/derived/series_age.c")
+SERIES, COLUMNS, ROLLUPS = (1, 2), (3, 4), (1, 5)  # the edition that keeps all, and the other
 AT_ONCE, SUM = 1000, 499500
 
 
@@ -49,6 +51,7 @@ def counted(gauges):
 
 def test_the_points_are_there():
     assert POINTS == ["series.trimmed", "series.durable"] and OF_COLUMNS == ["columns.trimmed"]
+    assert OF_ROLLUPS == ["series.rolled"]
 
 
 @pytest.mark.parametrize("times", (1, 3))
@@ -65,3 +68,29 @@ def test_killed_there_the_next_sweep_removes_the_rest(gauges, editions, point, t
     assert gauges.end(signal.SIGKILL) == -signal.SIGKILL  # what was answered is in
     gauges.serve(editions[1])
     assert counted(gauges) == (2 * AT_ONCE, 2 * SUM, 2 * AT_ONCE)
+
+
+def rolled(gauges):
+    """What is answered, with its sum; how many points are left, and how many are in roll-ups."""
+    answer = json.loads(gauges.ask("/api/points"))
+    (curve,) = answer["curves"]
+    return (*(sum(point[i] or 0 for point in curve["points"]) for i in (1, 2)), answer["kept"]["n"],
+            answer["rolled"]["n"] or 0)
+
+
+@pytest.mark.parametrize("times", (1, 3, 20))
+@pytest.mark.parametrize("editions, point", [(ROLLUPS, point) for point in OF_ROLLUPS + POINTS])
+def test_killed_there_each_point_is_left_or_in_a_roll_up(gauges, editions, point, times):
+    times = min(times, 3 if point in POINTS else times)  # three slices move all
+    (gauges.folder / "crash").write_text(f"{point}:{times}")
+    assert gauges.begin(editions[1]).process.wait(120) == -signal.SIGKILL
+    gauges.serve(editions[1])
+    count, total, left, moved = rolled(gauges)
+    assert (count, total) == (4 * AT_ONCE, 4 * SUM) and left + moved == 4 * AT_ONCE
+    wait_for("the sweep has moved the rest", lambda: rolled(gauges)[2:] == (AT_ONCE, 3 * AT_ONCE))
+    assert rolled(gauges)[:2] == (4 * AT_ONCE, 4 * SUM)
+    gauges.ask("/api/points", {"days_ago": 1})
+    gauges.ask("/api/points", {"days_ago": 35})  # left out: it may be in a roll-up
+    assert gauges.end(signal.SIGKILL) == -signal.SIGKILL  # what was answered is in
+    gauges.serve(editions[1])
+    assert rolled(gauges) == (5 * AT_ONCE, 5 * SUM, 2 * AT_ONCE, 3 * AT_ONCE)

@@ -8,6 +8,7 @@
 
 #include "service/declared.h"
 #include "service/runtime.h"
+#include "store/derived/derived.h"
 
 /* ---- What an older header had: fewer routes, no answers, and no settings yet ---- */
 
@@ -282,6 +283,37 @@ static void series_that_can_not_work_are_refused(void **state)
             MEASURES(.fields = FIELDS(tagged), .keep_days = 36501));
 }
 
+static void roll_ups_that_can_not_work_are_refused(void **state)
+{
+    const struct fh_derived_field tagged = {"a", FH_STRING, FH_TAG};
+    (void)state;
+#define ROLLS(days, ...)                                                                           \
+    MEASURES(.fields = FIELDS(tagged), .keep_days = days, .rollups = {__VA_ARGS__})
+    REFUSED("keeps its points for ever, so none of them becomes a roll-up", ROLLS(0, {1000, 0}));
+    REFUSED("has intervals of -1 ms", ROLLS(2, {-1, 0}));
+    REFUSED("has intervals of 3153600000001 ms", ROLLS(2, {3153600000001, 0}));
+    REFUSED("lacks its `every_ms`", ROLLS(2, {0, 5}));
+    REFUSED("lacks its `every_ms`", ROLLS(2, {1000, 5}, {0, 0}, {3000, 0}));
+    REFUSED("is kept for 2 days: expected more than the 2", ROLLS(2, {1000, 2}));
+    REFUSED("is kept for 3 days: expected more than the 3", ROLLS(2, {1000, 3}, {2000, 3}));
+    REFUSED("is kept for 0 days: expected more than the 2", ROLLS(2, {1000, 0}, {2000, 0}));
+    REFUSED("is kept for 36501 days", ROLLS(2, {1000, 36501}));
+    REFUSED("has intervals of 1500 ms: expected a multiple of the 1000",
+            ROLLS(2, {1000, 3}, {1500, 0}));
+    REFUSED("has intervals of 1000 ms: expected a multiple of the 1000",
+            ROLLS(2, {1000, 3}, {1000, 0}));
+    REFUSED("has `rollups`, which FH_SERIES alone has", .derives = {{.name = "sold",
+                                                                     .model = FH_COLUMNS,
+                                                                     .fields = FIELDS(tagged),
+                                                                     .keep_days = 2,
+                                                                     .rollups = {{1000, 0}}}});
+    REFUSED("has `rollups`, which FH_SERIES alone has",
+            .derives = {{.name = "found",
+                         .model = FH_SEARCH,
+                         .fields = FIELDS({"a", FH_STRING, FH_TEXT}),
+                         .rollups = {{1000, 0}}}});
+}
+
 /* What they have in common with series is looked at in the same place. */
 static void columns_that_can_not_work_are_refused(void **state)
 {
@@ -303,6 +335,33 @@ struct shorter_field {
     enum fh_type type;
     unsigned use;
 };
+
+static void derived_stores_of_an_older_header_have_no_roll_ups(void **state)
+{
+    static const struct fh_derived_field fields[] = {{"a", FH_STRING, FH_TAG}, {0}};
+    const struct fh_derived rows[] = {
+        {.name = "heat", .model = FH_SERIES, .fields = fields, .keep_days = 7},
+        {.name = "light", .model = FH_SERIES, .fields = fields, .keep_days = 8}};
+    size_t size = offsetof(struct fh_derived, rollups);
+    struct fh_layout older = fh_layout;
+    fh_service service = {.abi = FH_ABI, .layout = &older, .name = "old"};
+    struct declared declared;
+    struct fh_error error;
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        memcpy((char *)service.derives + i * size, &rows[i], size);
+    older.members[18].size = (uint32_t)size;
+    assert_int_equal(read(&service, &declared, &error), FH_OK);
+    for (size_t i = 0; i < 2; i++) {
+        const struct fh_derived *read_derived = &declared.services[0]->derives[i];
+        assert_string_equal(read_derived->name, rows[i].name);
+        assert_int_equal(read_derived->keep_days, rows[i].keep_days);
+        assert_int_equal(series_rollup_count(read_derived), 0);
+    }
+    assert_null(declared.services[0]->derives[2].name);
+    free((void *)(uintptr_t)declared.services[0]);
+    release(&declared);
+}
 
 static void fields_of_a_derived_store_are_read_by_their_size(void **state)
 {
@@ -439,6 +498,8 @@ int main(void)
         cmocka_unit_test(series_that_can_not_work_are_refused),
         cmocka_unit_test(columns_that_can_not_work_are_refused),
         cmocka_unit_test(fields_of_a_derived_store_are_read_by_their_size),
+        cmocka_unit_test(derived_stores_of_an_older_header_have_no_roll_ups),
+        cmocka_unit_test(roll_ups_that_can_not_work_are_refused),
         cmocka_unit_test(a_location_is_where_a_route_answers_whatever_its_names),
     };
     return cmocka_run_group_tests(tests, begin_json, NULL);

@@ -24,7 +24,12 @@ static const fh_service service = {
         {.name = "notes", .model = FH_SEARCH, .fields = note_fields},
         {.name = "measured", .model = FH_SERIES, .fields = measured_fields, .keep_days = 30},
         {.name = "counted", .model = FH_SERIES, .fields = measured_fields},
-        {.name = "last", .model = FH_SERIES, .fields = measured_fields, .keep_days = 30}}};
+        {.name = "last", .model = FH_SERIES, .fields = measured_fields, .keep_days = 30},
+        {.name = "rolled",
+         .model = FH_SERIES,
+         .fields = measured_fields,
+         .keep_days = 30,
+         .rollups = {{.every_ms = DAY_MS / 24}}}}};
 
 static int runs; /* of a handler */
 
@@ -357,8 +362,9 @@ static void a_sweep_removes_what_no_question_reads_any_more(void **state)
     set_clock(state, 0);
     harness_run(&sweep.fixture->harness, sweep_entry, &sweep);
     assert_int_equal(sweep.failed, 0);
-    assert_int_equal(sweep.slices, 5); /* three, one of the empty series, and one that finds none */
-    set_clock(state, 100 * DAY_MS);    /* they are gone, and not left out */
+    assert_int_equal(sweep.slices,
+                     6);            /* three, one of each empty series, and one that finds none */
+    set_clock(state, 100 * DAY_MS); /* they are gone, and not left out */
     assert_replies(state, reply_measured, true, "[[2,6.0]]");
     assert_replies(state, reply_counted, true, "{\"rows\":0,\"points\":[[1,8.0]]}");
 }
@@ -388,9 +394,57 @@ static void a_series_that_fails_keeps_no_other_from_being_swept(void **state)
     set_clock(state, 0);
     harness_run(&sweep.fixture->harness, sweep_entry, &sweep);
     assert_int_equal(sweep.failed, 1);
-    assert_int_equal(sweep.slices, 3);
+    assert_int_equal(sweep.slices, 4);
     set_clock(state, 100 * DAY_MS);
     assert_replies(state, reply_last, true, "[[1,2.0]]");
+}
+
+/* ---- What becomes of it ---- */
+
+/* One that is older than points are kept, and one that is not, of other times each time. */
+static void measure_to_roll(fh_work *w)
+{
+    int64_t now_ms = fh_now_ms(w) - runs * DAY_MS;
+    fh_fact(w, "rolled", now_ms - 40 * DAY_MS, celsius(w, runs ? 100 : 1));
+    fh_fact(w, "rolled", now_ms - DAY_MS, celsius(w, 2));
+    runs++;
+}
+
+static void reply_rolled(fh_work *w)
+{
+    fh_reply(w, 200, all_of(w, "rolled"));
+}
+
+static void what_is_older_than_it_keeps_becomes_roll_ups(void **state)
+{
+    struct sweep sweep = {.fixture = *state};
+    set_clock(state, 100 * DAY_MS);
+    assert_int_equal(run_one(state, measure_to_roll, false).status, 204);
+    set_clock(state, 0);
+    assert_int_equal(run_one(state, measure_to_roll, false).status, 204); /* one is left out */
+    assert_replies(state, reply_rolled, true, "[[3,5.0]]");
+    harness_run(&sweep.fixture->harness, sweep_entry, &sweep);
+    assert_int_equal(sweep.failed, 0);
+    assert_replies(state, reply_rolled, true, "[[3,5.0]]");
+    set_clock(state, 100 * DAY_MS);
+    assert_int_equal(run_one(state, measure_to_roll, false).status, 204); /* and again */
+    assert_replies(state, reply_rolled, true, "[[4,7.0]]");
+}
+
+static void ask_for_quantiles_of_roll_ups(fh_work *w)
+{
+    const struct fh_series series = {.from_ms = fh_now_ms(w) - 40 * DAY_MS,
+                                     .to_ms = fh_now_ms(w),
+                                     .every_ms = DAY_MS,
+                                     .values = (const char *const[]){"p99 c", NULL}};
+    fh_reply(w, 200, fh_series(w, "rolled", &series));
+}
+
+static void what_roll_ups_do_not_know_is_answered_with_422(void **state)
+{
+    struct run run = run_one(state, ask_for_quantiles_of_roll_ups, true);
+    assert_int_equal(run.status, 422);
+    assert_non_null(strstr(run.failure, "expected a later `from_ms`"));
 }
 
 /* ---- As large as can be ---- */
@@ -477,6 +531,8 @@ int main(void)
         WORK_TEST(neither_clock_that_is_ahead_makes_points_old),
         WORK_TEST(a_sweep_removes_what_no_question_reads_any_more),
         WORK_TEST(a_series_that_fails_keeps_no_other_from_being_swept),
+        WORK_TEST(what_is_older_than_it_keeps_becomes_roll_ups),
+        WORK_TEST(what_roll_ups_do_not_know_is_answered_with_422),
         WORK_TEST(the_largest_answers_fit_into_a_handler),
         WORK_TEST(a_service_that_keeps_series_is_not_rebuilt),
         WORK_TEST(a_question_of_an_older_header_is_read_by_its_size),

@@ -4,7 +4,8 @@
  *
  * The digest is of all that decides how a value is kept, by a text that is hashed. It begins with
  * the number of that text's own form, which is raised with each change of the tables, so that
- * stores of before are made anew.
+ * stores of before are made anew. Of roll-ups it says whether there are any, since a Freehold that
+ * knows none would lose them; which ones may be changed (series_rollup.c).
  */
 
 #include <ctype.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "store/derived/series.h"
+#include "store/derived/series_rollup.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define DIGEST_FORM 1
@@ -141,7 +142,7 @@ static enum fh_code check_search(const struct fh_derived *derived, struct fh_err
         return error_set(error, FH_INVALID,
                          "The derived store %s has no field that is FH_TEXT, so nothing to search.",
                          derived->name);
-    return FH_OK;
+    return series_rollups_check(derived, error);
 }
 
 static enum fh_code check_derived(const struct fh_derived *derived, struct fh_error *error)
@@ -195,6 +196,12 @@ const struct fh_derived *derived_find(const fh_service *service, const char *nam
 
 void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_DIGEST_SIZE])
 {
+    derived_digest_rolled(declared, series_rollup_count(declared) > 0, ret);
+}
+
+void derived_digest_rolled(const struct fh_derived *declared, bool rolled,
+                           char ret[static DERIVED_DIGEST_SIZE])
+{
     unsigned char hash[(DERIVED_DIGEST_SIZE - 1) / 2];
     struct text text;
     text_init(&text, DIGEST_TEXT_MAX);
@@ -203,6 +210,8 @@ void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_D
     for (const struct fh_derived_field *field = declared->fields; field->name; field++)
         text_printf(&text, "; %s %d %u %d", field->name, (int)field->type, field->use,
                     field->weight);
+    if (rolled)
+        text_add(&text, "; rolled up");
     FH_ASSERT(!text.overflow);
     crypto_generichash(hash, sizeof hash, (const unsigned char *)text.data, text.length, NULL, 0);
     sodium_bin2hex(ret, DERIVED_DIGEST_SIZE, hash, sizeof hash);

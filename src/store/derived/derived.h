@@ -49,11 +49,16 @@ struct sql_value;
 #define COLUMNS_LIMIT_MAX 10000
 #define COLUMNS_LIMIT 1000
 #define SERIES_TRIM_ROWS 1000 /* removed, and looked at, in a unit of work */
+#define SERIES_ROLLED_MAX 200 /* intervals of roll-ups written in one */
+#define SERIES_ROLLUPS_MAX                                                                         \
+    ((int)(sizeof((struct fh_derived *)NULL)->rollups / sizeof(struct fh_rollup)))
+#define SERIES_LENGTHS_MAX 16 /* of intervals that a store has at once, declared or not any more   \
+                               */
 
 /* How far a sweep has come. Zero-initialised. */
 struct series_trimming {
     int64_t curve;   /* up to this one there is nothing left to remove */
-    int64_t removed; /* points, so far */
+    int64_t removed; /* points, and intervals of roll-ups, so far */
     bool done;
 };
 
@@ -97,13 +102,15 @@ struct derived_ops {
     enum fh_code (*search)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_search *search, json_t **ret, struct fh_error *error);
 
-    /* Of series. A point that series_fact_check has taken, in place of one of its tags and time.
-     * *number, 0 at first, is for all points of one declaration in one unit of work. *ret_id: as
-     * derived_fact.id. */
+    /* Of series. A point that series_fact_check has taken, in place of one of its tags and time; it
+     * is left out where points of its time have become roll-ups. *number, 0 at first, is for all
+     * points of one declaration in one unit of work. *ret_id: as derived_fact.id; 0: it is left
+     * out. */
     enum fh_code (*measure)(struct store_work *work, const struct fh_derived *declared,
                             int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                             struct fh_error *error);
-    /* *ret and failures: as of `search`. No point before `oldest_ms` is there. */
+    /* *ret and failures: as of `search`. No point before `oldest_ms` is there, nor a roll-up that
+     * is older than it is kept, reckoned from there. */
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                            struct fh_error *error);
@@ -120,8 +127,9 @@ struct derived_ops {
     enum fh_code (*list)(struct store_work *work, const struct fh_derived *declared,
                          const struct derived_fact *after, int64_t oldest_ms, derived_visit *visit,
                          void *context, struct fh_error *error);
-    /* Of both. Removes points or facts before `oldest_ms`, a bounded number of them, and tags that
-     * no point has. To be called again with the same `at`, once this is durable, until it is done.
+    /* Of both. Removes points or facts before `oldest_ms`, or makes roll-ups of them, a bounded
+     * number of them, and removes tags that no point has. To be called again with the same `at`,
+     * once this is durable, until it is done.
      */
     enum fh_code (*trim)(struct store_work *work, const struct fh_derived *declared,
                          int64_t oldest_ms, struct series_trimming *at, struct fh_error *error);
@@ -139,6 +147,10 @@ enum fh_code derived_prepare(struct store *store, const fh_service *service, uns
                              struct fh_error *error);
 int derived_count(const fh_service *service);
 const char *derived_model_name(enum fh_model model); /* "FH_SEARCH", ... */
+int series_rollup_count(const struct fh_derived *declared);
+/* Where points begin, of a series that keeps them from `oldest_ms` on: a whole interval of its
+ * first roll-up does. */
+int64_t series_points_ms(const struct fh_derived *declared, int64_t oldest_ms);
 /* NULL: the service declares none of this name. */
 const struct fh_derived *derived_find(const fh_service *service, const char *name);
 

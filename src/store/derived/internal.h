@@ -50,6 +50,9 @@ enum fh_code derived_unfit(struct fh_error *error, const char *field, const char
 /* FH_INVALID with the field: a text, if it is one, that can't be kept in it. */
 enum fh_code derived_word_check(const struct fh_derived_field *field, const json_t *value,
                                 struct fh_error *error);
+/* check.c: derived_digest of one that has declared roll-ups, or none, and all else. */
+void derived_digest_rolled(const struct fh_derived *declared, bool rolled,
+                           char ret[static DERIVED_DIGEST_SIZE]);
 /* FH_UNSUPPORTED: there is none, as it was not prepared. */
 enum fh_code derived_number(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error);

@@ -16,6 +16,8 @@
  *     another            with `state`         made anew, and FILLS
  *     another            without, but empty   made anew, and OWN
  *     another            without              refused
+ *     a series           the same, but for    it goes on with those (series_rollup.c)
+ *                        its roll-ups
  *     a series, columns  another              made anew if it is empty, else refused
  *
  * Made anew, it has a number, and so tables, of its own. While it FILLS nobody else uses the store:
@@ -25,6 +27,7 @@
 #include <stdio.h>
 
 #include "store/derived/columns.h"
+#include "store/derived/series_rollup.h"
 #include "store/relational/catalog.h"
 
 #define CATALOGUE "fh_derived"
@@ -152,27 +155,10 @@ static enum fh_code create_tags(struct store_work *work, int64_t number, struct 
     return code == FH_OK ? run_plain(work, sql, error) : code;
 }
 
-static enum fh_code derived_create(struct store_work *work, const struct fh_derived *declared,
-                                   int64_t number, struct fh_error *error)
-{
-    struct text sql;
-    if (declared->model == FH_SERIES)
-        return series_create(work, declared, number, error);
-    if (declared->model == FH_COLUMNS)
-        return columns_create(work, declared, number, error);
-    text_init(&sql, DERIVED_SQL_SIZE);
-    enum fh_code code = create_rows(work, declared, number, &sql, error);
-    if (code == FH_OK)
-        code = create_words(work, declared, number, &sql, error);
-    if (code == FH_OK)
-        code = create_tags(work, number, &sql, error);
-    text_release(&sql);
-    return code;
-}
-
 static enum fh_code derived_drop(struct store_work *work, int64_t number, struct fh_error *error)
 {
-    static const char *const tails[] = {"", "_text", "_tag", "_curve"}; /* of whichever model */
+    static const char *const tails[] = {"",       "_text",   "_tag", /* of whichever model */
+                                        "_curve", "_rollup", "_rollup_until"};
     char sql[64];
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < sizeof tails / sizeof *tails && code == FH_OK; i++) {
@@ -180,6 +166,30 @@ static enum fh_code derived_drop(struct store_work *work, int64_t number, struct
                  tails[i]);
         code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
     }
+    return code;
+}
+
+/* A Freehold that knew fewer tables of one may have left some of a number behind. */
+static enum fh_code derived_create(struct store_work *work, const struct fh_derived *declared,
+                                   int64_t number, struct fh_error *error)
+{
+    struct text sql;
+    enum fh_code code = derived_drop(work, number, error);
+    if (code == FH_OK && declared->model == FH_SERIES)
+        code = series_create(work, declared, number, error);
+    if (code == FH_OK && declared->model == FH_SERIES)
+        return series_rollups_prepare(work, declared, number, error);
+    if (code == FH_OK && declared->model == FH_COLUMNS)
+        return columns_create(work, declared, number, error);
+    if (code != FH_OK)
+        return code;
+    text_init(&sql, DERIVED_SQL_SIZE);
+    code = create_rows(work, declared, number, &sql, error);
+    if (code == FH_OK)
+        code = create_words(work, declared, number, &sql, error);
+    if (code == FH_OK)
+        code = create_tags(work, number, &sql, error);
+    text_release(&sql);
     return code;
 }
 
@@ -226,7 +236,10 @@ static enum fh_code is_derived_empty(struct store_work *work, int64_t number, bo
     int64_t any = 0;
     snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM fh_derived_%lld)", (long long)number);
     enum fh_code code = sql_run(work, sql, NULL, 0, take_derived_integer, &any, NULL, error);
-    *ret = !any;
+    bool rolled = false;
+    if (code == FH_OK && !any)
+        code = series_rollups_any(work, number, &rolled, error);
+    *ret = !any && !rolled;
     return code;
 }
 
@@ -261,6 +274,27 @@ static enum fh_code must_be_empty(struct store_work *work, const struct fh_deriv
         declared->name);
 }
 
+/* A series that differs, if at all, in its roll-ups. */
+static enum fh_code prepare_rollups(struct store_work *work, const struct fh_derived *declared,
+                                    int64_t number, const char *digest, struct fh_error *error)
+{
+    const struct sql_value values[] = {sql_text(declared->name), sql_text(digest)};
+    enum fh_code code = series_rollups_prepare(work, declared, number, error);
+    if (code != FH_OK)
+        return code;
+    return sql_run(work, "UPDATE " CATALOGUE " SET digest = ?2 WHERE name = ?1 AND digest <> ?2",
+                   values, 2, NULL, NULL, NULL, error);
+}
+
+static bool is_same_series(const struct fh_derived *declared, const char *digest)
+{
+    char with[DERIVED_DIGEST_SIZE], without[DERIVED_DIGEST_SIZE];
+    derived_digest_rolled(declared, true, with);
+    derived_digest_rolled(declared, false, without);
+    return declared->model == FH_SERIES &&
+           (strcmp(digest, with) == 0 || strcmp(digest, without) == 0);
+}
+
 static enum fh_code prepare_derived(struct store_work *work, const struct fh_derived *declared,
                                     struct fh_error *error)
 {
@@ -270,6 +304,8 @@ static enum fh_code prepare_derived(struct store_work *work, const struct fh_der
     enum fh_code code = catalogue_find(work, declared->name, &found, error);
     if (code != FH_OK)
         return code;
+    if (found.there && is_same_series(declared, found.digest))
+        return prepare_rollups(work, declared, found.number, digest, error);
     bool series = false, same = found.there && strcmp(found.digest, digest) == 0;
     if (same && found.state != (declared->state ? DERIVED_OWN : DERIVED_FILLS))
         return FH_OK;

@@ -10,7 +10,7 @@
  *     fh_derived_N_curve  id, t0, t1, ...          its tags, once; t0: of the field 0, if FH_TAG
  *
  * Points are in the order of curve and time, and each is there once. A curve without points may be
- * there until the next sweep.
+ * there until the next sweep. What becomes of old points is in series_rollup.h.
  */
 
 #include "store/derived/internal.h"
@@ -82,6 +82,7 @@ struct series_question {
     const struct fh_derived *declared;
     const struct fh_series *series;
     int64_t from_ms, to_ms; /* of the points that are read */
+    bool rolled;            /* and of roll-ups, of the same time */
     int64_t first_ms;       /* where the first interval begins */
     int intervals;          /* 0: points */
     int limit;              /* of points */
@@ -94,7 +95,8 @@ struct series_question {
     struct sql_value filter_values[DERIVED_FIELDS_MAX]; /* and their values, of the question's */
 };
 
-/* What derived_ops says of FH_INVALID. `series` outlives the question. */
+/* What derived_ops says of FH_INVALID. `series` outlives the question. Of one with roll-ups what is
+ * too old is still in it: series_question_roll. */
 enum fh_code series_question_init(struct series_question *question,
                                   const struct fh_derived *declared, const struct fh_series *series,
                                   int64_t oldest_ms, struct fh_error *error);
@@ -170,6 +172,10 @@ enum fh_code series_tally_group(struct series_tally *tally, struct fh_error *err
  * time. Those of unknown curves are passed over. */
 enum fh_code series_tally_point(struct series_tally *tally, const struct sql_row *row,
                                 struct fh_error *error);
+/* Of the row: curve, where an interval of a roll-up begins, how many points it has, and the cells
+ * of the fields that are read. */
+enum fh_code series_tally_rollup(struct series_tally *tally, const struct sql_row *row,
+                                 struct fh_error *error);
 /* After the last point, before an answer is made. */
 void series_tally_sort(struct series_tally *tally);
 

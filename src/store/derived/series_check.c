@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "store/derived/series.h"
+#include "store/derived/series_rollup.h"
 
 /* ---- The declaration ---- */
 
@@ -52,7 +52,7 @@ enum fh_code series_declared_check(const struct fh_derived *declared, struct fh_
         return error_set(error, FH_INVALID,
                          "%s keeps what it has for %d days: expected 0, for ever, to %d.",
                          declared->name, declared->keep_days, SERIES_KEEP_DAYS_MAX);
-    return FH_OK;
+    return series_rollups_check(declared, error);
 }
 
 /* ---- Its values ---- */

@@ -3,9 +3,12 @@
  * A point that is put into a series, in the unit of work that was given. One that is there already
  * is replaced as a whole, so the one written last counts, and one that comes again changes nothing.
  * Tags are written with the first point that has them.
+ *
+ * A point of a time of which points have become roll-ups is left out, whatever the clock says: it
+ * may be in one of them.
  */
 
-#include "store/derived/series.h"
+#include "store/derived/series_rollup.h"
 
 struct series_putting {
     struct store_work *work;
@@ -99,8 +102,12 @@ enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derive
 {
     struct series_putting putting = {
         .work = work, .declared = declared, .fact = fact, .error = error};
+    int64_t until_ms = INT64_MIN;
+    *ret_id = 0;
     enum fh_code code = *number ? FH_OK : derived_number(work, declared->name, number, error);
-    if (code != FH_OK)
+    if (code == FH_OK && series_rollup_count(declared))
+        code = series_rollups_moved(work, *number, &until_ms, error);
+    if (code != FH_OK || at_ms < until_ms)
         return code;
     putting.number = *number;
     text_init(&putting.sql, DERIVED_SQL_SIZE);

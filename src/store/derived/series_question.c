@@ -220,7 +220,7 @@ enum fh_code series_question_init(struct series_question *question,
         code = take_by(question, error);
     if (code == FH_OK)
         code = take_tags(question, error);
-    if (question->from_ms < oldest_ms)
+    if (question->from_ms < oldest_ms && series_rollup_count(declared) == 0)
         question->from_ms = oldest_ms;
     return code;
 }

@@ -3,18 +3,21 @@
  * Reads what a question of a series is about: the curves that have points in its time, and then
  * those points, curve by curve, each by one statement. Both are only handed on, to series_tally.c.
  *
+ * Of time that is kept as roll-ups these are read as well as points: some may not be in them yet.
+ *
  * Of the last points of each curve the statement begins at the time of the first of them, which is
  * looked up in the index once for each curve.
  */
 
 #include <stdio.h>
 
-#include "store/derived/series.h"
+#include "store/derived/series_rollup.h"
 
 struct series_reading {
     struct store_work *work;
-    const struct series_question *question;
-    int64_t number;
+    struct series_question *question;
+    int64_t oldest_ms, number;
+    struct series_lengths lengths; /* of the roll-ups that are read */
     struct series_tally tally;
     struct sql_value values[DERIVED_FIELDS_MAX + 3];
     int value_count;
@@ -35,6 +38,13 @@ static bool take_point_row(void *context, const struct sql_row *row)
 {
     struct series_reading *reading = context;
     reading->code = series_tally_point(&reading->tally, row, reading->error);
+    return reading->code == FH_OK;
+}
+
+static bool take_rollup_row(void *context, const struct sql_row *row)
+{
+    struct series_reading *reading = context;
+    reading->code = series_tally_rollup(&reading->tally, row, reading->error);
     return reading->code == FH_OK;
 }
 
@@ -63,6 +73,13 @@ static void add_tag_filters(struct series_reading *reading)
         text_printf(&reading->sql, " AND c.t%d = ?%d", reading->question->filters[i], i + 3);
 }
 
+static void add_rollups_within(struct series_reading *reading)
+{
+    text_add(&reading->sql, "r.every IN (");
+    series_rollups_list(&reading->sql, &reading->lengths);
+    text_add(&reading->sql, ") AND r.curve = c.id AND r.at >= ?1 AND r.at < ?2");
+}
+
 static enum fh_code read_curves(struct series_reading *reading)
 {
     const struct fh_derived_field *fields = reading->question->declared->fields;
@@ -72,9 +89,16 @@ static enum fh_code read_curves(struct series_reading *reading)
             text_printf(&reading->sql, ", c.t%d", i);
     }
     text_printf(&reading->sql,
-                " FROM fh_derived_%lld_curve AS c WHERE EXISTS (SELECT 1 FROM fh_derived_%lld AS p "
-                "WHERE p.curve = c.id AND p.at >= ?1 AND p.at < ?2)",
+                " FROM fh_derived_%lld_curve AS c WHERE (EXISTS (SELECT 1 FROM fh_derived_%lld AS p"
+                " WHERE p.curve = c.id AND p.at >= ?1 AND p.at < ?2)",
                 (long long)reading->number, (long long)reading->number);
+    if (reading->lengths.count) {
+        text_printf(&reading->sql, " OR EXISTS (SELECT 1 FROM fh_derived_%lld_rollup AS r WHERE ",
+                    (long long)reading->number);
+        add_rollups_within(reading);
+        text_add(&reading->sql, ")");
+    }
+    text_add(&reading->sql, ")");
     add_tag_filters(reading);
     return run_reading(reading, take_curve_row);
 }
@@ -109,14 +133,51 @@ static enum fh_code read_points(struct series_reading *reading)
     return run_reading(reading, take_point_row);
 }
 
+static enum fh_code read_rollups(struct series_reading *reading)
+{
+    const struct series_question *question = reading->question;
+    text_add(&reading->sql, "SELECT r.curve, r.at, r.points");
+    for (int i = 0; i < question->read_count; i++)
+        text_printf(&reading->sql, ", r.v%d", question->reads[i]);
+    text_printf(&reading->sql,
+                " FROM fh_derived_%lld_curve AS c CROSS JOIN fh_derived_%lld_rollup AS r WHERE ",
+                (long long)reading->number, (long long)reading->number);
+    add_rollups_within(reading);
+    add_tag_filters(reading);
+    return run_reading(reading, take_rollup_row);
+}
+
+/* Which time is kept how is known of the same moment as what is in it. */
+static enum fh_code look_at_levels(struct series_reading *reading)
+{
+    struct series_question *question = reading->question;
+    struct series_levels levels;
+    enum fh_code code = series_rollups_lengths(reading->work, question->declared, reading->number,
+                                               &reading->lengths, reading->error);
+    if (code != FH_OK)
+        return code;
+    series_levels_init(&levels, question->declared, &reading->lengths, reading->oldest_ms);
+    code = series_question_roll(question, &levels, reading->error);
+    if (!question->rolled)
+        reading->lengths.count = 0;
+    return code;
+}
+
 static enum fh_code read_series(struct series_reading *reading)
 {
+    enum fh_code code = FH_OK;
+    if (series_rollup_count(reading->question->declared))
+        code = look_at_levels(reading);
+    if (code != FH_OK)
+        return code;
     bind_reading(reading);
-    enum fh_code code = read_curves(reading);
+    code = read_curves(reading);
     if (code == FH_OK)
         code = series_tally_group(&reading->tally, reading->error);
     if (code == FH_OK && reading->tally.curve_count)
         code = read_points(reading);
+    if (code == FH_OK && reading->tally.curve_count && reading->lengths.count)
+        code = read_rollups(reading);
     return code;
 }
 
@@ -141,7 +202,7 @@ enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived
                                 struct fh_error *error)
 {
     struct series_question question;
-    struct series_reading reading = {.work = work, .question = &question};
+    struct series_reading reading = {.work = work, .question = &question, .oldest_ms = oldest_ms};
     *ret = NULL;
     enum fh_code code = series_question_init(&question, declared, series, oldest_ms, error);
     if (code != FH_OK)

@@ -9,7 +9,7 @@
  * sorted once all are there. Without intervals points are kept, and sorted.
  */
 
-#include "store/derived/series.h"
+#include "store/derived/series_rollup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -202,35 +202,6 @@ static const struct series_curve *curve_with_id(struct series_tally *tally, int6
     return tally->at;
 }
 
-static bool is_less(enum fh_type type, union series_number one, union series_number other)
-{
-    return type == FH_INT ? one.integer < other.integer : one.real < other.real;
-}
-
-static void add_to_cell(struct series_cell *cell, enum fh_type type, union series_number number,
-                        int64_t at_ms, int curve)
-{
-    bool only = cell->count++ == 0;
-    if (type == FH_INT)
-        cell->sum.integer += number.integer;
-    else
-        cell->sum.real += (long double)number.real;
-    if (only || is_less(type, number, cell->min))
-        cell->min = number;
-    if (only || is_less(type, cell->max, number))
-        cell->max = number;
-    if (only || at_ms < cell->first_ms || (at_ms == cell->first_ms && curve < cell->first_curve)) {
-        cell->first = number;
-        cell->first_ms = at_ms;
-        cell->first_curve = curve;
-    }
-    if (only || at_ms > cell->last_ms || (at_ms == cell->last_ms && curve > cell->last_curve)) {
-        cell->last = number;
-        cell->last_ms = at_ms;
-        cell->last_curve = curve;
-    }
-}
-
 static uint64_t order_of(enum fh_type type, union series_number number)
 {
     uint64_t bits;
@@ -265,25 +236,31 @@ static enum fh_code add_sample(struct series_tally *tally, size_t cell, uint64_t
     return FH_OK;
 }
 
+static size_t interval_place(const struct series_tally *tally, const struct series_curve *curve,
+                             int64_t at_ms)
+{
+    const struct series_question *question = tally->question;
+    int64_t interval = (at_ms - question->first_ms) / question->series->every_ms;
+    FH_ASSERT(interval >= 0 && interval < question->intervals);
+    return series_interval_at(tally, curve->group, (int)interval);
+}
+
 static enum fh_code add_to_interval(struct series_tally *tally, const struct series_curve *curve,
                                     const struct sql_row *row, struct fh_error *error)
 {
     const struct series_question *question = tally->question;
     int64_t at_ms = row->values[1].integer;
-    int interval = (int)((at_ms - question->first_ms) / question->series->every_ms);
-    size_t place = series_interval_at(tally, curve->group, interval);
+    size_t place = interval_place(tally, curve, at_ms);
     enum fh_code code = FH_OK;
     tally->counts[place]++;
     for (int i = 0; i < question->read_count && code == FH_OK; i++) {
         const struct sql_value *value = &row->values[2 + i];
         enum fh_type type = question->declared->fields[question->reads[i]].type;
         size_t cell = series_cell_at(tally, place, i);
-        union series_number number = {.integer = value->integer};
         if (value->kind == SQL_NULL)
             continue;
-        if (type != FH_INT)
-            number.real = value->kind == SQL_REAL ? value->real : (double)value->integer;
-        add_to_cell(&tally->cells[cell], type, number, at_ms, curve->place);
+        union series_number number = series_number_of(type, value);
+        series_cell_add(&tally->cells[cell], type, number, at_ms, curve->place);
         if (question->sampled[i])
             code = add_sample(tally, cell, order_of(type, number), error);
     }
@@ -316,6 +293,14 @@ static enum fh_code add_point(struct series_tally *tally, const struct series_cu
     return FH_OK;
 }
 
+static enum fh_code too_many_points(struct fh_error *error)
+{
+    return derived_unfit(error, "tags",
+                         "A question reads at most %d points: expected fewer tags, or a shorter "
+                         "time.",
+                         SERIES_FOUND_MAX);
+}
+
 enum fh_code series_tally_point(struct series_tally *tally, const struct sql_row *row,
                                 struct fh_error *error)
 {
@@ -323,12 +308,32 @@ enum fh_code series_tally_point(struct series_tally *tally, const struct sql_row
     if (!curve)
         return FH_OK;
     if (++tally->found > SERIES_FOUND_MAX)
-        return derived_unfit(error, "tags",
-                             "A question reads at most %d points: expected fewer tags, or a "
-                             "shorter time.",
-                             SERIES_FOUND_MAX);
+        return too_many_points(error);
     return tally->question->intervals ? add_to_interval(tally, curve, row, error)
                                       : add_point(tally, curve, row, error);
+}
+
+/* The values of the row behind the first three are its cells. */
+enum fh_code series_tally_rollup(struct series_tally *tally, const struct sql_row *row,
+                                 struct fh_error *error)
+{
+    const struct series_question *question = tally->question;
+    const struct series_curve *curve = curve_with_id(tally, row->values[0].integer);
+    if (!curve)
+        return FH_OK;
+    if (++tally->found > SERIES_FOUND_MAX)
+        return too_many_points(error);
+    size_t place = interval_place(tally, curve, row->values[1].integer);
+    tally->counts[place] += row->values[2].integer;
+    for (int i = 0; i < question->read_count; i++) {
+        enum fh_type type = question->declared->fields[question->reads[i]].type;
+        struct series_cell cell;
+        if (!series_cell_read(&row->values[3 + i], type, &cell))
+            return series_cell_unknown(question->declared, error);
+        cell.first_curve = cell.last_curve = curve->place;
+        series_cell_merge(&tally->cells[series_cell_at(tally, place, i)], type, &cell);
+    }
+    return FH_OK;
 }
 
 /* ---- After the last one ---- */

@@ -2,7 +2,8 @@
 /*
  * What is older than a series keeps is removed curve by curve, in the order of their ids, in slices
  * of which each is a unit of work: it looks at SERIES_TRIM_ROWS curves at most, and removes as many
- * points. A curve that is left without points goes with the last of them.
+ * points. A curve that is left without points goes with the last of them. One with roll-ups is
+ * swept in series_age.c.
  *
  *     killed before a slice is durable    it is as if it had not begun
  *     killed between two                  the next sweep begins with the first curve again
@@ -13,6 +14,7 @@
 #include <stdio.h>
 
 #include "store/derived/columns.h"
+#include "store/derived/series_rollup.h"
 
 struct trimmed_curve {
     int64_t id;
@@ -102,6 +104,8 @@ enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *
     enum fh_code code = derived_number(work, declared->name, &slice.number, error);
     if (code == FH_OK && declared->model == FH_COLUMNS)
         return columns_trim(work, slice.number, oldest_ms, at, error);
+    if (code == FH_OK && series_rollup_count(declared))
+        return series_age(work, declared, slice.number, oldest_ms, at, error);
     if (code == FH_OK)
         code = look_at_curves(&slice, at->curve);
     if (code == FH_OK)

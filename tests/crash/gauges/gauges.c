@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What gauges measure: an edition that keeps all of it, and one that keeps the last 30 days; and
- * two that keep it in columns, in the same way. */
+/* What gauges measure: an edition that keeps all of it, and one that keeps the last 30 days; two
+ * that keep it in columns, in the same way; and one that keeps roll-ups of what is older. */
 
 #include <freehold.h>
 
 #define AT_ONCE 1000
-#define IN_COLUMNS (EDITION > 2)
+#define IN_COLUMNS (EDITION == 3 || EDITION == 4)
+#define ROLLS_UP (EDITION == 5)
 #define DAY_MS INT64_C(86400000)
+#define ALL_MS (50000000 * DAY_MS)
 
 /* Each of ten gauges, at as many milliseconds after so many days ago. */
 static void add_points(fh_work *w)
@@ -31,7 +33,7 @@ static json_t *points_in_columns(fh_work *w)
 static json_t *points_in_series(fh_work *w)
 {
     const struct fh_series series = {
-        .from_ms = -1, .to_ms = INT64_C(1) << 52, .every_ms = INT64_C(1) << 52, .values = counted};
+        .from_ms = -1, .to_ms = ALL_MS, .every_ms = ALL_MS, .values = counted};
     return fh_series(w, "measured", &series);
 }
 
@@ -40,6 +42,9 @@ static void count_points(fh_work *w)
 {
     json_t *answer = IN_COLUMNS ? points_in_columns(w) : points_in_series(w);
     json_object_set(answer, "kept", fh_row(w, "SELECT count(*) AS n FROM fh_derived_1"));
+    if (ROLLS_UP)
+        json_object_set(answer, "rolled",
+                        fh_row(w, "SELECT sum(points) AS n FROM fh_derived_1_rollup"));
     fh_reply(w, 200, answer);
 }
 
@@ -53,4 +58,5 @@ FH_SERVICE(gauges, .model = FH_RELATIONAL,
            .derives = {{.name = "measured",
                         .model = IN_COLUMNS ? FH_COLUMNS : FH_SERIES,
                         .fields = measured_fields,
-                        .keep_days = EDITION % 2 == 0 ? 30 : 0}});
+                        .keep_days = EDITION % 2 == 0 || ROLLS_UP ? 30 : 0,
+                        .rollups = {{ROLLS_UP ? DAY_MS / 24 : 0, 0}}}});
