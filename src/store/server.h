@@ -35,8 +35,9 @@ struct server_own {
     const char *sockets;  /* the folder for its socket, relative to `data` */
     const char *password; /* SERVER_SUPERUSER's */
     const json_t *settings;
-    const json_t *stores; /* that it will have to provide; of a broker: its topics */
-    /* Of a broker, which listens on a port of the loopback address: */
+    const json_t *stores; /* that it will have to provide; of a broker: its topics; of a server
+                           * of derived stores: its users */
+    /* Of one that listens on a port of the loopback address, as brokers do: */
     int port;
     const char *certificate, *key; /* its TLS: files, absolute */
     const char *ca;                /* its authority's certificate, by which it is known */

@@ -375,7 +375,10 @@ static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_er
 static enum fh_code prepare_supervised(struct server_supervisor *supervisor, struct fh_error *error)
 {
     const char *broker = server_text(supervisor->config, "broker");
-    const char *engine = *broker ? broker : server_text(supervisor->config, "engine");
+    const char *derived = server_text(supervisor->config, "derived");
+    const char *engine = *broker    ? broker
+                         : *derived ? derived
+                                    : server_text(supervisor->config, "engine");
     const char *folder = server_text(supervisor->config, "folder");
     supervisor->kind = system_kind_configured(supervisor->config);
     if (!supervisor->kind)
