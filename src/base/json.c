@@ -215,7 +215,7 @@ static void append_real(struct text *text, const char *digits)
 }
 
 /* Never inline: its digits would be on the stack of every value, with a check around them. */
-static __attribute__((noinline)) void write_json_real(struct text *text, double real)
+__attribute__((noinline)) void json_write_real(struct text *text, double real)
 {
     char digits[REAL_DIGITS_SIZE];
     real_digits(real, digits);
@@ -295,7 +295,7 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
         text_integer(text, json_integer_value(value));
         return true;
     case JSON_REAL:
-        write_json_real(text, json_real_value(value));
+        json_write_real(text, json_real_value(value));
         return true;
     case JSON_TRUE:
         text_add(text, "true");

@@ -41,6 +41,7 @@ json_t *json_parse_again(const char *text, size_t length);
 void json_write(struct text *text, const json_t *value);
 /* A string, with its quotes. */
 void json_write_string(struct text *text, const char *string, size_t length);
+void json_write_real(struct text *text, double real); /* finite */
 /* The same. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
 char *json_text(const json_t *value);
 void json_text_free(char *text);

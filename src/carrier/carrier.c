@@ -8,6 +8,7 @@
  *     the cursor is noted        nothing is under way
  *     a generation is made to serve, in one unit of work that looks at all it needs
  *     an older one is dropped    or is not: it is looked for again
+ *     what is too old is trimmed, or is not: the next carrier does it
  *
  * A generation that is lost, of a former life, of another declaration, or behind what is trimmed is
  * not mended but replaced (12). One that fills and can't go on is replaced by another that fills.
@@ -19,6 +20,7 @@
 
 #include "base/crash.h"
 #include "carrier/parts.h"
+#include "work/derived.h"
 #include "world/world.h"
 
 /* ---- Looking ---- */
@@ -237,6 +239,32 @@ static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
     return code == FH_OK ? look_committed(carrier, &carrier->look, error) : code;
 }
 
+/* ---- What is too old ---- */
+
+/* At rest, after a switch and at intervals. Questions leave it out already. */
+static enum fh_code trim_where_due(struct derived_carrier *carrier, struct fh_error *error)
+{
+    const struct carried_generation *serving = &carrier->look.record.serving;
+    const struct fh_derived *declared = carrier->declared;
+    struct carried_server *server = carrier->server;
+    int64_t now_ns = world_monotonic_ns(carrier->context->world);
+    if (declared->model == FH_SEARCH || !declared->keep_days || !server->ops->trim ||
+        !carrier_goes_on(carrier, &carrier->look, serving) ||
+        (carried_name_compare(&carrier->trimmed, &serving->name) == 0 &&
+         now_ns < carrier->trims_ns))
+        return FH_OK;
+    enum fh_code code = server->ops->trim(server, declared, &serving->name,
+                                          work_series_oldest_ms(carrier->context, declared), error);
+    if (code == FH_NOT_FOUND)
+        return carrier_lose(carrier, &serving->name, error);
+    if (code != FH_OK)
+        return code;
+    carrier->trimmed = serving->name;
+    carrier->trims_ns = world_in_ms(carrier->context->world, CARRIED_TRIM_MS);
+    carrier->counters.trims++;
+    return FH_OK;
+}
+
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error)
 {
     struct fh_error other;
@@ -250,6 +278,8 @@ enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struc
         code = filled;
     if (code == FH_OK && carrier->drops && carrier->look.record.serving.name.number)
         code = drop_older(carrier, ret_more, error);
+    if (code == FH_OK && !*ret_more)
+        code = trim_where_due(carrier, error);
     return code;
 }
 
@@ -270,19 +300,34 @@ static enum fh_code serving_now(struct derived_carrier *carrier, struct carried_
     return FH_OK;
 }
 
-/* 20: what it asked may have been dropped meanwhile, and made again by a late request. */
-enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
-                            int64_t deadline_ns, json_t **ret, struct fh_error *error)
+static enum fh_code ask_generation(struct derived_carrier *carrier,
+                                   const struct carried_name *generation, const void *question,
+                                   int64_t deadline_ns, json_t **ret, struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
+    const struct fh_derived *declared = carrier->declared;
+    if (declared->model == FH_SEARCH)
+        return server->ops->search(server, declared, generation, question, deadline_ns, ret, error);
+    int64_t oldest_ms = work_series_oldest_ms(carrier->context, declared);
+    return (declared->model == FH_SERIES)
+               ? server->ops->series(server, declared, generation, question, oldest_ms, deadline_ns,
+                                     ret, error)
+               : server->ops->columns(server, declared, generation, question, oldest_ms,
+                                      deadline_ns, ret, error);
+}
+
+/* 20: what it asked may have been dropped meanwhile, and made again by a late request. */
+enum fh_code carrier_ask(struct derived_carrier *carrier, const void *question, int64_t deadline_ns,
+                         json_t **ret, struct fh_error *error)
+{
     struct carried_name before, after = {0};
     enum fh_code code = serving_now(carrier, &after, error);
     for (int i = 0; i < CARRIED_ASKS_MAX && code == FH_OK; i++) {
         struct fh_error failed = {0};
         json_t *answer = NULL;
         before = after;
-        enum fh_code asked = server->ops->search(server, carrier->declared, &before, search,
-                                                 deadline_ns, &answer, &failed);
+        enum fh_code asked =
+            ask_generation(carrier, &before, question, deadline_ns, &answer, &failed);
         code = serving_now(carrier, &after, error);
         if (code == FH_OK && asked == FH_OK && carried_name_compare(&before, &after) == 0) {
             *ret = answer;

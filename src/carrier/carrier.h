@@ -8,7 +8,7 @@
  * docs/internals/carriers.md is the protocol; numbers in comments are those of its rules.
  *
  *     carrier_turn(carrier, &more, &error)    again and again; nothing of it depends on the others
- *     carrier_search(carrier, ...)            meanwhile
+ *     carrier_ask(carrier, ...)               meanwhile
  *
  * All that must outlive it is in the ledger (record.h). So whatever it was doing when it died, the
  * next one goes on from there; and two at a time, of which neither knows of the other, do no harm.
@@ -19,18 +19,20 @@
 #include "carrier/server.h"
 #include "work/work.h"
 
-#define CARRIED_WALK_MS 600000 /* from the end of one walk to the next, at least */
-#define CARRIED_WALK_REST 50   /* and so many times as long as it took */
-#define CARRIED_LINKS_MAX 1000 /* in one answer */
-#define CARRIED_ROWS_MAX 500   /* of `state`, in a page */
-#define CARRIED_ASKS_MAX 4     /* of one question, where another generation serves each time */
-#define CARRIED_DROPS_MAX 8    /* generations found and dropped at once */
+#define CARRIED_WALK_MS 600000  /* from the end of one walk to the next, at least */
+#define CARRIED_WALK_REST 50    /* and so many times as long as it took */
+#define CARRIED_LINKS_MAX 1000  /* in one answer */
+#define CARRIED_ROWS_MAX 500    /* of `state`, in a page */
+#define CARRIED_FACTS_MAX 16384 /* of the owner's points or facts, in a page, if they fit */
+#define CARRIED_TRIM_MS 3600000 /* from one trim to the next, at least */
+#define CARRIED_ASKS_MAX 4      /* of one question, where another generation serves each time */
+#define CARRIED_DROPS_MAX 8     /* generations found and dropped at once */
 /* Events that a page of rows may be older than its transaction. */
 #define CARRIED_BETWEEN_MAX 4096
 
 struct derived_carrier {
     struct work_context *context;
-    const struct fh_derived *declared; /* FH_SEARCH with a `state` */
+    const struct fh_derived *declared; /* an FH_SEARCH has a `state` */
     struct carried_server *server;
     /* The rest is its own; zero at first. */
     struct carrier_look {
@@ -39,11 +41,13 @@ struct derived_carrier {
         bool serving_lives, filling_lives; /* made in a life that the owner knows */
     } look;
     struct portion rows;
-    struct carried_name walked; /* the generation that serves, when it was walked last */
-    int64_t walks_ns;           /* when it is walked next */
-    bool drops;                 /* there may be older generations */
+    struct carried_name walked;  /* the generation that serves, when it was walked last */
+    int64_t walks_ns;            /* when it is walked next */
+    bool drops;                  /* there may be older generations */
+    struct carried_name trimmed; /* that served, when what is too old was removed last */
+    int64_t trims_ns;            /* when it is removed next */
     struct carrier_counters {
-        uint64_t pages, ops, refused, walks, lost, begun, switched, dropped;
+        uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
     } counters;
 };
 
@@ -54,9 +58,10 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
                           const struct carried_generation *generation);
 
 /* One round: looks, carries a page for each generation, publishes a page of rows, switches, walks,
- * drops: whatever of these is due. *ret_more: there was something to do, so there may be more. On a
- * fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs somebody, or
- * this is no process that may carry: context->serves is not set, or its store has several writers.
+ * drops, trims: whatever of these is due. *ret_more: there was something to do, so there may be
+ * more. On a fiber. After a failure the same again is right, at intervals; FH_UNSUPPORTED needs
+ * somebody, or this is no process that may carry: context->serves is not set, or its store has
+ * several writers.
  */
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
 
@@ -64,9 +69,10 @@ enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struc
  * being filled already. On a fiber. */
 enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error);
 
-/* As derived_ops.search. FH_UNAVAILABLE, too: no generation can be asked now. On a fiber, outside
- * of units of work. */
-enum fh_code carrier_search(struct derived_carrier *carrier, const struct fh_search *search,
-                            int64_t deadline_ns, json_t **ret, struct fh_error *error);
+/* As derived_ops.search, .series or .columns; `question` is a struct fh_search, and so on, by the
+ * model of what is declared. FH_UNAVAILABLE, too: no generation can be asked now. On a fiber,
+ * outside of units of work. */
+enum fh_code carrier_ask(struct derived_carrier *carrier, const void *question, int64_t deadline_ns,
+                         json_t **ret, struct fh_error *error);
 
 #endif

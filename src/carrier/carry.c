@@ -26,7 +26,8 @@ static enum fh_code read_carrier_page(struct derived_carrier *carrier,
         return code;
     code = ledger_outbox_trimmed(work, &trimmed, id, error);
     if (code == FH_OK && trimmed <= generation->cursor)
-        code = carried_page_read(reading, work, carrier->declared->name, generation, error);
+        code = carried_page_read(reading, work, carrier->server->ops, carrier->declared->name,
+                                 generation, error);
     store_rollback(work);
     return code;
 }

@@ -26,7 +26,8 @@ static const struct carried_driver *find_carried_driver(const char *name)
 
 static void add_carried_driver(const struct carried_driver *driver)
 {
-    FH_ASSERT(carried_driver_count < CARRIED_DRIVERS_MAX && driver->name && driver->title && driver->models);
+    FH_ASSERT(carried_driver_count < CARRIED_DRIVERS_MAX && driver->name && driver->title &&
+              driver->models);
     FH_ASSERT(!find_carried_driver(driver->name));
     FH_ASSERT(driver->check && driver->open && driver->silence && driver->close);
     carried_drivers[carried_driver_count++] = driver;

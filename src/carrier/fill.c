@@ -1,90 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What belongs into a new generation is published into it (14): a page of rows, which the service's
- * own handler of `state` lists, becomes ops of that generation alone. So each row has a position,
- * and is overwritten by whatever changes it later, in whatever order that arrives.
+ * own handler of `state` lists, or which are points or facts of its own store, becomes ops of that
+ * generation alone. So each row has a position, and is overwritten by whatever changes it later, in
+ * whatever order that arrives.
  *
- * A row must not be published after an op of its key that it has not seen. The handler is not run
- * in the transaction that publishes: that writes, and a handler of GET must not. It lists the rows
- * in a snapshot, of which the last position is known, and the transaction leaves out those rows
- * whose keys have been derived since: the op that did is their row, or removes it. That is what the
- * handler would have listed in the transaction. Nothing is published between that look and the
- * commit, as the store has one writer: on servers with many this would not do.
+ * A row must not be published after an op of its key that it has not seen. Rows are not listed in
+ * the transaction that publishes: that writes, and a handler of GET must not. They are listed in a
+ * snapshot, of which the last position is known, and the transaction leaves out those whose keys
+ * have been derived since: the op that did is their row, or removes it. That is what would have
+ * been listed in the transaction. Nothing is published between that look and the commit, as the
+ * store has one writer: on servers with many this would not do.
+ *
+ * A point or fact that is in the snapshot, and whose own op is behind the generation's beginning,
+ * comes twice, as an op and as a row, under one key: it counts once.
  *
  * In the same transaction the last key is noted, and where the outbox ends then: not only the rows
  * but also what the snapshot knew, and what was left out, is carried by there (15).
  *
  *     killed before the commit    the same rows are listed again
  *     killed after it             the next page begins after the last key
- *
- * A page that fails is listed again with half the rows (base/portion.h).
  */
+
+#include "carrier/fill.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
-#include "base/doing.h"
 #include "base/id.h"
 #include "base/json.h"
-#include "base/text.h"
-#include "carrier/parts.h"
 #include "store/ledger.h"
-#include "work/batch.h"
 #include "work/carried.h"
-
-#define FILL_DEADLINE_MS 30000
-
-struct carrier_page {
-    struct derived_carrier *carrier;
-    const struct carried_generation *generation;
-    fh_work w;        /* the handler's, which lists the rows */
-    int64_t position; /* of the snapshot that they are of */
-    int limit;
-    json_t *changed;  /* keys that were derived since, {"k": true}; on the heap */
-    int between;      /* events that were published since */
-    struct text data; /* of the event that is being made */
-    struct ledger_event *first, *last;
-    char after[DERIVED_KEY_LENGTH_MAX + 1];
-};
 
 /* ---- Listing ---- */
 
-static enum fh_code list_in(struct carrier_page *page, struct store_work *snapshot,
-                            struct fh_error *error)
-{
-    const struct fh_derived *declared = page->carrier->declared;
-    const struct work_listing listing = {.after = page->generation->after,
-                                         .integers = declared->keys == FH_INT,
-                                         .limit = page->limit};
-    enum fh_code code = ledger_position(snapshot, &page->position, error);
-    if (code == FH_OK)
-        code = work_list(&page->w, snapshot, &listing, error);
-    page->w.snapshot = NULL;
-    if (code != FH_OK)
-        return code;
-    const json_t *rows = page->w.reply_body;
-    if (json_is_array(rows) && json_array_size(rows) <= (size_t)page->limit)
-        return FH_OK;
-    return error_set(error, FH_INVALID, "The state of %s must be an array of at most `limit` rows.",
-                     declared->name);
-}
-
-static enum fh_code list_carrier_rows(struct carrier_page *page, struct fh_error *error)
+static enum fh_code list_filling_rows(struct filling_page *page, struct fh_error *error)
 {
     struct store_work *snapshot;
     enum fh_code code = store_begin(page->carrier->context->store, STORE_READ, &snapshot, error);
     if (code != FH_OK)
         return code;
-    code = list_in(page, snapshot, error);
+    code = page->source->list(page, snapshot, error);
+    if (code == FH_OK)
+        code = ledger_position(snapshot, &page->position, error);
     store_rollback(snapshot);
     return code;
 }
 
 /* ---- What has changed since ---- */
 
-static void note_changed(struct carrier_page *page, const json_t *ops)
+static void note_changed(struct filling_page *page, const json_t *ops)
 {
     size_t i;
     const json_t *op;
@@ -99,7 +66,7 @@ static void note_changed(struct carrier_page *page, const json_t *ops)
 /* Rows, of whichever generation, change nothing. */
 static bool look_at_event(void *context, const struct ledger_event *event)
 {
-    struct carrier_page *page = context;
+    struct filling_page *page = context;
     json_t *data = NULL;
     page->between++;
     if (strcmp(event->type, CARRIED_TYPE) == 0 &&
@@ -110,7 +77,7 @@ static bool look_at_event(void *context, const struct ledger_event *event)
     return true;
 }
 
-static enum fh_code look_between(struct carrier_page *page, struct store_work *work,
+static enum fh_code look_between(struct filling_page *page, struct store_work *work,
                                  struct fh_error *error)
 {
     page->between = 0;
@@ -126,7 +93,7 @@ static enum fh_code look_between(struct carrier_page *page, struct store_work *w
 
 /* ---- Publishing ---- */
 
-static void end_event(struct carrier_page *page)
+static void end_event(struct filling_page *page)
 {
     struct work_context *context = page->carrier->context;
     unsigned char random[10];
@@ -151,7 +118,7 @@ static void end_event(struct carrier_page *page)
     page->last = event;
 }
 
-static void add_row(struct carrier_page *page, const char *key, const json_t *row)
+struct text *filling_add(struct filling_page *page)
 {
     const struct carried_name *name = &page->generation->name;
     if (page->data.length > CARRIED_DATA_SIZE_MAX)
@@ -161,31 +128,10 @@ static void add_row(struct carrier_page *page, const char *key, const json_t *ro
     else
         text_printf(&page->data, "{\"generation\":[\"%s\",%lld],\"ops\":[", name->incarnation,
                     (long long)name->number);
-    carried_write_op(&page->data, page->carrier->declared, key, row);
+    return &page->data;
 }
 
-static enum fh_code take_state_row(struct carrier_page *page, const json_t *row,
-                                   struct fh_error *error)
-{
-    const struct fh_derived *declared = page->carrier->declared;
-    char digits[TEXT_INTEGER_SIZE];
-    const char *key = work_listed_key(row, digits);
-    if (!key || derived_key_check(key, error) != FH_OK)
-        return error_set(
-            error, FH_INVALID,
-            "The state of %s has a row whose first member is not a key of 1 to %d bytes.",
-            declared->name, DERIVED_KEY_LENGTH_MAX);
-    if (strcmp(key, page->after) == 0)
-        return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
-                         declared->name);
-    snprintf(page->after, sizeof page->after, "%s", key);
-    enum fh_code code = derived_value_check(declared, row, error);
-    if (code == FH_OK && !json_object_get(page->changed, key))
-        add_row(page, key, row);
-    return code;
-}
-
-static void free_events(struct carrier_page *page)
+static void free_events(struct filling_page *page)
 {
     while (page->first) {
         struct ledger_event *event = page->first;
@@ -197,18 +143,16 @@ static void free_events(struct carrier_page *page)
     text_clear(&page->data);
 }
 
-static enum fh_code publish_rows(struct carrier_page *page, struct store_work *work,
+static enum fh_code publish_rows(struct filling_page *page, struct store_work *work,
                                  struct fh_error *error)
 {
-    size_t i;
-    const json_t *row, *rows = page->w.reply_body;
     enum fh_code code = look_between(page, work, error);
     free_events(page);
     snprintf(page->after, sizeof page->after, "%s", page->generation->after);
-    json_array_foreach (rows, i, row) {
-        if (code == FH_OK)
-            code = take_state_row(page, row, error);
-    }
+    if (code == FH_OK)
+        code = page->source->publish(page, error);
+    if (code == FH_OK && page->data.overflow)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
     if (code == FH_OK)
         end_event(page);
     return code == FH_OK && page->first ? ledger_outbox_append(work, page->first, error) : code;
@@ -217,7 +161,7 @@ static enum fh_code publish_rows(struct carrier_page *page, struct store_work *w
 static enum fh_code note_rows(struct carrier_change *change, struct store_work *work,
                               struct carrier_look *look, struct fh_error *error)
 {
-    struct carrier_page *page = change->what;
+    struct filling_page *page = change->what;
     struct carried_generation *filling = &look->record.filling;
     if (carried_name_compare(&filling->name, &page->generation->name) != 0 || filling->filled ||
         strcmp(filling->after, page->generation->after) != 0)
@@ -225,12 +169,11 @@ static enum fh_code note_rows(struct carrier_change *change, struct store_work *
     enum fh_code code = publish_rows(page, work, error);
     if (code != FH_OK)
         return code;
-    size_t count = json_array_size(page->w.reply_body);
-    if (count == (size_t)page->limit && strcmp(page->after, filling->after) == 0)
+    if (!page->ends && strcmp(page->after, filling->after) == 0)
         return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
                          change->carrier->declared->name);
     memcpy(filling->after, page->after, sizeof filling->after);
-    filling->filled = count < (size_t)page->limit;
+    filling->filled = page->ends;
     filling->end = page->last ? page->last->position : look->position;
     change->changed = true;
     return FH_OK;
@@ -238,15 +181,14 @@ static enum fh_code note_rows(struct carrier_change *change, struct store_work *
 
 /* ---- A page ---- */
 
-static enum fh_code fill_carrier_page(struct carrier_page *page, bool *ret_more,
-                                      struct fh_error *error)
+enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_error *error)
 {
     struct derived_carrier *carrier = page->carrier;
     struct carrier_change change = {.carrier = carrier, .change = note_rows, .what = page};
     struct arena *arena = json_arena_set(NULL);
     page->changed = json_object();
     text_init(&page->data, TEXT_LENGTH_MAX);
-    enum fh_code code = list_carrier_rows(page, error);
+    enum fh_code code = list_filling_rows(page, error);
     json_arena_set(NULL);
     CRASH_POINT("carrier.listed");
     if (code == FH_OK)
@@ -269,25 +211,7 @@ enum fh_code carrier_fill(struct derived_carrier *carrier,
                           const struct carried_generation *generation, bool *ret_more,
                           struct fh_error *error)
 {
-    int limit = portion_size(&carrier->rows, CARRIED_ROWS_MAX);
-    struct carrier_page *page = calloc(1, sizeof *page);
-    if (!page)
-        return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
-    *page = (struct carrier_page){.carrier = carrier, .generation = generation, .limit = limit};
-    work_init(&page->w, carrier->context, carrier->declared->state);
-    page->w.read_only = true;
-    page->w.doing = doing_of((doing_function *)carrier->declared->state, "state of %s",
-                             carrier->declared->name);
-    page->w.deadline_ns = world_in_ms(carrier->context->world, FILL_DEADLINE_MS);
-    enum fh_code code = fill_carrier_page(page, ret_more, error);
-    work_release(&page->w);
-    free(page);
-    if (code == FH_OK) {
-        portion_passed(&carrier->rows, limit);
-    } else if (code != FH_UNAVAILABLE && limit > 1) {
-        portion_failed(&carrier->rows, limit / 2);
-        *ret_more = true;
-        return FH_OK;
-    }
-    return code;
+    if (carrier->declared->model == FH_SEARCH)
+        return carrier_fill_state(carrier, generation, ret_more, error);
+    return carrier_fill_facts(carrier, generation, ret_more, error);
 }

@@ -53,9 +53,10 @@ static bool can_be_read(const json_t *generation, const json_t *ops)
                                                !json_is_integer(json_array_get(generation, 1)))))
         return false;
     json_array_foreach (ops, i, op) {
-        const json_t *value = json_object_get(op, "value");
+        const json_t *value = json_object_get(op, "value"), *at_ms = json_object_get(op, "at_ms");
         if (!json_is_string(json_object_get(op, "name")) ||
-            !json_is_string(json_object_get(op, "key")) || (value && !json_is_object(value)))
+            !json_is_string(json_object_get(op, "key")) || (value && !json_is_object(value)) ||
+            (at_ms && !json_is_integer(at_ms)))
             return false;
     }
     return true;
@@ -84,6 +85,7 @@ static void take_ops(struct carried_reading *reading, const struct ledger_event 
         page->ops[page->count++] =
             (struct carried_op){.position = event->position,
                                 .key = json_string_value(json_object_get(op, "key")),
+                                .at_ms = json_integer_value(json_object_get(op, "at_ms")),
                                 .value = json_object_get(op, "value")};
     }
 }
@@ -98,7 +100,8 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
         return page_damaged(reading, event);
     int count = is_of_generation(reading, generation) ? ops_of_name(reading, ops) : 0;
     if (count && reading->page.count &&
-        (reading->page.count + count > CARRIED_OPS_MAX || reading->size + size > CARRIED_SIZE_MAX))
+        (reading->page.count + count > reading->ops_max ||
+         reading->size + size > reading->size_max))
         return false; /* the next page's first */
     if (count) {
         if (reading->event_count == reading->event_capacity)
@@ -129,10 +132,12 @@ static bool take_carried_event(void *context, const struct ledger_event *event)
 }
 
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
-                               const char *name, const struct carried_generation *generation,
-                               struct fh_error *error)
+                               const struct carried_server_ops *server, const char *name,
+                               const struct carried_generation *generation, struct fh_error *error)
 {
     reading->name = name;
+    reading->ops_max = server->page_ops ? server->page_ops : CARRIED_OPS_MAX;
+    reading->size_max = server->page_size ? server->page_size : CARRIED_SIZE_MAX;
     reading->generation = generation->name;
     reading->error = error;
     reading->page.link = (struct carried_link){generation->cursor, generation->cursor};

@@ -16,16 +16,18 @@ struct carried_reading {
     int event_count, event_capacity;
     struct carried_name generation;
     const char *name; /* of the derived store */
+    int ops_max;
+    size_t size_max;
     enum fh_code code;
     struct fh_error *error;
 };
 
-/* Reads what follows the generation's cursor, up to the bounds of server.h; ops of other
- * generations, and whatever else is published, are passed over. In a snapshot, in which the outbox
- * is not trimmed up there. Zero-initialised; released in any case. */
+/* Reads what follows the generation's cursor, up to the bounds of its server (server.h); ops of
+ * other generations, and whatever else is published, are passed over. In a snapshot, in which the
+ * outbox is not trimmed up there. Zero-initialised; released in any case. */
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
-                               const char *name, const struct carried_generation *generation,
-                               struct fh_error *error);
+                               const struct carried_server_ops *server, const char *name,
+                               const struct carried_generation *generation, struct fh_error *error);
 void carried_page_release(struct carried_reading *reading);
 
 #endif

@@ -51,10 +51,13 @@ struct carried_link {
 struct carried_op {
     int64_t position; /* its version: of two of one key the higher one stands, in whatever order
                          they arrive, and however often */
-    const char *key;     /* of FH_SERIES and FH_COLUMNS at most CARRIED_KEY_SIZE, by which an owner tells
-                            them apart; of a point its tags and time say the same */
-    int64_t at_ms;       /* of FH_SERIES and FH_COLUMNS; else 0 */
-    const json_t *value; /* all that is declared; NULL: gone, which points and facts never are */
+    /* Of a point or fact shorter than CARRIED_KEY_SIZE: "ID@AT_MS", the same whenever it is sent,
+     * and of no other that the owner keeps. Of a point its tags and time say the same. */
+    const char *key;
+    int64_t at_ms; /* of a point or fact; else 0 */
+    /* All that is declared; NULL: gone, which points and facts never are. Of these an FH_INT is an
+     * integer, and an FH_NUMBER a real, or null. */
+    const json_t *value;
     /* Set by `send`: it will never be taken, and why, in words that hold nothing of the value: it
      * may be personal. Else "". */
     char refused[CARRIED_REASON_SIZE];
@@ -62,8 +65,10 @@ struct carried_op {
 
 struct carried_page {
     struct carried_link link;
-    struct carried_op *ops; /* in order of their positions; of one key there may be several */
-    int count;              /* may be 0: there is a link all the same */
+    /* In order of their positions. Of one key there may be several, of different positions; ops of
+     * one position, thousands perhaps, have different keys. */
+    struct carried_op *ops;
+    int count; /* may be 0: there is a link all the same */
 };
 
 struct carried_server; /* a connection to one, of the kind's own form */
@@ -101,7 +106,7 @@ struct carried_server_ops {
     /* Removes a generation, with its tombstones and links; FH_OK also if there is none. */
     enum fh_code (*drop)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
-    /* Answers as derived_ops.search; *ret on the heap. What was acknowledged is found a moment
+    /* Answers as derived_ops.search; *ret: a new reference. What was acknowledged is found a moment
      * later. FH_NOT_FOUND: no such generation. FH_UNAVAILABLE, too: no answer before `deadline_ns`
      * (0 and less: whenever).
      */

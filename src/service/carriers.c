@@ -56,9 +56,9 @@ static enum fh_code carried_all_needed(struct work_context *context, struct stor
     return code;
 }
 
-static enum fh_code search_server(struct work_context *context, const struct fh_derived *declared,
-                                  const struct fh_search *search, int64_t deadline_ns, json_t **ret,
-                                  struct fh_error *error)
+static enum fh_code ask_server(struct work_context *context, const struct fh_derived *declared,
+                               const void *question, int64_t deadline_ns, json_t **ret,
+                               struct fh_error *error)
 {
     struct carriers *carriers = carriers_of(context);
     struct carrying_fiber *fiber = carriers->fibers;
@@ -68,7 +68,7 @@ static enum fh_code search_server(struct work_context *context, const struct fh_
         return error_retry(error, FH_UNAVAILABLE,
                            "The derived store %s can't be asked before the service serves.",
                            declared->name);
-    enum fh_code code = carrier_search(&fiber->carrier, search, deadline_ns, ret, error);
+    enum fh_code code = carrier_ask(&fiber->carrier, question, deadline_ns, ret, error);
     if (code == FH_UNAVAILABLE) /* perhaps it is lost */
         wake_carriers(carriers);
     return code;
@@ -224,15 +224,20 @@ static enum fh_code open_server(struct carriers *carriers, const struct fh_deriv
     const char *driver = json_string_at(options, "driver");
     const char *system = json_string_at(runtime->config, "system");
     char owner[CARRIED_OWNER_SIZE];
-    if (declared->model != FH_SEARCH || !declared->state)
+    if (declared->model == FH_SEARCH && !declared->state)
         return error_set(error, FH_INVALID,
-                         "The derived store %s can't lie on a server: only an FH_SEARCH with a "
-                         "`state` can.",
+                         "The derived store %s can't lie on a server: an FH_SEARCH needs a `state` "
+                         "there.",
                          declared->name);
     fiber->driver = driver ? carried_driver_named(driver) : NULL;
     if (!fiber->driver)
         return error_set(error, FH_INVALID, "There is no driver '%.32s' for the derived store %s.",
                          driver ? driver : "", declared->name);
+    if (!(fiber->driver->models >> declared->model & 1))
+        return error_set(
+            error, FH_INVALID,
+            "The derived store %s is an %s, and %s holds none: expected another server.",
+            declared->name, derived_model_name(declared->model), fiber->driver->title);
     snprintf(owner, sizeof owner, "%s.%s", system ? system : "alone", runtime->service->name);
     fiber->carriers = carriers;
     fiber->carrier = (struct derived_carrier){.context = &runtime->context, .declared = declared};
@@ -256,7 +261,7 @@ enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
     carriers->carried = (struct work_carried){.declared = declared,
                                               .committed = derived_committed,
                                               .needed = carried_all_needed,
-                                              .search = search_server};
+                                              .ask = ask_server};
     carriers->runtime = runtime;
     runtime->context.carried = &carriers->carried;
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {

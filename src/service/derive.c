@@ -220,7 +220,8 @@ static enum fh_code fill_all_derived(struct runtime *runtime, bool tries, struct
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
         struct derive_filling filling = {
             .runtime = runtime, .declared = &service->derives[i], .tries = tries};
-        if (work_carries(&runtime->context, filling.declared) != tries)
+        if (work_carries(&runtime->context, filling.declared) != tries ||
+            (tries && !filling.declared->state)) /* of its own store's points or facts */
             continue;
         struct fh_error why = {0};
         code = fill_one(&filling, &why);

@@ -11,21 +11,32 @@
 
 #include "work/carried.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/json.h"
 #include "store/engine.h"
+#include "store/relational/sql.h"
+
+#define NOTED_PLACES_MIN 64
 
 /* One op of a run, on its arena. */
 struct noted_op {
     const struct fh_derived *declared;
     const char *key, *text;
     size_t length;
+    uint64_t hash;
     struct noted_op *next;
 };
 
 struct noted_ops {
     struct noted_op *first, *last;
+    struct noted_op **places; /* by their hashes, with open addressing: half are free, or more */
+    size_t place_count, op_count;
     struct ledger_event *events, *events_last;
     int count;
 };
@@ -65,6 +76,55 @@ void carried_write_op(struct text *text, const struct fh_derived *declared, cons
         text_add(text, "}");
     }
     text_add(text, "}");
+}
+
+static void write_kept_value(struct text *text, const struct fh_derived_field *field,
+                             const struct sql_value *value)
+{
+    if (value->kind == SQL_TEXT) {
+        json_write_string(text, value->text, value->length);
+    } else if (value->kind == SQL_NULL) {
+        text_add(text, "null");
+    } else if (field->type == FH_NUMBER) {
+        json_write_real(text, value->kind == SQL_REAL ? value->real : (double)value->integer);
+    } else if (field->type == FH_BOOL) {
+        text_add(text, value->integer ? "true" : "false");
+    } else {
+        text_integer(text, value->integer);
+    }
+}
+
+void carried_fact_key(char ret[static CARRIED_FACT_KEY_SIZE], const struct derived_fact *fact)
+{
+    snprintf(ret, CARRIED_FACT_KEY_SIZE, "%lld@%lld", (long long)fact->id, (long long)fact->at_ms);
+}
+
+bool carried_fact_of_key(const char *key, int64_t *ret_id, int64_t *ret_at_ms)
+{
+    char *end;
+    *ret_id = strtoll(key, &end, 10);
+    if (end == key || *end != '@')
+        return false;
+    const char *at = end + 1;
+    *ret_at_ms = strtoll(at, &end, 10);
+    return end != at && !*end;
+}
+
+void carried_write_fact(struct text *text, const struct fh_derived *declared,
+                        const struct derived_fact *fact)
+{
+    char key[CARRIED_FACT_KEY_SIZE];
+    carried_fact_key(key, fact);
+    text_add(text, "{\"name\":");
+    json_write_string(text, declared->name, strlen(declared->name));
+    text_printf(text, ",\"key\":\"%s\",\"at_ms\":%lld,\"value\":", key, (long long)fact->at_ms);
+    for (int i = 0; declared->fields[i].name; i++) {
+        text_add(text, i ? "," : "{");
+        json_write_string(text, declared->fields[i].name, strlen(declared->fields[i].name));
+        text_add(text, ":");
+        write_kept_value(text, &declared->fields[i], &fact->values[i]);
+    }
+    text_add(text, "}}");
 }
 
 /* ---- The end of the unit of work ---- */
@@ -135,22 +195,62 @@ static struct noted_ops *noted_ops_of(fh_work *w)
     return ops;
 }
 
+/* Where the op of this key is, or will be. */
+static struct noted_op **noted_place(const struct noted_ops *ops, const struct fh_derived *declared,
+                                     const char *key, uint64_t hash)
+{
+    size_t at = hash & (ops->place_count - 1);
+    for (; ops->places[at]; at = (at + 1) & (ops->place_count - 1)) {
+        const struct noted_op *op = ops->places[at];
+        if (op->hash == hash && op->declared == declared && strcmp(op->key, key) == 0)
+            break;
+    }
+    return &ops->places[at];
+}
+
+static void make_noted_places(fh_work *w, struct noted_ops *ops)
+{
+    if ((ops->op_count + 1) * 2 <= ops->place_count)
+        return;
+    ops->place_count = ops->place_count ? ops->place_count * 2 : NOTED_PLACES_MIN;
+    ops->places = work_alloc(w, ops->place_count * sizeof *ops->places);
+    memset(ops->places, 0, ops->place_count * sizeof *ops->places);
+    for (struct noted_op *op = ops->first; op; op = op->next)
+        *noted_place(ops, op->declared, op->key, op->hash) = op;
+}
+
 static struct noted_op *noted_op_of(fh_work *w, const struct fh_derived *declared, const char *key)
 {
     struct noted_ops *ops = noted_ops_of(w);
-    for (struct noted_op *op = ops->first; op; op = op->next) {
-        if (op->declared == declared && strcmp(op->key, key) == 0)
-            return op;
-    }
     size_t length = strlen(key) + 1;
+    make_noted_places(w, ops);
+    uint64_t hash = XXH3_64bits_withSeed(key, length, (uint64_t)(uintptr_t)declared);
+    struct noted_op **place = noted_place(ops, declared, key, hash);
+    if (*place)
+        return *place;
     struct noted_op *op = work_alloc(w, sizeof *op + length);
-    *op = (struct noted_op){.declared = declared, .key = memcpy(op + 1, key, length)};
+    *op = (struct noted_op){.declared = declared, .key = memcpy(op + 1, key, length), .hash = hash};
     if (ops->last)
         ops->last->next = op;
     else
         ops->first = op;
-    ops->last = op;
+    ops->last = *place = op;
+    ops->op_count++;
     return op;
+}
+
+static void note_carried_text(fh_work *w, const struct fh_derived *declared, const char *key,
+                              struct text *text)
+{
+    struct noted_op *op = noted_op_of(w, declared, key);
+    char *kept = text->overflow ? NULL : arena_try_alloc(&w->arena, text->length + 1);
+    if (kept)
+        memcpy(kept, text->data, text->length + 1);
+    op->length = text->length;
+    op->text = kept;
+    text_release(text);
+    if (!kept)
+        work_fault(w, WORK_MEMORY_FAULT);
 }
 
 void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
@@ -165,16 +265,22 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
     json_arena_set(before);
     if (!valid)
         work_fault(w, "A key of the derived store %s is no UTF-8.", declared->name);
-    struct noted_op *op = noted_op_of(w, declared, key);
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
     carried_write_op(&text, declared, key, value);
-    char *kept = text.overflow ? NULL : arena_try_alloc(&w->arena, text.length + 1);
-    if (kept)
-        memcpy(kept, text.data, text.length + 1);
-    op->length = text.length;
-    op->text = kept;
-    text_release(&text);
-    if (!kept)
-        work_fault(w, WORK_MEMORY_FAULT);
+    note_carried_text(w, declared, key, &text);
+}
+
+void carried_note_fact(fh_work *w, const struct fh_derived *declared,
+                       const struct derived_fact *fact)
+{
+    char key[CARRIED_FACT_KEY_SIZE];
+    struct fh_error error;
+    struct text text;
+    if (carried_engine_check(w->context->store->engine, &error) != FH_OK)
+        work_fail(w, &error);
+    carried_fact_key(key, fact);
+    text_init(&text, TEXT_LENGTH_MAX);
+    carried_write_fact(&text, declared, fact);
+    note_carried_text(w, declared, key, &text);
 }

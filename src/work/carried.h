@@ -12,8 +12,11 @@
  *     data        {"ops": [{"name": "products", "key": "p7", "value": {...}},
  *                          {"name": "products", "key": "p8"}]}
  *
- * An op without a value says that there is none any more. A unit of work has one op of a name and
- * key. Of rows for a generation that is made anew: {"generation": ["INCARNATION", 7], "ops": ...}.
+ * An op without a value says that there is none any more. A point of an FH_SERIES, or a fact of an
+ * FH_COLUMNS, has its time besides, and a key by which the service's own store, which has it too,
+ * knows it: {"name": "measured", "key": "17@1700000000000", "at_ms": 1700000000000, "value":
+ * {...}}. A unit of work has one op of a name and key. Of rows for a generation that is made anew:
+ * {"generation": ["INCARNATION", 7], "ops": ...}.
  */
 
 #include <jansson.h>
@@ -26,6 +29,7 @@ struct engine;
 
 #define CARRIED_TYPE "freehold.derived"
 #define CARRIED_VERSION 1
+#define CARRIED_FACT_KEY_SIZE 48
 #define CARRIED_DATA_SIZE_MAX ((size_t)1 << 20) /* of one event, unless one op alone is larger */
 
 /* What is to be known of them for units of work: work_context.carried. */
@@ -38,10 +42,11 @@ struct work_carried {
      * that. */
     enum fh_code (*needed)(struct work_context *context, struct store_work *work, int64_t *ret,
                            struct fh_error *error);
-    /* As derived_ops.search, without a unit of work; parks. NULL: none can be asked. */
-    enum fh_code (*search)(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error);
+    /* As derived_ops.search, .series or .columns, by its model: `question` is what these are asked,
+     * a struct fh_search, and so on. Without a unit of work; parks. NULL: none can be asked. */
+    enum fh_code (*ask)(struct work_context *context, const struct fh_derived *declared,
+                        const void *question, int64_t deadline_ns, json_t **ret,
+                        struct fh_error *error);
 };
 
 /* FH_UNSUPPORTED: nothing may be carried from such stores, since several processes write to one at
@@ -53,8 +58,17 @@ bool work_carries(const struct work_context *context, const struct fh_derived *d
 void carried_write_op(struct text *text, const struct fh_derived *declared, const char *key,
                       const json_t *value);
 
+/* The same of a point or fact, with its time. */
+void carried_write_fact(struct text *text, const struct fh_derived *declared,
+                        const struct derived_fact *fact);
+/* "ID@AT_MS", which is read back as the id and the time; false: it is none. */
+void carried_fact_key(char ret[static CARRIED_FACT_KEY_SIZE], const struct derived_fact *fact);
+bool carried_fact_of_key(const char *key, int64_t *ret_id, int64_t *ret_at_ms);
+
 /* Within the layer: notes what one unit of work derives; it is written as the last thing of it. */
 void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
                   const json_t *value);
+void carried_note_fact(fh_work *w, const struct fh_derived *declared,
+                       const struct derived_fact *fact);
 
 #endif

@@ -22,6 +22,10 @@ typedef enum fh_code derived_question(fh_work *w, struct store_work *work,
 json_t *derived_ask(fh_work *w, const char *called, const struct fh_derived *declared,
                     derived_question *question, const void *what);
 
+/* The same of one that lies on a server (work/carried.h). */
+json_t *derived_ask_server(fh_work *w, const char *called, const struct fh_derived *declared,
+                           const void *what);
+
 /* Before it a series has no points: for what is put, asked and removed. Neither a wall clock that
  * is set forward nor one that was behind removes anything early: the lesser of it and the clock by
  * which commands age counts. */

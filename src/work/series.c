@@ -2,6 +2,9 @@
 /*
  * Series as handlers see them, and the sweep of what is older than they keep.
  *
+ * Where a derived store of them lies on a server, the service's own store has them all the same,
+ * and the server a copy (carried.c), which is what answers.
+ *
  * A point that is too old already is left out, once it was checked: whether it comes a moment
  * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
  * is too old is there, and no question reads it.
@@ -13,7 +16,9 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "store/derived/series.h"
 #include "work/batch.h"
+#include "work/carried.h"
 #include "work/command.h"
 #include "work/derived.h"
 
@@ -34,6 +39,17 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
 
 /* ---- Handlers ---- */
 
+/* A server has a copy of it. */
+static void note_fact(fh_work *w, const struct fh_derived *declared, int64_t id, int64_t at_ms,
+                      const json_t *fact)
+{
+    struct sql_value values[DERIVED_FIELDS_MAX];
+    for (int i = 0; declared->fields[i].name; i++)
+        values[i] =
+            series_value_of(&declared->fields[i], json_object_get(fact, declared->fields[i].name));
+    carried_note_fact(w, declared, &(struct derived_fact){id, at_ms, values});
+}
+
 void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
 {
     const struct fh_derived *found = derived_find(w->context->service, name);
@@ -41,7 +57,7 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
     const struct fh_derived *declared =
         derived_declared(w, "fh_fact", name, columns ? FH_COLUMNS : FH_SERIES);
     struct store_work *work = work_store_write(w);
-    int64_t *number = &w->series_numbers[declared - w->context->service->derives];
+    int64_t *number = &w->series_numbers[declared - w->context->service->derives], id;
     struct fh_error error;
     if (++w->points > SERIES_POINTS_MAX)
         work_fault(w, "One unit of work has at most %d points.", SERIES_POINTS_MAX);
@@ -51,9 +67,11 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
         return;
     work_waits(w);
     const struct derived_ops *derived = derived_engine(work->store);
-    if ((columns ? derived->add : derived->measure)(work, declared, number, at_ms, fact, &error) !=
-        FH_OK)
+    if ((columns ? derived->add : derived->measure)(work, declared, number, at_ms, fact, &id,
+                                                    &error) != FH_OK)
         work_fail(w, &error);
+    if (work_carries(w->context, declared))
+        note_fact(w, declared, id, at_ms, fact);
 }
 
 /* Of `declared`, which says what `what` is. */
@@ -73,6 +91,8 @@ json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_ser
     const struct fh_derived *declared = derived_declared(w, "fh_series", name, FH_SERIES);
     struct fh_series known = {0};
     memcpy(&known, series, size < sizeof known ? size : sizeof known);
+    if (work_carries(w->context, declared))
+        return derived_ask_server(w, "fh_series", declared, &known);
     return derived_ask(w, "fh_series", declared, ask_measured, &known);
 }
 
@@ -81,6 +101,8 @@ json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_co
     const struct fh_derived *declared = derived_declared(w, "fh_columns", name, FH_COLUMNS);
     struct fh_columns known = {0};
     memcpy(&known, columns, size < sizeof known ? size : sizeof known);
+    if (work_carries(w->context, declared))
+        return derived_ask_server(w, "fh_columns", declared, &known);
     return derived_ask(w, "fh_columns", declared, ask_measured, &known);
 }
 

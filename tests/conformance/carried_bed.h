@@ -3,7 +3,8 @@
 #define TESTS_CARRIED_BED_H
 
 /* A server of derived stores for tests, and what they do to it besides what carrier/server.h has:
- * one in memory (tests/support/carried_server.h), and OpenSearch, as tools/servers starts it. */
+ * one in memory (tests/support/carried_server.h), and those that there are drivers for, as
+ * tools/servers starts them. A new one is a file carried_bed_NAME.c, of the driver's name. */
 
 #include "../support/harness.h"
 
@@ -18,15 +19,17 @@
 
 struct carried_bed {
     const char *name;
+    unsigned models; /* 1u << enum fh_model: those it holds */
     /* NULL: it is not there, and why; the test is to be skipped. */
     struct carried_server *(*open)(struct harness *harness, char ret_why[static 160]);
     void (*close)(struct carried_server *server);
     /* What was acknowledged is found from now on. On a fiber, as all of the following. */
     void (*settle)(struct carried_server *server, const struct fh_derived *declared,
                    const struct carried_name *generation);
-    /* The hits of an answer to the empty question as "key=name key=name ". */
+    /* The hits of an answer to the empty search as "key=name key=name ". NULL: it holds no
+     * FH_SEARCH. */
     void (*contents)(const json_t *answer, char ret[static BED_TEXT_SIZE]);
-    /* A value that the server refuses; "secret" is in it. */
+    /* A value of an FH_SEARCH that the server refuses; "secret" is in it. */
     json_t *(*bad)(void);
     /* All that it has is gone. */
     void (*wipe)(struct carried_server *server, const struct fh_derived *declared);
@@ -36,10 +39,19 @@ struct carried_bed {
                                struct fh_error *error);
 };
 
-extern const struct carried_bed carried_bed_memory, carried_bed_opensearch;
+extern const struct carried_bed carried_bed_memory, carried_bed_opensearch, carried_bed_clickhouse;
+extern const struct carried_bed *const carried_beds[]; /* that are built; the last one is NULL */
 
 /* Of an OpenSearch that tools/servers has started: what opensearch_open takes, and "pid_file";
  * NULL: there is none. A new reference. */
 json_t *bed_opensearch_options(char ret_why[static 160]);
+/* The same of a ClickHouse. */
+json_t *bed_clickhouse_options(char ret_why[static 160]);
+/* `die_within`, so much after the page was begun. */
+enum fh_code bed_clickhouse_die_after(struct carried_server *server,
+                                      const struct fh_derived *declared,
+                                      const struct carried_name *generation,
+                                      struct carried_page *page, int delay_ms,
+                                      struct fh_error *error);
 
 #endif

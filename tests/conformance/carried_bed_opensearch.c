@@ -141,6 +141,7 @@ static enum fh_code die_within_opensearch(struct carried_server *server,
 
 const struct carried_bed carried_bed_opensearch = {
     .name = "opensearch",
+    .models = 1u << FH_SEARCH,
     .open = open_opensearch,
     .close = close_opensearch,
     .settle = settle_opensearch,

@@ -2,13 +2,9 @@
 /*
  * What each server of derived stores owes (carrier/server.h): whatever of the pages of two carriers
  * arrives, how often and in which order, what stands is what the ops that came do in their order.
- * FREEHOLD_SEED repeats one order.
  */
 
-#include "carried_bed.h"
-
-#include "base/id.h"
-#include "store/derived/derived.h"
+#include "carried_trial.h"
 
 #define KEYS 5
 #define POSITIONS 60
@@ -16,94 +12,12 @@
 #define PAGE_MAX 6
 #define MANY 300
 #define MANY_WORDS 1500 /* of each: it takes long enough to be killed meanwhile */
-#define EXPECT_CODE(t, expected, code) expect_code(t, expected, code, __LINE__)
 
 static const struct fh_derived_field fields[] = {
     {"name", FH_STRING, FH_TEXT}, {"size", FH_INT, FH_FACET}, {"text", FH_STRING, FH_TEXT}, {0}};
 static const struct fh_derived things = {"things", FH_SEARCH, fields};
 static const struct fh_derived other_things = {
     .name = "things", .model = FH_SEARCH, .fields = fields, .version = 1};
-
-struct trial {
-    const struct carried_bed *bed;
-    struct harness harness;
-    struct carried_server *server;
-    struct carried_name name;
-    struct carried_link links[POSITIONS * 2];
-    int link_count;
-    struct fh_error error;
-    char wrong[2 * BED_TEXT_SIZE];
-    void (*run)(struct trial *t);
-};
-
-static struct trial trial;
-
-static void expect_code(struct trial *t, enum fh_code expected, enum fh_code code, int line)
-{
-    if (expected != code && !t->wrong[0])
-        snprintf(t->wrong, sizeof t->wrong, "line %d: %s instead of %s: %s", line,
-                 error_code_name(code), error_code_name(expected),
-                 code == FH_OK ? "" : t->error.message);
-}
-
-static void expect_text(struct trial *t, const char *expected, const char *text, int line)
-{
-    if (strcmp(expected, text) != 0 && !t->wrong[0])
-        snprintf(t->wrong, sizeof t->wrong, "line %d: \"%.2000s\" instead of \"%.2000s\"", line,
-                 text, expected);
-}
-
-/* ---- What is asked of the server ---- */
-
-static enum fh_code make(struct trial *t)
-{
-    return t->server->ops->make(t->server, &things, &t->name, &t->error);
-}
-
-static enum fh_code send_page(struct trial *t, struct carried_page *page)
-{
-    return t->server->ops->send(t->server, &things, &t->name, page, &t->error);
-}
-
-static void note_link(void *context, const struct carried_link *link)
-{
-    struct trial *t = context;
-    FH_ASSERT(t->link_count < (int)(sizeof t->links / sizeof *t->links));
-    t->links[t->link_count++] = *link;
-}
-
-/* All, by pages of three. */
-static enum fh_code list_links(struct trial *t)
-{
-    struct carried_link after = {0, 0};
-    int count = 3;
-    enum fh_code code = FH_OK;
-    t->link_count = 0;
-    while (code == FH_OK && count == 3) {
-        code = t->server->ops->links(t->server, &things, &t->name, &after, 3, note_link, t, &count,
-                                     &t->error);
-        if (t->link_count)
-            after = t->links[t->link_count - 1];
-    }
-    return code;
-}
-
-static void count_generation(void *context, const struct carried_name *name)
-{
-    struct trial *t = context;
-    if (carried_name_compare(name, &t->name) == 0)
-        t->link_count++;
-    else
-        t->link_count += 100;
-}
-
-static int count_generations(struct trial *t)
-{
-    t->link_count = 0;
-    EXPECT_CODE(t, FH_OK,
-                t->server->ops->generations(t->server, &things, count_generation, t, &t->error));
-    return t->link_count;
-}
 
 static enum fh_code look(struct trial *t, char ret[static BED_TEXT_SIZE])
 {
@@ -157,8 +71,8 @@ static void a_generation_is_of_one_declaration(struct trial *t)
     EXPECT_CODE(t, FH_INVALID, t->server->ops->make(t->server, &other_things, &t->name, &t->error));
     expect_contents(t, "a=apple ", __LINE__);
     EXPECT_CODE(t, FH_OK, count_generations(t) == 1 ? FH_OK : FH_CONFLICT);
-    EXPECT_CODE(t, FH_OK, t->server->ops->drop(t->server, &things, &t->name, &t->error));
-    EXPECT_CODE(t, FH_OK, t->server->ops->drop(t->server, &things, &t->name, &t->error));
+    EXPECT_CODE(t, FH_OK, drop(t));
+    EXPECT_CODE(t, FH_OK, drop(t));
     EXPECT_CODE(t, FH_OK, count_generations(t) == 0 ? FH_OK : FH_CONFLICT);
 }
 
@@ -176,7 +90,6 @@ static void a_request_to_no_generation_makes_none(struct trial *t)
 /* ---- Any order ---- */
 
 struct history {
-    uint64_t state;
     char keys[POSITIONS + 1][4];
     json_t *values[POSITIONS + 1]; /* of positions; NULL: gone */
     bool sent[POSITIONS + 1];
@@ -185,20 +98,14 @@ struct history {
 
 static struct history history;
 
-static int draw(int below)
+static void begin_history(struct trial *t)
 {
-    history.state = history.state * 6364136223846793005u + 1442695040888963407u;
-    return (int)((history.state >> 33) % (uint64_t)below);
-}
-
-static void begin_history(uint64_t seed)
-{
-    history = (struct history){.state = seed * 7919 + 1};
+    history = (struct history){0};
     for (int i = 1; i <= POSITIONS; i++) {
         char name[8];
-        snprintf(history.keys[i], sizeof history.keys[i], "k%d", draw(KEYS));
+        snprintf(history.keys[i], sizeof history.keys[i], "k%d", draw(t, KEYS));
         snprintf(name, sizeof name, "n%d", i);
-        history.values[i] = draw(3) ? thing(name) : NULL;
+        history.values[i] = draw(t, 3) ? thing(name) : NULL;
     }
 }
 
@@ -269,9 +176,9 @@ static void send_of_two(struct trial *t, int cursors[2])
 {
     struct sending sendings[2];
     for (int i = 0; i < 2; i++) {
-        int to = cursors[i] + 1 + draw(PAGE_MAX);
+        int to = cursors[i] + 1 + draw(t, PAGE_MAX);
         sendings[i] = (struct sending){t, cursors[i], to < POSITIONS ? to : POSITIONS,
-                                       cursors[i] == POSITIONS || draw(3) == 0};
+                                       cursors[i] == POSITIONS || draw(t, 3) == 0};
         if (!sendings[i].done)
             FH_ASSERT(fiber_start(t->harness.world->fibers, send_history, &sendings[i]));
     }
@@ -279,23 +186,22 @@ static void send_of_two(struct trial *t, int cursors[2])
         bool sends = !sendings[i].done;
         while (!sendings[i].done)
             fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 1));
-        if (sends && draw(3))
+        if (sends && draw(t, 3))
             cursors[i] = sendings[i].to;
     }
 }
 
 static void pages_of_two_carriers_do_what_their_ops_do_in_order(struct trial *t)
 {
-    const char *seed = getenv("FREEHOLD_SEED");
     int cursors[2] = {0, 0};
-    begin_history(seed ? strtoull(seed, NULL, 10) : 1);
+    begin_history(t);
     EXPECT_CODE(t, FH_OK, make(t));
     for (int i = 0; i < SENDS && !t->wrong[0]; i++) {
         send_of_two(t, cursors);
         if (i % 4 == 0)
             expect_history(t);
-        if (draw(8) == 0) /* another carrier takes over, from where the owner's store has it */
-            cursors[draw(2)] = draw(cursors[0] + 1);
+        if (draw(t, 8) == 0) /* another carrier takes over, from where the owner's store has it */
+            cursors[draw(t, 2)] = draw(t, cursors[0] + 1);
     }
     while (cursors[0] < POSITIONS && !t->wrong[0])
         send_of_two(t, cursors);
@@ -404,60 +310,20 @@ static void of_a_page_that_was_cut_there_is_a_beginning_without_its_link(struct 
         json_decref((json_t *)(uintptr_t)ops[i].value);
 }
 
-/* ---- Running them ---- */
-
-static void run_trial(void *argument)
-{
-    struct trial *t = argument;
-    t->run(t);
-    t->bed->wipe(t->server, &things);
-}
-
-static void run_case(void **state, const struct carried_bed *bed, void (*run)(struct trial *t))
-{
-    char why[160];
-    unsigned char random[10];
-    (void)state;
-    trial = (struct trial){.bed = bed, .run = run};
-    harness_init(&trial.harness);
-    trial.server = bed->open(&trial.harness, why);
-    if (!trial.server) {
-        harness_release(&trial.harness);
-        SKIP_BECAUSE("no %s: %s", bed->name, why);
-    }
-    world_random(trial.harness.world, random, sizeof random);
-    id_format(trial.name.incarnation, world_wall_ms(trial.harness.world), random);
-    trial.name.number = 1;
-    harness_run(&trial.harness, run_trial, &trial);
-    bed->close(trial.server);
-    harness_release(&trial.harness);
-    if (trial.wrong[0])
-        fail_msg("%s", trial.wrong);
-}
-
-#define CASES(CASE)                                                                                \
-    CASE(a_generation_is_of_one_declaration)                                                       \
-    CASE(a_request_to_no_generation_makes_none)                                                    \
-    CASE(pages_of_two_carriers_do_what_their_ops_do_in_order)                                      \
-    CASE(what_is_gone_stays_gone_when_a_page_is_late)                                              \
-    CASE(a_refused_op_keeps_nothing_else_away)                                                     \
-    CASE(of_a_page_that_was_cut_there_is_a_beginning_without_its_link)
-
-#define CASE_OF_EACH(name)                                                                         \
-    static void memory_##name(void **state)                                                        \
-    {                                                                                              \
-        run_case(state, &carried_bed_memory, name);                                                \
-    }                                                                                              \
-    static void opensearch_##name(void **state)                                                    \
-    {                                                                                              \
-        run_case(state, &carried_bed_opensearch, name);                                            \
-    }
-CASES(CASE_OF_EACH)
-
 int main(void)
 {
-#define MEMORY_TEST(name) {"memory: " #name, memory_##name, NULL, NULL, NULL},
-#define OPENSEARCH_TEST(name) {"opensearch: " #name, opensearch_##name, NULL, NULL, NULL},
-    static const struct CMUnitTest tests[] = {CASES(MEMORY_TEST) CASES(OPENSEARCH_TEST)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+#define CASE(name)                                                                                 \
+    {                                                                                              \
+#name, 1u << FH_SEARCH, name                                                               \
+    }
+    static const struct trial_case cases[] = {
+        CASE(a_generation_is_of_one_declaration),
+        CASE(a_request_to_no_generation_makes_none),
+        CASE(pages_of_two_carriers_do_what_their_ops_do_in_order),
+        CASE(what_is_gone_stays_gone_when_a_page_is_late),
+        CASE(a_refused_op_keeps_nothing_else_away),
+        CASE(of_a_page_that_was_cut_there_is_a_beginning_without_its_link),
+    };
+    static const struct fh_derived *const declared[] = {&things};
+    return run_trial_cases(cases, sizeof cases / sizeof *cases, declared, 1);
 }

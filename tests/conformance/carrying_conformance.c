@@ -36,8 +36,8 @@ static void find_entry(void *argument)
     json_t *found = NULL;
     carrying_ledger_entry(ledger);
     bed->settle(bed_server, declared(), &ledger->record.serving.name);
-    finding->code = carrier_search(&carrying.carriers[0], &(struct fh_search){.limit = 100}, 0,
-                                   &found, &finding->error);
+    finding->code = carrier_ask(&carrying.carriers[0], &(struct fh_search){.limit = 100}, 0, &found,
+                                &finding->error);
     if (finding->code == FH_OK)
         bed->contents(found, finding->text);
     json_decref(found);

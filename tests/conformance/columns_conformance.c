@@ -17,10 +17,10 @@ static const struct fh_derived plain = {"sold", FH_COLUMNS, fields};
 static enum fh_code add_in(struct conformance *c, struct store_work *work, int64_t at_ms,
                            json_t *fact)
 {
-    int64_t number = 0;
+    int64_t number = 0, seq;
     enum fh_code code = series_fact_check(&plain, at_ms, fact, &c->error);
     if (code == FH_OK)
-        code = derived(c)->add(work, &plain, &number, at_ms, fact, &c->error);
+        code = derived(c)->add(work, &plain, &number, at_ms, fact, &seq, &c->error);
     json_decref(fact);
     return code;
 }

@@ -24,10 +24,10 @@ static const struct fh_derived plain = {"measured", FH_SERIES, fields};
 static enum fh_code put_in(struct conformance *c, struct store_work *work, int64_t at_ms,
                            json_t *fact)
 {
-    int64_t number = 0;
+    int64_t number = 0, curve;
     enum fh_code code = series_fact_check(&plain, at_ms, fact, &c->error);
     if (code == FH_OK)
-        code = derived(c)->measure(work, &plain, &number, at_ms, fact, &c->error);
+        code = derived(c)->measure(work, &plain, &number, at_ms, fact, &curve, &c->error);
     json_decref(fact);
     return code;
 }

@@ -6,7 +6,8 @@
  * A server of derived stores in memory, strict about what carrier/server.h promises and faulty in
  * all ways that it allows: it is away, dies in the middle of a page, does not answer, does it
  * later; it is emptied, and restored from a backup. `between` is called before and after a request
- * is carried out, so that another carrier can do something meanwhile. Header only.
+ * is carried out, so that another carrier can do something meanwhile. What it is asked of points
+ * and facts it answers as a service's own store does (tallied.h). Header only.
  */
 
 #include <stdio.h>
@@ -17,9 +18,10 @@
 #include "base/json.h"
 #include "carrier/server.h"
 #include "store/derived/derived.h"
+#include "tallied.h"
 
 #define MEMORY_GENERATIONS 16
-#define MEMORY_VALUES 1500
+#define MEMORY_VALUES 3000
 #define MEMORY_LINKS 4096
 #define MEMORY_LATE 8
 
@@ -32,9 +34,10 @@ enum memory_fault {
 };
 
 struct memory_value {
-    char key[32];
+    char key[48];
     int64_t version;
-    char text[32]; /* of the value; "": a tombstone */
+    int64_t at_ms;    /* of a point or fact, whose text is JSON */
+    const char *text; /* of the value; "": a tombstone. The server's own, as long as it is there */
 };
 
 struct memory_generation {
@@ -63,9 +66,12 @@ struct memory_server {
     bool away;               /* all requests fail, and nothing is done */
     struct memory_request late[MEMORY_LATE];
     void (*between)(struct memory_server *server, bool done);
-    int searches, sends;
+    int searches, sends, trims;
+    int64_t trimmed_ms; /* by the last trim */
+    struct text *texts; /* all that were ever sent */
+    int text_count, text_room;
     /* Wrong on purpose, for tests that find it. */
-    bool overwrites, forgets_tombstones, links_first, repeats_links;
+    bool overwrites, forgets_tombstones, links_first, repeats_links, appends;
 };
 
 static inline struct memory_generation *memory_find(struct memory_server *server,
@@ -112,11 +118,13 @@ static inline void memory_put(struct memory_server *server, struct memory_genera
                               const struct memory_value *op)
 {
     int at = 0;
-    while (at < generation->value_count && strcmp(generation->values[at].key, op->key) != 0)
+    while (at < generation->value_count &&
+           (server->appends || strcmp(generation->values[at].key, op->key) != 0))
         at++;
     FH_ASSERT(at < MEMORY_VALUES);
     if (at == generation->value_count)
-        generation->values[generation->value_count++] = (struct memory_value){.version = -1};
+        generation->values[generation->value_count++] =
+            (struct memory_value){.version = -1, .text = ""};
     struct memory_value *value = &generation->values[at];
     if (op->version > value->version || server->overwrites)
         *value = *op;
@@ -222,7 +230,38 @@ static inline enum fh_code memory_drop(struct carried_server *base,
     return memory_request((struct memory_server *)base, &request, error);
 }
 
-/* Refuses values whose name begins with "bad". */
+static inline const char *memory_text(struct memory_server *server, const char *text)
+{
+    if (server->text_count == server->text_room) {
+        server->text_room = server->text_room ? server->text_room * 2 : 256;
+        server->texts = realloc(server->texts, (size_t)server->text_room * sizeof *server->texts);
+        FH_ASSERT(server->texts != NULL);
+    }
+    struct text *kept = &server->texts[server->text_count++];
+    text_init(kept, TEXT_LENGTH_MAX);
+    text_add(kept, text);
+    return kept->data ? kept->data : "";
+}
+
+/* The name of a value; all of a point or fact, in which "bad" is looked for as in a name. */
+static inline const char *memory_text_of(struct memory_server *server,
+                                         const struct fh_derived *declared, const json_t *value,
+                                         bool *ret_bad)
+{
+    const char *name =
+        json_string_at(value, declared->model == FH_SEARCH ? "name" : declared->fields[0].name);
+    *ret_bad = name && strncmp(name, "bad", 3) == 0;
+    if (declared->model == FH_SEARCH)
+        return memory_text(server, name ? name : "");
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    json_write(&text, value);
+    const char *kept = memory_text(server, text.data);
+    text_release(&text);
+    return kept;
+}
+
+/* Refuses values whose name, or first field of a point or fact, begins with "bad". */
 static inline enum fh_code memory_send(struct carried_server *base,
                                        const struct fh_derived *declared,
                                        const struct carried_name *name, struct carried_page *page,
@@ -239,13 +278,15 @@ static inline enum fh_code memory_send(struct carried_server *base,
         struct carried_op *op = &page->ops[i];
         struct memory_value *value = &request.ops[request.count];
         FH_ASSERT(op->position > page->link.from && op->position <= page->link.to);
-        const char *text = json_string_at(op->value, "name");
-        if (text && strncmp(text, "bad", 3) == 0) {
+        bool bad;
+        const char *text = memory_text_of(server, declared, op->value, &bad);
+        if (bad) {
             snprintf(op->refused, sizeof op->refused, "It is of a kind that is not taken.");
             continue;
         }
         snprintf(value->key, sizeof value->key, "%s", op->key);
-        snprintf(value->text, sizeof value->text, "%s", text ? text : "");
+        value->text = text;
+        value->at_ms = op->at_ms;
         value->version = op->position;
         request.count++;
     }
@@ -302,6 +343,21 @@ static inline int memory_value_order(const void *one, const void *other)
                   ((const struct memory_value *)other)->key);
 }
 
+/* NULL, and the error: it can't be asked. */
+static inline struct memory_generation *
+memory_asked(struct memory_server *server, const struct carried_name *name, struct fh_error *error)
+{
+    struct memory_generation *generation = memory_find(server, name, false);
+    server->searches++;
+    if (server->between)
+        server->between(server, false);
+    if (!server->away && generation && generation->there)
+        return generation;
+    error_set(error, server->away ? FH_UNAVAILABLE : FH_NOT_FOUND,
+              server->away ? "It is away." : "There is no such generation.");
+    return NULL;
+}
+
 /* All there is: "key=name key=name". */
 static inline enum fh_code memory_search(struct carried_server *base,
                                          const struct fh_derived *declared,
@@ -309,18 +365,12 @@ static inline enum fh_code memory_search(struct carried_server *base,
                                          const struct fh_search *search, int64_t deadline_ns,
                                          json_t **ret, struct fh_error *error)
 {
-    struct memory_server *server = (struct memory_server *)base;
-    struct memory_generation *generation = memory_find(server, name, false);
+    struct memory_generation *generation = memory_asked((struct memory_server *)base, name, error);
     (void)declared;
     (void)search;
     (void)deadline_ns;
-    server->searches++;
-    if (server->between)
-        server->between(server, false);
-    if (server->away)
-        return error_set(error, FH_UNAVAILABLE, "It is away.");
-    if (!generation || !generation->there)
-        return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    if (!generation)
+        return error->code;
     struct memory_value *values = generation->values; /* in whatever order */
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
@@ -334,15 +384,86 @@ static inline enum fh_code memory_search(struct carried_server *base,
     return FH_OK;
 }
 
+static inline enum fh_code memory_tally(struct carried_server *base,
+                                        const struct fh_derived *declared,
+                                        const struct carried_name *name, const void *question,
+                                        int64_t oldest_ms, json_t **ret, struct fh_error *error)
+{
+    const struct memory_generation *generation =
+        memory_asked((struct memory_server *)base, name, error);
+    if (!generation)
+        return error->code;
+    struct tallied_fact *facts = calloc((size_t)generation->value_count + 1, sizeof *facts);
+    json_t *values = json_array();
+    FH_ASSERT(facts != NULL);
+    for (int i = 0; i < generation->value_count; i++) {
+        json_t *value = json_loads(generation->values[i].text, 0, NULL);
+        FH_ASSERT(value != NULL);
+        json_array_append_new(values, value);
+        facts[i] = (struct tallied_fact){.at_ms = generation->values[i].at_ms, .value = value};
+    }
+    enum fh_code code =
+        tallied(declared, facts, generation->value_count, question, oldest_ms, ret, error);
+    json_decref(values);
+    free(facts);
+    return code;
+}
+
+static inline enum fh_code memory_series(struct carried_server *base,
+                                         const struct fh_derived *declared,
+                                         const struct carried_name *name,
+                                         const struct fh_series *series, int64_t oldest_ms,
+                                         int64_t deadline_ns, json_t **ret, struct fh_error *error)
+{
+    (void)deadline_ns;
+    return memory_tally(base, declared, name, series, oldest_ms, ret, error);
+}
+
+static inline enum fh_code memory_columns(struct carried_server *base,
+                                          const struct fh_derived *declared,
+                                          const struct carried_name *name,
+                                          const struct fh_columns *columns, int64_t oldest_ms,
+                                          int64_t deadline_ns, json_t **ret, struct fh_error *error)
+{
+    (void)deadline_ns;
+    return memory_tally(base, declared, name, columns, oldest_ms, ret, error);
+}
+
+static inline enum fh_code memory_trim(struct carried_server *base,
+                                       const struct fh_derived *declared,
+                                       const struct carried_name *name, int64_t oldest_ms,
+                                       struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    struct memory_generation *generation = memory_find(server, name, false);
+    int kept = 0;
+    (void)declared;
+    if (server->away)
+        return error_set(error, FH_UNAVAILABLE, "It is away.");
+    if (!generation)
+        return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    for (int i = 0; i < generation->value_count; i++) {
+        if (generation->values[i].at_ms >= oldest_ms)
+            generation->values[kept++] = generation->values[i];
+    }
+    generation->value_count = kept;
+    server->trimmed_ms = oldest_ms;
+    server->trims++;
+    return FH_OK;
+}
+
 static const struct carried_server_ops memory_ops = {
     .name = "memory",
-    .models = 1u << FH_SEARCH,
+    .models = 1u << FH_SEARCH | 1u << FH_SERIES | 1u << FH_COLUMNS,
     .make = memory_make,
     .send = memory_send,
     .links = memory_links,
     .generations = memory_generations,
     .drop = memory_drop,
     .search = memory_search,
+    .series = memory_series,
+    .columns = memory_columns,
+    .trim = memory_trim,
 };
 
 /* ---- What happens to it ---- */
@@ -382,6 +503,9 @@ static inline void memory_server_free(struct memory_server *server)
 {
     for (int i = 0; i < MEMORY_LATE; i++)
         free(server->late[i].ops);
+    for (int i = 0; i < server->text_count; i++)
+        text_release(&server->texts[i]);
+    free(server->texts);
     free(server);
 }
 

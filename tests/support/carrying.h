@@ -5,7 +5,10 @@
 /*
  * A service with items, which it derives for a server in memory, and two carriers that know nothing
  * of each other. What is done to the items is done by handlers; `carrying_expected` is what they
- * left, as carried_server.h answers. Header only.
+ * left, as carried_server.h answers.
+ *
+ * After carrying_begin(CARRYING_MEASURED) or (CARRYING_SOLD) it is points or facts that are carried
+ * instead, and what is expected is what the service's own store answers. Header only.
  */
 
 #include "run.h"
@@ -17,8 +20,14 @@
 #include "base/json.h"
 #include "carried_server.h"
 #include "carrier/carrier.h"
+#include "store/derived/derived.h"
 #include "store/ledger.h"
 #include "work/carried.h"
+#include "work/derived.h"
+
+#define CARRYING_TEXT_SIZE 8192
+
+enum { CARRYING_ITEMS, CARRYING_MEASURED, CARRYING_SOLD, CARRYING_DERIVED }; /* of the service's */
 
 static void (*carrying_listed)(void); /* when rows are read, and not published; or NULL */
 
@@ -34,39 +43,66 @@ static void carrying_state(fh_work *w)
 
 static const struct fh_derived_field carrying_fields[] = {{"name", FH_STRING, FH_TEXT | FH_FACET},
                                                           {0}};
+static const struct fh_derived_field carrying_measured_fields[] = {
+    {"device", FH_STRING, FH_TAG}, {"site", FH_INT, FH_TAG}, {"c", FH_NUMBER}, {"n", FH_INT}, {0}};
+static const struct fh_derived_field carrying_sold_fields[] = {{"kind", FH_STRING, FH_TAG},
+                                                               {"paid", FH_BOOL, FH_TAG},
+                                                               {"kg", FH_NUMBER},
+                                                               {"cents", FH_INT},
+                                                               {0}};
 static fh_service carrying_service = {
     .name = "shop",
     .model = FH_RELATIONAL,
     .derives = {
-        {.name = "items", .model = FH_SEARCH, .fields = carrying_fields, .state = carrying_state}}};
-static const struct work_carried carrying_carried = {.declared = 1};
+        {.name = "items", .model = FH_SEARCH, .fields = carrying_fields, .state = carrying_state},
+        {.name = "measured", .model = FH_SERIES, .fields = carrying_measured_fields},
+        {.name = "sold", .model = FH_COLUMNS, .fields = carrying_sold_fields}}};
+static const struct work_carried carrying_carried[CARRYING_DERIVED] = {
+    {.declared = 1u << CARRYING_ITEMS},
+    {.declared = 1u << CARRYING_MEASURED},
+    {.declared = 1u << CARRYING_SOLD}};
 
 struct carrying {
     struct fixture *fixture;
     struct memory_server *server;
+    int derived; /* which of the service's */
     struct derived_carrier carriers[2];
 };
 
 static struct carrying carrying;
 
+static inline const struct fh_derived *carrying_declared(void)
+{
+    return &carrying_service.derives[carrying.derived];
+}
+
 /* Their own memory is gone. */
 static inline void carrying_restart(int number)
 {
     carrying.carriers[number] = (struct derived_carrier){.context = &carrying.fixture->context,
-                                                         .declared = &carrying_service.derives[0],
+                                                         .declared = carrying_declared(),
                                                          .server = &carrying.server->base};
+}
+
+/* From now on this one is carried, and no other. */
+static inline void carrying_begin(int derived)
+{
+    carrying.derived = derived;
+    carrying.fixture->context.carried = &carrying_carried[derived];
+    carrying_restart(0);
+    carrying_restart(1);
 }
 
 static inline int carrying_set_up(void **state)
 {
-    carrying_service.derives[0].version = 0;
+    carrying_service.derives[CARRYING_ITEMS].version = 0;
+    for (int i = 0; i < CARRYING_DERIVED; i++)
+        carrying_service.derives[i].keep_days = 0;
     fixture_set_up(state, &carrying_service, "CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT)");
     carrying.fixture = *state;
-    carrying.fixture->context.carried = &carrying_carried;
     carrying.fixture->context.serves = true;
     carrying.server = memory_server_new();
-    carrying_restart(0);
-    carrying_restart(1);
+    carrying_begin(CARRYING_ITEMS);
     return 0;
 }
 
@@ -121,22 +157,117 @@ static inline void carrying_item(const char *key, const char *name)
     harness_run(&carrying.fixture->harness, carrying_put_entry, item);
 }
 
+/* ---- Points and facts ---- */
+
+struct carrying_fact {
+    const char *tag; /* the device, or the kind */
+    int64_t at_ms;
+    int64_t number;
+    int more; /* as many again, a millisecond later each */
+};
+
+static struct carrying_fact carrying_fact_given; /* for carrying_fact_put */
+
+static inline json_t *carrying_fact_value(const char *tag, int64_t number)
+{
+    bool measured = carrying.derived == CARRYING_MEASURED;
+    return json_pack(
+        "{s:s, s:o, s:f, s:I}", measured ? "device" : "kind", tag, measured ? "site" : "paid",
+        measured ? json_integer(number % 2) : json_boolean(number % 3 == 0), measured ? "c" : "kg",
+        (double)number / 4, measured ? "n" : "cents", (json_int_t)number);
+}
+
+static void carrying_fact_put(fh_work *w)
+{
+    const struct carrying_fact *fact = &carrying_fact_given;
+    for (int i = 0; i <= fact->more; i++)
+        fh_fact(w, carrying_declared()->name, fact->at_ms + i,
+                carrying_fact_value(fact->tag, fact->number));
+}
+
+static inline void carrying_fact_here(const char *tag, int64_t at_ms, int64_t number)
+{
+    carrying_fact_given = (struct carrying_fact){tag, at_ms, number, 0};
+    carrying_run_here(carrying_fact_put);
+}
+
+static void carrying_fact_entry(void *argument)
+{
+    carrying_fact_given = *(const struct carrying_fact *)argument;
+    carrying_run_here(carrying_fact_put);
+}
+
+static inline void carrying_fact(const char *tag, int64_t at_ms, int64_t number)
+{
+    struct carrying_fact fact = {tag, at_ms, number, 0};
+    harness_run(&carrying.fixture->harness, carrying_fact_entry, &fact);
+}
+
+/* ---- What is asked ---- */
+
+/* All points; or what all facts come to. */
+static inline const void *carrying_question(void)
+{
+    static const char *const devices[] = {"device", "site", NULL}, *const kinds[] = {"kind", NULL};
+    static const char *const sums[] = {"count", "sum cents", "max cents", "sum kg", NULL};
+    static const struct fh_search search;
+    static const struct fh_series series = {.by = devices, .limit = 1000};
+    static const struct fh_columns columns = {.by = kinds, .values = sums};
+    return carrying.derived == CARRYING_ITEMS      ? (const void *)&search
+           : carrying.derived == CARRYING_MEASURED ? (const void *)&series
+                                                   : (const void *)&columns;
+}
+
+/* An answer as text. */
+static inline void carrying_write_answer(const json_t *answer, char ret[static CARRYING_TEXT_SIZE])
+{
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    if (json_is_string(answer))
+        text_add(&text, json_string_value(answer));
+    else
+        json_write(&text, answer);
+    FH_ASSERT(text.length < CARRYING_TEXT_SIZE);
+    snprintf(ret, CARRYING_TEXT_SIZE, "%s", text.data ? text.data : "");
+    text_release(&text);
+}
+
 static bool carrying_row(void *context, const struct sql_row *row)
 {
     char *text = context;
     size_t length = strlen(text);
-    snprintf(text + length, 1024 - length, "%s=%s ", row->values[0].text, row->values[1].text);
+    snprintf(text + length, CARRYING_TEXT_SIZE - length, "%s=%s ", row->values[0].text,
+             row->values[1].text);
     return true;
 }
 
-static inline void carrying_expected_here(char ret[static 1024])
+static inline enum fh_code carrying_expect(struct store_work *work, char *ret,
+                                           struct fh_error *error)
+{
+    const struct fh_derived *declared = carrying_declared();
+    const struct derived_ops *derived = derived_engine(work->store);
+    json_t *answer = NULL;
+    if (carrying.derived == CARRYING_ITEMS)
+        return sql_run(work, "SELECT id, name FROM item ORDER BY id", NULL, 0, carrying_row, ret,
+                       NULL, error);
+    int64_t oldest_ms = work_series_oldest_ms(&carrying.fixture->context, declared);
+    enum fh_code code =
+        carrying.derived == CARRYING_MEASURED
+            ? derived->series(work, declared, carrying_question(), oldest_ms, &answer, error)
+            : derived->columns(work, declared, carrying_question(), oldest_ms, &answer, error);
+    if (code == FH_OK)
+        carrying_write_answer(answer, ret);
+    json_decref(answer);
+    return code;
+}
+
+static inline void carrying_expected_here(char ret[static CARRYING_TEXT_SIZE])
 {
     struct store_work *work;
     struct fh_error error;
     ret[0] = '\0';
     FH_ASSERT(store_begin(carrying.fixture->context.store, STORE_READ, &work, &error) == FH_OK);
-    FH_ASSERT(sql_run(work, "SELECT id, name FROM item ORDER BY id", NULL, 0, carrying_row, ret,
-                      NULL, &error) == FH_OK);
+    FH_ASSERT(carrying_expect(work, ret, &error) == FH_OK);
     store_rollback(work);
 }
 
@@ -147,7 +278,7 @@ static void carrying_expected_entry(void *argument)
 
 static inline const char *carrying_expected(void)
 {
-    static char text[1024];
+    static char text[CARRYING_TEXT_SIZE];
     harness_run(&carrying.fixture->harness, carrying_expected_entry, text);
     return text;
 }
@@ -203,17 +334,18 @@ static inline enum fh_code carrying_make_anew(void)
 
 struct carrying_answer {
     enum fh_code code;
-    char text[1024];
+    char text[CARRYING_TEXT_SIZE];
     struct fh_error error;
 };
 
 static inline void carrying_ask_here(struct carrying_answer *answer)
 {
     json_t *found = NULL;
+    answer->text[0] = '\0';
     answer->code =
-        carrier_search(&carrying.carriers[0], &(struct fh_search){0}, 0, &found, &answer->error);
-    snprintf(answer->text, sizeof answer->text, "%s",
-             answer->code == FH_OK ? json_string_value(found) : "");
+        carrier_ask(&carrying.carriers[0], carrying_question(), 0, &found, &answer->error);
+    if (answer->code == FH_OK)
+        carrying_write_answer(found, answer->text);
     json_decref(found);
 }
 
@@ -268,9 +400,11 @@ static void carrying_ledger_entry(void *argument)
     if (ledger->trim)
         FH_ASSERT(ledger_outbox_trim(work, ledger->trim, 10000, &removed, &error) == FH_OK);
     if (ledger->write)
-        FH_ASSERT(carried_record_write(work, "items", &ledger->record, &error) == FH_OK);
-    FH_ASSERT(carried_record_read(work, "items", &ledger->record, &error) == FH_OK);
-    FH_ASSERT(carried_needed(work, "items", &ledger->needed, &error) == FH_OK);
+        FH_ASSERT(carried_record_write(work, carrying_declared()->name, &ledger->record, &error) ==
+                  FH_OK);
+    FH_ASSERT(carried_record_read(work, carrying_declared()->name, &ledger->record, &error) ==
+              FH_OK);
+    FH_ASSERT(carried_needed(work, carrying_declared()->name, &ledger->needed, &error) == FH_OK);
     FH_ASSERT(ledger_position(work, &ledger->position, &error) == FH_OK);
     FH_ASSERT(store_commit(work, &error) == FH_OK);
 }

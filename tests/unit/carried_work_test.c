@@ -14,11 +14,16 @@
 static const struct fh_derived_field book_fields[] = {
     {"title", FH_STRING, FH_TEXT}, {"year", FH_INT, FH_TAG | FH_SORTED}, {0}};
 static const struct fh_derived_field note_fields[] = {{"text", FH_STRING, FH_TEXT}, {0}};
+static const struct fh_derived_field lent_fields[] = {
+    {"kind", FH_STRING, FH_TAG}, {"branch", FH_INT, FH_TAG}, {"new", FH_BOOL, FH_TAG},
+    {"kg", FH_NUMBER},           {"days", FH_INT},           {0}};
 static const fh_service service = {
     .name = "library",
     .model = FH_RELATIONAL,
     .derives = {{.name = "notes", .model = FH_SEARCH, .fields = note_fields},
-                {.name = "books", .model = FH_SEARCH, .fields = book_fields}}};
+                {.name = "books", .model = FH_SEARCH, .fields = book_fields},
+                {.name = "measured", .model = FH_SERIES, .fields = lent_fields, .keep_days = 30},
+                {.name = "lent", .model = FH_COLUMNS, .fields = lent_fields}}};
 
 static int64_t told_position;
 static int told_count;
@@ -30,12 +35,20 @@ static void be_told(struct work_context *context, int64_t position, int count)
     told_count += count;
 }
 
+static int asked_count;
+
 static enum fh_code answer(struct work_context *context, const struct fh_derived *declared,
-                           const struct fh_search *search, int64_t deadline_ns, json_t **ret,
+                           const void *question, int64_t deadline_ns, json_t **ret,
                            struct fh_error *error)
 {
+    const struct fh_search *search = question;
     (void)context;
     (void)deadline_ns;
+    asked_count++;
+    if (declared->model != FH_SEARCH) {
+        *ret = json_pack("{s:s}", "of", declared->name);
+        return FH_OK;
+    }
     if (search->limit == 7)
         return error_set(error, FH_UNAVAILABLE, "The server is away.");
     *ret = json_pack("{s:s, s:s}", "of", declared->name, "text", search->text ? search->text : "");
@@ -43,14 +56,14 @@ static enum fh_code answer(struct work_context *context, const struct fh_derived
 }
 
 static const struct work_carried carried = {
-    .declared = 1u << 1, .committed = be_told, .search = answer};
+    .declared = 1u << 1 | 1u << 2 | 1u << 3, .committed = be_told, .ask = answer};
 
 static int set_up(void **state)
 {
     fixture_set_up(state, &service, "CREATE TABLE book (id TEXT PRIMARY KEY)");
     struct fixture *fixture = *state;
     fixture->context.carried = &carried;
-    told_position = told_count = 0;
+    told_position = told_count = asked_count = 0;
     return 0;
 }
 
@@ -59,7 +72,8 @@ static int set_up(void **state)
 struct outbox {
     struct fixture *fixture;
     int count;
-    char data[4][512], type[64];
+    char data[4][1024], type[64];
+    int ops;
     size_t length_max;
 };
 
@@ -71,6 +85,8 @@ static bool take_event(void *context, const struct ledger_event *event)
     if (strlen(event->data) > outbox->length_max)
         outbox->length_max = strlen(event->data);
     snprintf(outbox->type, sizeof outbox->type, "%s", event->type);
+    for (const char *at = event->data; (at = strstr(at, "{\"name\":")); at++)
+        outbox->ops++;
     outbox->count++;
     return true;
 }
@@ -255,6 +271,101 @@ static void a_server_is_asked_before_the_store_is_used_and_in_gets(void **state)
     assert_non_null(strstr(run.failure, "fh_search was called after the store was used"));
 }
 
+/* ---- Points and facts ---- */
+
+static json_t *lent(const char *kind, json_t *days)
+{
+    return json_pack("{s:s, s:s, s:b, s:i, s:o, s:s}", "kind", kind, "branch", "9007199254740993",
+                     "new", 1, "kg", 3, "days", days, "shelf", "not declared");
+}
+
+static void lend_some(fh_work *w)
+{
+    int64_t now_ms = fh_now_ms(w);
+    fh_fact(w, "lent", 1000, lent("a\"b", json_integer(7)));
+    fh_fact(w, "lent", 1000, lent("novel", json_null()));
+    fh_fact(w, "measured", now_ms, lent("novel", json_integer(1)));
+    fh_fact(w, "measured", now_ms, lent("novel", json_integer(2)));
+    fh_fact(w, "measured", now_ms - 31 * INT64_C(86400000), lent("old", json_integer(3)));
+}
+
+/* Integers are integers, reals are reals, however they were given; and each point is there once. */
+static void points_and_facts_are_ops_of_their_unit_of_work(void **state)
+{
+    static const char facts[] =
+        "{\"ops\":[{\"name\":\"lent\",\"key\":\"1@1000\",\"at_ms\":1000,\"value\":{\"kind\":"
+        "\"a\\\"b\",\"branch\":9007199254740993,\"new\":true,\"kg\":3.0,\"days\":7}},"
+        "{\"name\":\"lent\",\"key\":\"2@1000\",\"at_ms\":1000,\"value\":{\"kind\":\"novel\","
+        "\"branch\":9007199254740993,\"new\":true,\"kg\":3.0,\"days\":null}},"
+        "{\"name\":\"measured\",\"key\":\"1@";
+    assert_int_equal(run_one(state, lend_some, false).status, 204);
+    struct outbox outbox = outbox_of(state);
+    assert_int_equal(outbox.count, 1);
+    assert_memory_equal(outbox.data[0], facts, sizeof facts - 1);
+    const char *rest = outbox.data[0] + sizeof facts - 1;
+    assert_null(strstr(rest, "\"days\":1"));
+    assert_non_null(strstr(rest, "\"days\":2}}]}"));
+    assert_null(strstr(rest, "old"));
+    assert_int_equal(told_count, 1);
+}
+
+static void lend_a_thousand(fh_work *w)
+{
+    for (int i = 0; i < 1000; i++) {
+        fh_fact(w, i % 2 ? "lent" : "measured", fh_now_ms(w) + i,
+                lent(fh_format(w, "k%d", i), json_integer(i)));
+        fh_derive(w, "books", fh_format(w, "b%d", i / 2), book("The Lathe", i)); /* each twice */
+    }
+}
+
+/* An op is found by its hash: each has one place, and no other's. */
+static void a_unit_of_work_has_more_than_a_thousand_ops(void **state)
+{
+    struct run run = run_one(state, lend_a_thousand, false);
+    assert_int_equal(run.status, 204);
+    struct outbox outbox = outbox_of(state);
+    assert_int_equal(outbox.count, 1);
+    assert_int_equal(outbox.ops, 1500);
+}
+
+static void ask_series(fh_work *w)
+{
+    fh_reply(w, 200, fh_series(w, "measured", &(struct fh_series){0}));
+}
+
+static void ask_columns(fh_work *w)
+{
+    static const char *const count[] = {"count", NULL};
+    fh_reply(w, 200, fh_columns(w, "lent", &(struct fh_columns){.values = count}));
+}
+
+static void ask_of_no_field(fh_work *w)
+{
+    static const char *const values[] = {"mean weight", NULL};
+    fh_reply(w, 200, fh_columns(w, "lent", &(struct fh_columns){.values = values}));
+}
+
+static void ask_of_no_time(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_series(w, "measured", &(struct fh_series){.from_ms = INT64_MAX, .every_ms = 1}));
+}
+
+/* What is wrong with a question is known before a server is asked. */
+static void a_wrong_question_is_asked_of_no_server(void **state)
+{
+    assert_string_equal(run_one(state, ask_series, true).reply, "{\"of\":\"measured\"}");
+    assert_string_equal(run_one(state, ask_columns, false).reply, "{\"of\":\"lent\"}");
+    assert_int_equal(asked_count, 2);
+    struct run run = run_one(state, ask_of_no_field, true);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "weight"));
+    run = run_one(state, ask_of_no_time, true);
+    assert_int_equal(run.status, 422);
+    assert_non_null(strstr(run.reply, "from_ms"));
+    assert_int_equal(asked_count, 2);
+}
+
 int main(void)
 {
 #define CARRIED_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
@@ -266,6 +377,9 @@ int main(void)
         CARRIED_TEST(nothing_is_derived_for_a_server_where_several_write),
         CARRIED_TEST(an_event_that_is_applied_again_derives_again),
         CARRIED_TEST(a_server_is_asked_before_the_store_is_used_and_in_gets),
+        CARRIED_TEST(points_and_facts_are_ops_of_their_unit_of_work),
+        CARRIED_TEST(a_unit_of_work_has_more_than_a_thousand_ops),
+        CARRIED_TEST(a_wrong_question_is_asked_of_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@ static int draw(int below)
 
 static void note_past(void)
 {
-    char text[1024];
+    char text[CARRYING_TEXT_SIZE];
     carrying_expected_here(text);
     FH_ASSERT(chance.past_count < PAST_MAX);
     snprintf(chance.past[chance.past_count++], sizeof chance.past[0], "%.159s", text);

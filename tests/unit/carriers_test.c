@@ -102,7 +102,7 @@ static void shelf_close(struct carried_server *server)
 
 static const struct carried_driver shelf_driver = {.name = "shelf",
                                                    .title = "The shelf",
-                                                   .models = 1u << FH_SEARCH,
+                                                   .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
                                                    .check = shelf_check,
                                                    .open = shelf_open,
                                                    .silence = shelf_silence,
@@ -427,6 +427,98 @@ static void a_trial_carries_nothing(void **state)
     assert_int_equal(memory_count(shelf.memory), 0);
 }
 
+/* ---- Facts ---- */
+
+static void sell_apples(fh_work *w)
+{
+    fh_fact(w, "sold", 1000, json_pack("{s:s, s:i}", "kind", "apple", "cents", 7));
+    fh_fact(w, "sold", 1000, json_pack("{s:s, s:i}", "kind", "apple", "cents", 5));
+}
+
+/* As text: "apple 2 12". */
+static void sum_sold(fh_work *w)
+{
+    static const char *const kinds[] = {"kind", NULL};
+    static const char *const sums[] = {"count", "sum cents", NULL};
+    json_t *answer = fh_columns(w, "sold", &(struct fh_columns){.by = kinds, .values = sums});
+    json_t *row = json_array_get(json_object_get(answer, "rows"), 0);
+    fh_reply(w, 200,
+             json_sprintf("%s %d %d", json_string_value(json_array_get(row, 0)),
+                          (int)json_integer_value(json_array_get(row, 1)),
+                          (int)json_integer_value(json_array_get(row, 2))));
+}
+
+static const struct fh_derived_field sold_fields[] = {
+    {"kind", FH_STRING, FH_TAG}, {"cents", FH_INT}, {0}};
+static const fh_service market = {
+    .name = "shop",
+    .model = FH_RELATIONAL,
+    .derives = {{.name = "sold", .model = FH_COLUMNS, .fields = sold_fields}}};
+
+static void put_sold_on_a_server(struct fixture *fixture)
+{
+    json_object_set_new(
+        fixture->config, "derives",
+        json_pack("{s:{s:s, s:s}}", "sold", "driver", "shelf", "host", "shelf.example"));
+}
+
+static struct asked run_handler(struct fixture *fixture, fh_handler *handler, bool reads)
+{
+    struct asked asked = {.fixture = fixture, .handler = handler, .reads = reads};
+    harness_run(&fixture->harness, ask_entry, &asked);
+    return asked;
+}
+
+static void assert_sold(struct fixture *fixture, const char *text)
+{
+    struct expected expected = {fixture, 0};
+    harness_until(&fixture->harness, carrier_is_level, &expected);
+    struct asked asked = run_handler(fixture, sum_sold, true);
+    assert_int_equal(asked.status, 200);
+    assert_string_equal(asked.text, text);
+}
+
+/* Wherever they lie, the service's own store has them, so they may be put elsewhere at any time. */
+static void facts_are_inside_wherever_they_are_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    set_derives(fixture, NULL);
+    hosted_start(fixture, &market);
+    assert_int_equal(run_handler(fixture, sell_apples, false).status, 204);
+    assert_string_equal(run_handler(fixture, sum_sold, true).text, "apple 2 12");
+    hosted_stop(fixture);
+    assert_int_equal(shelf.memory->searches, 0);
+    put_sold_on_a_server(fixture);
+    assert_int_equal(try_service(fixture, &market).code, FH_OK);
+    hosted_start(fixture, &market);
+    assert_sold(fixture, "apple 2 12");
+    assert_int_equal(run_handler(fixture, sell_apples, false).status, 204);
+    assert_sold(fixture, "apple 4 24");
+    assert_int_equal(number_of(fixture, "SELECT count(*) FROM fh_derived_1"), 4);
+    assert_true(shelf.memory->searches >= 2);
+    hosted_stop(fixture);
+    set_derives(fixture, NULL);
+    hosted_start(fixture, &market);
+    assert_int_equal(run_handler(fixture, sell_apples, false).status, 204);
+    assert_string_equal(run_handler(fixture, sum_sold, true).text, "apple 6 36");
+    hosted_stop(fixture);
+    put_sold_on_a_server(fixture); /* which lacks what came meanwhile */
+    hosted_start(fixture, &market);
+    assert_sold(fixture, "apple 6 36");
+    hosted_stop(fixture);
+}
+
+static void a_server_that_holds_no_such_model_is_refused(void **state)
+{
+    fh_service measures = market;
+    struct fixture *fixture = *state;
+    measures.derives[0].model = FH_SERIES;
+    put_sold_on_a_server(fixture);
+    struct trying trying = try_service(fixture, &measures);
+    assert_int_equal(trying.code, FH_INVALID);
+    assert_non_null(strstr(trying.error.message, "sold is an FH_SERIES, and The shelf holds none"));
+}
+
 static void list_nothing_right(fh_work *w)
 {
     fh_reply(w, 200, fh_rows(w, "SELECT id FROM item LIMIT :limit", fh_query(w), NULL));
@@ -635,6 +727,8 @@ int main(void)
         CARRIERS_TEST(a_trial_carries_nothing),
         CARRIERS_TEST(a_trial_lists_what_would_be_made_anew),
         CARRIERS_TEST(a_trial_lists_what_is_lost_and_not_made_anew_yet),
+        CARRIERS_TEST(facts_are_inside_wherever_they_are_asked_for),
+        CARRIERS_TEST(a_server_that_holds_no_such_model_is_refused),
         CARRIERS_TEST(what_can_t_be_is_refused_at_the_start),
         CARRIERS_TEST(the_outbox_is_held_while_the_server_is_away),
         CARRIERS_TEST(how_far_it_is_is_told),

@@ -331,7 +331,7 @@ static void put_batch(struct trying *trying)
     const struct fh_derived *declared = &service.derives[0];
     struct fh_error error = {0};
     struct store_work *work;
-    int64_t number = 0;
+    int64_t number = 0, curve;
     char name[8];
     enum fh_code code = store_begin(store, STORE_WRITE, &work, &error);
     if (code != FH_OK) {
@@ -348,8 +348,8 @@ static void put_batch(struct trying *trying)
                                  point.has_n ? json_integer(point.n) : json_null());
         code = series_fact_check(declared, point.at_ms, fact, &error);
         if (code == FH_OK)
-            code =
-                derived_engine(store)->measure(work, declared, &number, point.at_ms, fact, &error);
+            code = derived_engine(store)->measure(work, declared, &number, point.at_ms, fact,
+                                                  &curve, &error);
         json_decref(fact);
     }
     if (code == FH_OK)

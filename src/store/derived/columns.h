@@ -115,6 +115,13 @@ void columns_tally_release(struct columns_tally *tally);
  * values that are told apart. */
 enum fh_code columns_tally_fact(struct columns_tally *tally, const struct sql_row *row,
                                 struct fh_error *error);
+/* Where others count: a group, in which they put what they have counted. New, or one that is there;
+ * `keys` are copied. FH_INVALID with a field: as above. */
+enum fh_code columns_tally_group(struct columns_tally *tally, int64_t at_ms,
+                                 const struct sql_value *keys, struct columns_group **ret,
+                                 struct fh_error *error);
+/* FH_INVALID: what that says of more than COLUMNS_UNIQ_MAX values. */
+enum fh_code columns_too_many_apart(struct fh_error *error);
 
 /* ---- columns_answer.c, pure ---- */
 

@@ -257,3 +257,11 @@ enum fh_code columns_question_init(struct columns_question *question,
         question->from_ms = oldest_ms;
     return code;
 }
+
+enum fh_code columns_asked_check(const struct fh_derived *declared,
+                                 const struct fh_columns *columns, int64_t oldest_ms,
+                                 struct fh_error *error)
+{
+    struct columns_question question;
+    return columns_question_init(&question, declared, columns, oldest_ms, error);
+}

@@ -192,7 +192,22 @@ static enum fh_code find_columns_group(struct columns_tally *tally, int64_t at_m
     return FH_OK;
 }
 
+enum fh_code columns_tally_group(struct columns_tally *tally, int64_t at_ms,
+                                 const struct sql_value *keys, struct columns_group **ret,
+                                 struct fh_error *error)
+{
+    enum fh_code code = find_columns_group(tally, at_ms, keys, error);
+    *ret = tally->last;
+    return code;
+}
+
 /* ---- Different values ---- */
+
+enum fh_code columns_too_many_apart(struct fh_error *error)
+{
+    return derived_unfit(error, "values", "\"uniq\" tells at most %d values apart.",
+                         COLUMNS_UNIQ_MAX);
+}
 
 static enum fh_code grow_seen(struct columns_tally *tally, struct fh_error *error)
 {
@@ -232,8 +247,7 @@ static enum fh_code count_uniq(struct columns_tally *tally, int uniq, const stru
             return FH_OK;
     }
     if (tally->seen_count == COLUMNS_UNIQ_MAX)
-        return derived_unfit(error, "values", "\"uniq\" tells at most %d values apart.",
-                             COLUMNS_UNIQ_MAX);
+        return columns_too_many_apart(error);
     struct columns_seen *seen = arena_try_alloc(&tally->arena, sizeof *seen);
     if (!seen)
         return is_too_large(error, "values");

@@ -15,6 +15,8 @@
 
 #include "store/store.h"
 
+struct sql_value;
+
 #define DERIVED_NAME_LENGTH_MAX 48
 #define DERIVED_FIELDS_MAX 32
 #define DERIVED_FIELD_LENGTH_MAX 64
@@ -61,6 +63,16 @@ struct derived_filling {
     char after[DERIVED_KEY_LENGTH_MAX + 1]; /* the last key; "": it begins */
 };
 
+/* A point of an FH_SERIES, or a fact of an FH_COLUMNS, as it is kept. */
+struct derived_fact {
+    int64_t id; /* of a point, that of its curve; of a fact, its number among those of its time.
+                   With the time it tells it from all others that are kept */
+    int64_t at_ms;
+    const struct sql_value *values; /* of all fields, in their order: integers of an FH_BOOL */
+};
+/* False: no more is to be shown. */
+typedef bool derived_visit(void *context, const struct derived_fact *fact);
+
 struct derived_ops {
     /* Whether any were ever made in this store. */
     enum fh_code (*any)(struct store_work *work, bool *ret, struct fh_error *error);
@@ -86,9 +98,10 @@ struct derived_ops {
                            const struct fh_search *search, json_t **ret, struct fh_error *error);
 
     /* Of series. A point that series_fact_check has taken, in place of one of its tags and time.
-     * *number, 0 at first, is for all points of one declaration in one unit of work. */
+     * *number, 0 at first, is for all points of one declaration in one unit of work. *ret_id: as
+     * derived_fact.id. */
     enum fh_code (*measure)(struct store_work *work, const struct fh_derived *declared,
-                            int64_t *number, int64_t at_ms, const json_t *fact,
+                            int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                             struct fh_error *error);
     /* *ret and failures: as of `search`. No point before `oldest_ms` is there. */
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
@@ -96,11 +109,17 @@ struct derived_ops {
                            struct fh_error *error);
     /* Of columns. A fact that series_fact_check has taken, besides all others. */
     enum fh_code (*add)(struct store_work *work, const struct fh_derived *declared, int64_t *number,
-                        int64_t at_ms, const json_t *fact, struct fh_error *error);
+                        int64_t at_ms, const json_t *fact, int64_t *ret_id, struct fh_error *error);
     /* As `series`. */
     enum fh_code (*columns)(struct store_work *work, const struct fh_derived *declared,
                             const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
                             struct fh_error *error);
+    /* Of both. Shows `visit`, perhaps off the loop (sql_ask), the points or facts behind `after`
+     * (NULL: from the first on), each once, in an order of their ids and times that stays, and none
+     * before `oldest_ms`. In a unit of work that only reads. */
+    enum fh_code (*list)(struct store_work *work, const struct fh_derived *declared,
+                         const struct derived_fact *after, int64_t oldest_ms, derived_visit *visit,
+                         void *context, struct fh_error *error);
     /* Of both. Removes points or facts before `oldest_ms`, a bounded number of them, and tags that
      * no point has. To be called again with the same `at`, once this is durable, until it is done.
      */
@@ -112,9 +131,10 @@ extern const struct derived_ops derived_sql; /* on sql_run, with FTS5: SQLite's 
 
 /* NULL: the engine keeps none. */
 const struct derived_ops *derived_engine(const struct store *store);
-/* Prepares what the service declares, but for those that lie on servers (1u << i), in a unit of
- * work of its own; only looks where there are none and none was ever made. FH_UNSUPPORTED, too: the
- * store's engine keeps none. On a fiber. */
+/* Prepares what the service declares, in a unit of work of its own, but for an FH_SEARCH that lies
+ * on a server (1u << i): of points and facts a server has a copy, and the store keeps them all the
+ * same. Only looks where there are none and none was ever made. FH_UNSUPPORTED, too: the store's
+ * engine keeps none. On a fiber. */
 enum fh_code derived_prepare(struct store *store, const fh_service *service, unsigned carried,
                              struct fh_error *error);
 int derived_count(const fh_service *service);
@@ -134,5 +154,11 @@ enum fh_code derived_value_check(const struct fh_derived *declared, const json_t
 enum fh_code derived_key_check(const char *key, struct fh_error *error); /* the same */
 enum fh_code series_fact_check(const struct fh_derived *declared, int64_t at_ms, const json_t *fact,
                                struct fh_error *error); /* the same */
+/* What derived_ops.series and .columns say of FH_INVALID, before anybody is asked. */
+enum fh_code series_asked_check(const struct fh_derived *declared, const struct fh_series *series,
+                                int64_t oldest_ms, struct fh_error *error);
+enum fh_code columns_asked_check(const struct fh_derived *declared,
+                                 const struct fh_columns *columns, int64_t oldest_ms,
+                                 struct fh_error *error);
 
 #endif

@@ -72,16 +72,20 @@ enum fh_code derived_sql_search(struct store_work *work, const struct fh_derived
  * columns_read.c. */
 enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derived *declared,
                                  int64_t *number, int64_t at_ms, const json_t *fact,
-                                 struct fh_error *error);
+                                 int64_t *ret_id, struct fh_error *error);
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                                 struct fh_error *error);
 enum fh_code derived_sql_add(struct store_work *work, const struct fh_derived *declared,
-                             int64_t *number, int64_t at_ms, const json_t *fact,
+                             int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                              struct fh_error *error);
 enum fh_code derived_sql_columns(struct store_work *work, const struct fh_derived *declared,
                                  const struct fh_columns *columns, int64_t oldest_ms, json_t **ret,
                                  struct fh_error *error);
+/* facts_list.c */
+enum fh_code derived_sql_list(struct store_work *work, const struct fh_derived *declared,
+                              const struct derived_fact *after, int64_t oldest_ms,
+                              derived_visit *visit, void *context, struct fh_error *error);
 enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *declared,
                               int64_t oldest_ms, struct series_trimming *at,
                               struct fh_error *error);

@@ -16,5 +16,6 @@ const struct derived_ops derived_sql = {
     .series = derived_sql_series,
     .add = derived_sql_add,
     .columns = derived_sql_columns,
+    .list = derived_sql_list,
     .trim = derived_sql_trim,
 };

@@ -32,8 +32,10 @@ bool series_integer(const json_t *value, int64_t *ret);
 bool series_tag_value(const struct fh_derived_field *field, const json_t *value,
                       struct sql_value *ret);
 
-/* The value that a field without a use is given, as it is kept. */
+/* The value that a field without a use is given, as it is kept; and that of any field. Of a fact
+ * that series_fact_check has taken. */
 struct sql_value series_measured_value(const struct fh_derived_field *field, const json_t *value);
+struct sql_value series_value_of(const struct fh_derived_field *field, const json_t *value);
 /* The place of a field; -1: there is none of that name, or, series_tag_at, none that is FH_TAG. */
 int series_field_at(const struct fh_derived *declared, const char *name);
 int series_tag_at(const struct fh_derived *declared, const char *name);

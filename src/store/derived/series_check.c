@@ -94,6 +94,15 @@ struct sql_value series_measured_value(const struct fh_derived_field *field, con
     return ret;
 }
 
+struct sql_value series_value_of(const struct fh_derived_field *field, const json_t *value)
+{
+    struct sql_value ret;
+    if (!series_is_tag(field))
+        return series_measured_value(field, value);
+    series_tag_value(field, value, &ret);
+    return ret;
+}
+
 int series_tag_compare(const struct sql_value *one, const struct sql_value *other)
 {
     if (one->kind != SQL_TEXT)

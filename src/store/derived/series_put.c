@@ -95,7 +95,7 @@ static enum fh_code point_put(struct series_putting *putting, int64_t at_ms)
 
 enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derived *declared,
                                  int64_t *number, int64_t at_ms, const json_t *fact,
-                                 struct fh_error *error)
+                                 int64_t *ret_id, struct fh_error *error)
 {
     struct series_putting putting = {
         .work = work, .declared = declared, .fact = fact, .error = error};
@@ -109,6 +109,7 @@ enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derive
         code = curve_add(&putting);
     if (code == FH_OK)
         code = point_put(&putting, at_ms);
+    *ret_id = putting.curve;
     text_release(&putting.sql);
     return code;
 }

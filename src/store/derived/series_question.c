@@ -224,3 +224,10 @@ enum fh_code series_question_init(struct series_question *question,
         question->from_ms = oldest_ms;
     return code;
 }
+
+enum fh_code series_asked_check(const struct fh_derived *declared, const struct fh_series *series,
+                                int64_t oldest_ms, struct fh_error *error)
+{
+    struct series_question question;
+    return series_question_init(&question, declared, series, oldest_ms, error);
+}

@@ -3,12 +3,15 @@
 
 #include "system/check/own.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "carrier/driver.h"
 #include "engine/engines.h"
 #include "gateway/routes.h"
 #include "http/outside.h"
+#include "store/derived/derived.h"
 #include "store/model.h"
 #include "store/store.h"
 #include "system/check/event_keys.h"
@@ -77,8 +80,61 @@ static void report_undeclared(const struct own *by, const struct system_derives 
                    nearest.word ? "'?" : "");
 }
 
-/* Those that the file puts on servers. */
-static void check_carried(const struct own *by, const struct system_service *service)
+/* "FH_SEARCH and FH_SERIES": what a driver holds. */
+static const char *models_held(const struct carried_driver *driver, char ret[static 64])
+{
+    static const enum fh_model models[] = {FH_SEARCH, FH_SERIES, FH_COLUMNS};
+    ret[0] = '\0';
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        size_t length = strlen(ret);
+        if (driver->models >> models[i] & 1)
+            snprintf(ret + length, 64 - length, "%s%s", length ? " and " : "",
+                     derived_model_name(models[i]));
+    }
+    return ret;
+}
+
+/* NULL: the server is none that is known, of which the file was told. */
+static const struct carried_driver *driver_of(const struct system_file *file,
+                                              const struct system_derives *derives)
+{
+    for (size_t i = 0; i < file->server_count && derives->server; i++) {
+        const struct system_server *server = &file->servers[i];
+        if (server->derived && strcmp(server->name, derives->server) == 0)
+            return carried_driver_named(server->derived);
+    }
+    return NULL;
+}
+
+static enum fh_model declared_model(const json_t *declared)
+{
+    const char *model = json_string_at(declared, "model");
+    return !model                          ? FH_SEARCH
+           : strcmp(model, "series") == 0  ? FH_SERIES
+           : strcmp(model, "columns") == 0 ? FH_COLUMNS
+                                           : FH_SEARCH;
+}
+
+/* One that the file puts on a server. */
+static void check_carried(const struct own *by, const struct system_derives *derives,
+                          const json_t *declared)
+{
+    const struct carried_driver *driver = driver_of(by->file, derives);
+    enum fh_model model = declared_model(declared);
+    char held[64];
+    if (driver && !(driver->models >> model & 1))
+        findings_error(by->findings, derives->server_place,
+                       "services.%s.derives.%s: %s holds %s; %s is an %s", by->service->name,
+                       derives->name, driver->title, models_held(driver, held), derives->name,
+                       derived_model_name(model));
+    else if (model == FH_SEARCH && !json_is_true(json_object_get(declared, "state")))
+        findings_error(by->findings, derives->place,
+                       "services.%s.derives.%s: to lie on a server it needs a `state`, from "
+                       "which it is made anew when the server has lost it",
+                       by->service->name, derives->name);
+}
+
+static void check_all_carried(const struct own *by, const struct system_service *service)
 {
     const struct engine *engine = engine_named(service->engine);
     struct fh_error error;
@@ -86,31 +142,41 @@ static void check_carried(const struct own *by, const struct system_service *ser
         findings_error(by->findings, service->derives[0].place, "services.%s.derives: %s",
                        service->name, error.message);
     for (size_t i = 0; i < service->derives_count; i++) {
-        const struct system_derives *derives = &service->derives[i];
-        const json_t *declared = find_declared(service, derives->name);
-        const char *model = json_string_at(declared, "model");
-        if (!declared)
-            report_undeclared(by, derives);
-        else if (!model || strcmp(model, "search") != 0)
-            findings_error(by->findings, derives->place,
-                           "services.%s.derives.%s: %s can't lie on a server yet; expected a "
-                           "derived store of the model FH_SEARCH",
-                           service->name, derives->name, model ? model : "it");
-        else if (!json_is_true(json_object_get(declared, "state")))
-            findings_error(by->findings, derives->place,
-                           "services.%s.derives.%s: to lie on a server it needs a `state`, from "
-                           "which it is made anew when the server has lost it",
-                           service->name, derives->name);
+        const json_t *declared = find_declared(service, service->derives[i].name);
+        if (declared)
+            check_carried(by, &service->derives[i], declared);
+        else
+            report_undeclared(by, &service->derives[i]);
     }
+}
+
+static bool is_carried(const struct system_service *service, const char *name)
+{
+    for (size_t i = 0; i < service->derives_count; i++) {
+        if (name && strcmp(service->derives[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Points and facts are in the service's own store, wherever else they lie. */
+static bool needs_own_store(const struct system_service *service)
+{
+    size_t i;
+    json_t *declared;
+    json_array_foreach (json_object_get(service->description, "derives"), i, declared) {
+        if (declared_model(declared) != FH_SEARCH ||
+            !is_carried(service, json_string_at(declared, "name")))
+            return true;
+    }
+    return false;
 }
 
 static void check_derives(const struct own *by, const struct system_service *service)
 {
     const struct engine *engine = engine_named(service->engine);
-    check_carried(by, service);
-    if (service->derives_count)
-        return;
-    if (json_object_get(service->description, "derives") && !engine->derived)
+    check_all_carried(by, service);
+    if (!engine->derived && needs_own_store(service))
         findings_error(by->findings, service->engine_place,
                        "%s declares derived stores, and a store of %s can't have any yet: expected "
                        "%s",

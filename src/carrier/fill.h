@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_FILL_H
+#define CARRIER_FILL_H
+
+/* What the files of filling share: a page of rows of a new generation, from when they are listed
+ * until they are published (fill.c). Where they come from is a `filling_source`. */
+
+#include "base/text.h"
+#include "carrier/parts.h"
+
+#define FILL_DEADLINE_MS 30000
+
+struct filling_page;
+
+struct filling_source {
+    /* Lists what follows page->generation->after, in a snapshot. On a fiber. */
+    enum fh_code (*list)(struct filling_page *page, struct store_work *snapshot,
+                         struct fh_error *error);
+    /* Takes what was listed, again and again perhaps: page->after becomes the last key, and what
+     * none has changed since is published (filling_takes, filling_add). */
+    enum fh_code (*publish)(struct filling_page *page, struct fh_error *error);
+};
+
+struct filling_page {
+    struct derived_carrier *carrier;
+    const struct carried_generation *generation;
+    const struct filling_source *source;
+    int64_t position; /* of the snapshot that the rows are of */
+    bool ends;        /* there are none behind them */
+    json_t *changed;  /* keys that were derived since, {"k": true}; on the heap */
+    int between;      /* events that were published since */
+    struct text data; /* of the event that is being made */
+    struct ledger_event *first, *last;
+    char after[DERIVED_KEY_LENGTH_MAX + 1];
+};
+
+/* Whether a row of the key is the newest that there is. */
+static inline bool filling_takes(const struct filling_page *page, const char *key)
+{
+    return !json_object_get(page->changed, key);
+}
+/* A row's op is appended to the text that is returned. */
+struct text *filling_add(struct filling_page *page);
+/* Lists a page and publishes it. */
+enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_error *error);
+
+/* Of the generation that is being filled, from the declared `state`: fill_state.c; from the points
+ * or facts of the owner's own store: fill_facts.c. */
+enum fh_code carrier_fill_state(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error);
+enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error);
+
+#endif

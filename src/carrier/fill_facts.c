@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows of a new generation that are points or facts of the owner's own store, which keeps all that
+ * were ever given (docs/internals/carriers.md): so whatever a server has lost can be carried there
+ * again. There may be millions, so a page is as large as an event may be, and is written as it is
+ * read, off the loop. What is too old by now is not in it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "carrier/fill.h"
+#include "work/carried.h"
+#include "work/derived.h"
+
+/* Some are left out when they are published, so each has a text of its own. */
+struct fact_row {
+    size_t begins, ends; /* in `rows` */
+    int64_t id, at_ms;
+};
+
+struct facts_page {
+    struct filling_page page; /* first: it is cast from */
+    struct text rows;
+    struct fact_row *facts;
+    int count;
+    bool full;
+};
+
+static bool take_listed_fact(void *context, const struct derived_fact *fact)
+{
+    struct facts_page *facts = context;
+    size_t begins = facts->rows.length;
+    if (facts->count == CARRIED_FACTS_MAX || begins >= CARRIED_DATA_SIZE_MAX) {
+        facts->full = true;
+        return false;
+    }
+    carried_write_fact(&facts->rows, facts->page.carrier->declared, fact);
+    facts->facts[facts->count++] =
+        (struct fact_row){begins, facts->rows.length, fact->id, fact->at_ms};
+    return !facts->rows.overflow;
+}
+
+static enum fh_code list_own_facts(struct filling_page *page, struct store_work *snapshot,
+                                   struct fh_error *error)
+{
+    struct facts_page *facts = (struct facts_page *)page;
+    struct work_context *context = page->carrier->context;
+    const struct fh_derived *declared = page->carrier->declared;
+    const char *key = page->generation->after;
+    struct derived_fact after = {0};
+    if (*key && !carried_fact_of_key(key, &after.id, &after.at_ms))
+        return error_set(error, FH_UNSUPPORTED,
+                         "How far the derived store %s is filled can't be read.", declared->name);
+    snapshot->deadline_ns = world_in_ms(context->world, FILL_DEADLINE_MS);
+    enum fh_code code =
+        derived_engine(context->store)
+            ->list(snapshot, declared, *key ? &after : NULL,
+                   work_series_oldest_ms(context, declared), take_listed_fact, facts, error);
+    page->ends = !facts->full;
+    if (code == FH_OK && facts->rows.overflow)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
+    return code;
+}
+
+static enum fh_code publish_own_facts(struct filling_page *page, struct fh_error *error)
+{
+    const struct facts_page *facts = (const struct facts_page *)page;
+    (void)error;
+    for (int i = 0; i < facts->count; i++) {
+        const struct fact_row *row = &facts->facts[i];
+        char key[CARRIED_FACT_KEY_SIZE];
+        carried_fact_key(key, &(struct derived_fact){.id = row->id, .at_ms = row->at_ms});
+        if (filling_takes(page, key))
+            text_append(filling_add(page), facts->rows.data + row->begins, row->ends - row->begins);
+        if (i == facts->count - 1)
+            memcpy(page->after, key, sizeof key);
+    }
+    return FH_OK;
+}
+
+static const struct filling_source facts_source = {list_own_facts, publish_own_facts};
+
+enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error)
+{
+    struct facts_page facts = {.page = {carrier, generation, &facts_source}};
+    facts.facts = calloc(CARRIED_FACTS_MAX, sizeof *facts.facts);
+    if (!facts.facts)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
+    text_init(&facts.rows, TEXT_LENGTH_MAX);
+    enum fh_code code = filling_run(&facts.page, ret_more, error);
+    text_release(&facts.rows);
+    free(facts.facts);
+    return code;
+}
