@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A link is there once all of its parts are (line.c): as many as each of them says. Parts are in
+ * the order of their days, which are not that of the links; but each has the era of its end as a
+ * tag, so an era is read at a time, sorted off the loop, and shown as far as was asked.
+ */
+
+#include <stdlib.h>
+
+#include "carrier/influxdb/internal.h"
+
+#define ERAS_MAX ((size_t)1 << 20)
+#define PARTS_MAX ((size_t)4 << 20)
+
+struct link_part {
+    struct carried_link link;
+    int64_t parts;
+};
+
+struct link_list {
+    struct influxdb *server;
+    struct influxdb_state state;
+    struct influxdb_call call;
+    struct carried_link after;
+    int64_t *eras; /* in which a link may be that is behind `after` */
+    size_t era_count, era_room;
+    struct link_part *parts; /* of an era */
+    size_t count, room;
+    enum fh_code code;
+    struct fh_error *error;
+};
+
+static void *grow_list(void *list, size_t count, size_t most, size_t *room, size_t size)
+{
+    if (count < *room)
+        return list;
+    size_t wanted = *room ? *room * 2 : 64;
+    void *grown = wanted <= most ? realloc(list, wanted * size) : NULL;
+    *room = grown ? wanted : *room;
+    return grown;
+}
+
+static bool no_room_for_links(struct link_list *list)
+{
+    list->code = error_set(list->error, FH_NO_MEMORY, "There is no memory for a store's links.");
+    return false;
+}
+
+/* ---- Which eras there are ---- */
+
+static bool take_era(struct link_list *list, const struct influxdb_rows *rows)
+{
+    struct influxdb_cell digits = rows->cells[1];
+    int64_t era;
+    digits.kind = INFLUXDB_NUMBER;
+    if (rows->column_count != 2 || rows->cells[1].kind != INFLUXDB_TEXT || rows->cells[1].foreign ||
+        !influxdb_cell_integer(&digits, &era))
+        return false;
+    if (era < list->after.to / INFLUXDB_LINK_ERA)
+        return true;
+    int64_t *eras =
+        grow_list(list->eras, list->era_count, ERAS_MAX, &list->era_room, sizeof *list->eras);
+    if (!eras)
+        return no_room_for_links(list);
+    list->eras = eras;
+    list->eras[list->era_count++] = era;
+    return true;
+}
+
+static bool take_eras_row(void *context, const struct influxdb_rows *rows)
+{
+    struct link_list *list = context;
+    return rows->statement < 2 ? influxdb_state_row(&list->state, rows) : take_era(list, rows);
+}
+
+static int compare_eras(const void *one, const void *other)
+{
+    int64_t a = *(const int64_t *)one, b = *(const int64_t *)other;
+    return (a > b) - (a < b);
+}
+
+static void read_list(struct link_list *list, bool (*row)(void *, const struct influxdb_rows *))
+{
+    struct influxdb_reader reader = {.context = list, .row = row};
+    struct fh_error unread;
+    enum fh_code code = influxdb_read(list->server, &list->call, &reader, &unread);
+    if (code == FH_OK || list->code != FH_OK)
+        return;
+    *list->error = unread;
+    list->code = code;
+}
+
+static void read_eras(void *context)
+{
+    struct link_list *list = context;
+    read_list(list, take_eras_row);
+    if (list->era_count)
+        qsort(list->eras, list->era_count, sizeof *list->eras, compare_eras);
+}
+
+/* ---- The links of one ---- */
+
+static bool take_part(void *context, const struct influxdb_rows *rows)
+{
+    struct link_list *list = context;
+    struct link_part part;
+    if (rows->column_count != 4 || !influxdb_cell_integer(&rows->cells[1], &part.link.from) ||
+        !influxdb_cell_integer(&rows->cells[2], &part.link.to) ||
+        !influxdb_cell_integer(&rows->cells[3], &part.parts))
+        return false;
+    struct link_part *parts =
+        grow_list(list->parts, list->count, PARTS_MAX, &list->room, sizeof *list->parts);
+    if (!parts)
+        return no_room_for_links(list);
+    list->parts = parts;
+    list->parts[list->count++] = part;
+    return true;
+}
+
+static int compare_links(const struct carried_link *one, const struct carried_link *other)
+{
+    if (one->to != other->to)
+        return one->to < other->to ? -1 : 1;
+    return (one->from > other->from) - (one->from < other->from);
+}
+
+static int compare_parts(const void *one, const void *other)
+{
+    const struct link_part *a = one, *b = other;
+    int order = compare_links(&a->link, &b->link);
+    return order ? order : (a->parts > b->parts) - (a->parts < b->parts);
+}
+
+static void read_parts(void *context)
+{
+    struct link_list *list = context;
+    read_list(list, take_part);
+    if (list->count)
+        qsort(list->parts, list->count, sizeof *list->parts, compare_parts);
+}
+
+/* One request, and what is read of its answer off the loop. */
+static enum fh_code ask_list(struct link_list *list, const struct text *statements,
+                             void (*read)(void *context))
+{
+    list->call = (struct influxdb_call){.body = statements->data,
+                                        .body_length = statements->length,
+                                        .answer_max = INFLUXDB_LINKS_MAX};
+    list->code = influxdb_query(list->server, &list->call, list->error);
+    if (list->code == FH_OK)
+        world_blocking(list->server->world, read, list);
+    influxdb_call_release(&list->call);
+    return list->code;
+}
+
+static enum fh_code ask_parts(struct link_list *list, const char *measurement, int64_t era)
+{
+    struct text statement;
+    list->count = 0;
+    text_init(&statement, INFLUXDB_SMALL);
+    text_add(&statement, "SELECT \"fh_from\",\"fh_to\",\"fh_parts\" FROM ");
+    influxdb_add_identifier(&statement, measurement);
+    text_printf(&statement, " WHERE \"fh_era\"='%lld' AND \"fh_to\">=%lld", (long long)era,
+                (long long)list->after.to);
+    enum fh_code code = ask_list(list, &statement, read_parts);
+    text_release(&statement);
+    return code;
+}
+
+/* Of the sorted parts: a link is whole if those that say the same number are so many. */
+static void show_whole(struct link_list *list, int limit,
+                       void (*visit)(void *context, const struct carried_link *link), void *context,
+                       int *ret_count)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < list->count && *ret_count < limit; i++) {
+        const struct link_part *part = &list->parts[i];
+        same = i && compare_parts(part - 1, part) == 0 ? same + 1 : 1;
+        if ((int64_t)same != part->parts || compare_links(&part->link, &list->after) <= 0)
+            continue;
+        list->after = part->link;
+        visit(context, &part->link);
+        ++*ret_count;
+    }
+}
+
+enum fh_code influxdb_links(struct carried_server *base, const struct fh_derived *declared,
+                            const struct carried_name *generation, const struct carried_link *after,
+                            int limit,
+                            void (*visit)(void *context, const struct carried_link *link),
+                            void *context, int *ret_count, struct fh_error *error)
+{
+    struct link_list list = {.server = influxdb_of(base), .after = *after, .error = error};
+    struct text statements;
+    char measurement[INFLUXDB_NAME_SIZE], links[INFLUXDB_NAME_SIZE];
+    *ret_count = 0;
+    influxdb_measurement(declared, generation, "", measurement);
+    influxdb_measurement(declared, generation, INFLUXDB_LINKS, links);
+    influxdb_state_init(&list.state, declared);
+    text_init(&statements, INFLUXDB_SMALL);
+    influxdb_add_state(&statements, list.server, measurement);
+    text_add(&statements, ";SHOW TAG VALUES FROM ");
+    influxdb_add_identifier(&statements, links);
+    text_add(&statements, " WITH KEY = \"fh_era\"");
+    enum fh_code code = ask_list(&list, &statements, read_eras);
+    if (code == FH_OK)
+        code = influxdb_state_check(list.server, &list.state, error);
+    for (size_t i = 0; i < list.era_count && code == FH_OK && *ret_count < limit; i++) {
+        code = ask_parts(&list, links, list.eras[i]);
+        if (code == FH_OK)
+            show_whole(&list, limit, visit, context, ret_count);
+    }
+    text_release(&statements);
+    free(list.eras);
+    free(list.parts);
+    return code;
+}

@@ -1,0 +1,804 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* InfluxDB's driver without one: what is written, what answers are read as, which version of a
+ * point stands; and where the server is away, slow, another one, or says what none should say, by a
+ * server that answers as it is told to. What a real one does is in tests/conformance. */
+
+#include "http_certificates.h"
+
+#include "base/json.h"
+#include "carrier/influxdb/internal.h"
+
+#define ANSWERS_MAX 8
+#define VERSION "X-Influxdb-Version"
+
+static const struct fh_derived_field fields[] = {
+    {"device", FH_STRING, FH_TAG}, {"site", FH_INT, FH_TAG}, {"c", FH_NUMBER}, {"n", FH_INT}, {0}};
+static const struct fh_derived measured = {"measured", FH_SERIES, fields};
+static const struct carried_name name = {"01900000-0000-7000-8000-000000000000", 7};
+
+/* ---- What is written ---- */
+
+static void every_text_of_a_tag_comes_back(void **state)
+{
+    char word[INFLUXDB_WORD_SIZE], text[DERIVED_WORD_LENGTH_MAX + 1], all[256];
+    struct sql_value read;
+    (void)state;
+    for (int i = 1; i < 256; i++)
+        all[i - 1] = (char)(unsigned char)i;
+    for (size_t first = 0; first < 255; first++) {
+        for (size_t length = 0; length <= 255 - first; length += length < 3 ? 1 : 63) {
+            struct sql_value value = {.kind = SQL_TEXT, .text = all + first, .length = length};
+            influxdb_write_word(&value, FH_STRING, word);
+            assert_int_equal(strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789_.:-%"),
+                             strlen(word));
+            assert_true(*word != '\0');
+            assert_true(influxdb_read_word(word, strlen(word), FH_STRING, &read, text));
+            assert_int_equal(read.length, length);
+            assert_memory_equal(read.text, value.text, length);
+        }
+    }
+}
+
+static void what_is_no_tag_of_ours_is_none(void **state)
+{
+    static const char *const wrong[] = {"", "%4", "%4g", "a%", "%%", "a b", "%ff", "%é"};
+    char text[DERIVED_WORD_LENGTH_MAX + 1], longer[DERIVED_WORD_LENGTH_MAX + 2];
+    struct sql_value read;
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(influxdb_read_word(wrong[i], strlen(wrong[i]), FH_STRING, &read, text));
+    memset(longer, 'a', sizeof longer);
+    assert_false(influxdb_read_word(longer, sizeof longer - 1 + 1, FH_STRING, &read, text));
+    assert_true(influxdb_read_word(longer, sizeof longer - 1, FH_STRING, &read, text));
+    assert_true(influxdb_read_word("-7", 2, FH_INT, &read, text) && read.integer == -7);
+    assert_false(influxdb_read_word("7.5", 3, FH_INT, &read, text));
+    assert_false(influxdb_read_word("9223372036854775808", 19, FH_INT, &read, text));
+    assert_true(influxdb_read_word("-9223372036854775808", 20, FH_INT, &read, text) &&
+                read.integer == INT64_MIN);
+    assert_true(influxdb_read_word("true", 4, FH_BOOL, &read, text) && read.integer == 1);
+    assert_true(influxdb_read_word("false", 5, FH_BOOL, &read, text) && read.integer == 0);
+    assert_false(influxdb_read_word("1", 1, FH_BOOL, &read, text));
+}
+
+static void what_ends_a_name_is_escaped(void **state)
+{
+    struct text text;
+    (void)state;
+    text_init(&text, 1000);
+    influxdb_add_identifier(&text, "a\"b\\c'd\n");
+    assert_string_equal(text.data, "\"a\\\"b\\\\c'd\\n\"");
+    text_clear(&text);
+    influxdb_add_string(&text, "a\"b\\c'd\n", 8);
+    assert_string_equal(text.data, "'a\"b\\\\c\\'d\\n'");
+    text_clear(&text);
+    influxdb_add_key(&text, "a b,c=d\"", 8);
+    assert_string_equal(text.data, "a\\ b\\,c\\=d\"");
+    text_release(&text);
+}
+
+static void names_with_a_meaning_of_the_servers_get_another_one(void **state)
+{
+    static const char *const names[][2] = {{"c", "c"},
+                                           {"time", "fh_f_time"},
+                                           {"Time", "fh_f_Time"},
+                                           {"fh_p", "fh_f_fh_p"},
+                                           {"_field", "fh_f__field"},
+                                           {"fh", "fh"}};
+    char written[INFLUXDB_FIELD_SIZE];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        influxdb_field_name(&(struct fh_derived_field){.name = names[i][0]}, written);
+        assert_string_equal(written, names[i][1]);
+    }
+}
+
+static const char *line_of(int64_t position, int64_t at_ms, json_t *value)
+{
+    static char line[1000];
+    struct carried_op op = {.position = position, .key = "k", .at_ms = at_ms, .value = value};
+    struct text text;
+    text_init(&text, sizeof line);
+    influxdb_write_op(&text, "m", &measured, &op);
+    snprintf(line, sizeof line, "%s", text.data);
+    text_release(&text);
+    json_decref(value);
+    return line;
+}
+
+static void a_version_of_a_point_has_a_place_of_its_own(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        line_of(5, 1000,
+                json_pack("{s:s, s:i, s:f, s:i}", "device", "a b", "site", -1, "c", 0.1, "n", 7)),
+        "m,device=a%20b,site=-1,fh_era=0 c=0.10000000000000001,n=7i,fh_p=5i "
+        "1000000005\n");
+    assert_string_equal(
+        line_of(1000005, 1000,
+                json_pack("{s:s, s:i, s:n, s:n}", "device", "", "site", 2, "c", "n")),
+        "m,device=%,site=2,fh_era=1 fh_p=1000005i 1000000005\n");
+    assert_string_equal(line_of(999999, -1,
+                                json_pack("{s:s, s:i, s:i, s:s}", "device", "\\", "site", 2, "c", 3,
+                                          "n", "-9223372036854775808")),
+                        "m,device=%5C,site=2,fh_era=0 c=3,n=-9223372036854775808i,fh_p=999999i "
+                        "-1\n");
+}
+
+/* Whatever two links are, they are in different places; so are their parts. */
+static void a_link_has_a_place_of_its_own_in_its_day(void **state)
+{
+    static const int64_t ends[] = {1, 2, 4096, 65535, 65536, 65537, 131072, INT64_C(1) << 53};
+    struct {
+        int64_t era, ns;
+    } places[8 * 4];
+    int count = 0;
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        static const int64_t spans[] = {1, 2, 4095, 4096};
+        for (size_t j = 0; j < 4; j++) {
+            struct carried_link link = {ends[i] - spans[j], ends[i]};
+            if (link.from < 0)
+                continue;
+            places[count].ns = influxdb_link_ns(&link, -86400000, &places[count].era);
+            assert_in_range(places[count].ns + INT64_C(86400000000000), 0, INT64_C(86399999999999));
+            count++;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < i; j++)
+            assert_true(places[i].era != places[j].era || places[i].ns != places[j].ns);
+    }
+}
+
+static void a_page_has_a_part_of_its_link_in_each_day(void **state)
+{
+    json_t *fact = json_pack("{s:s, s:i, s:n, s:n}", "device", "d", "site", 1, "c", "n");
+    struct carried_op ops[] = {{.position = 3, .key = "a", .at_ms = 5, .value = fact},
+                               {.position = 4, .key = "a", .at_ms = -5, .value = fact},
+                               {.position = 5, .key = "a", .at_ms = 6, .value = fact},
+                               {.position = 6, .key = "a", .at_ms = INT64_MAX, .value = fact},
+                               {.position = 7, .key = "a", .at_ms = 6}};
+    struct carried_page page = {{2, 7}, ops, 5};
+    struct influxdb_page lines = {&measured, &page, "m", "l", .count = 5, .linked = true};
+    (void)state;
+    text_init(&lines.body, 10000);
+    influxdb_page_refuse(&measured, &page);
+    assert_true(!ops[0].refused[0] && ops[3].refused[0] && ops[4].refused[0]);
+    influxdb_page_write(&lines);
+    assert_string_equal(lines.body.data,
+                        "m,device=d,site=1,fh_era=0 fh_p=3i 5000003\n"
+                        "m,device=d,site=1,fh_era=0 fh_p=4i -4999996\n"
+                        "m,device=d,site=1,fh_era=0 fh_p=5i 6000005\n"
+                        "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=2i -86399999971324\n"
+                        "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=2i 28676\n");
+    lines.voids = true;
+    influxdb_page_write(&lines);
+    assert_string_equal(lines.body.data,
+                        "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=0i -86399999971324\n"
+                        "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=0i 28676\n");
+    page.count = 0; /* nothing was derived, and that is known, too */
+    lines.voids = false;
+    lines.count = 0;
+    influxdb_page_write(&lines);
+    assert_string_equal(lines.body.data, "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=1i 28676\n");
+    text_release(&lines.body);
+    json_decref(fact);
+}
+
+/* ---- What is read ---- */
+
+struct reading {
+    struct text text;
+    bool fails;
+};
+
+static bool note_series(void *context, const struct influxdb_rows *rows)
+{
+    struct reading *reading = context;
+    text_printf(&reading->text, "%d %.*s", rows->statement, (int)rows->name.length,
+                rows->name.text);
+    for (int i = 0; i < rows->tag_count; i++)
+        text_printf(&reading->text, " %.*s=%.*s", (int)rows->tag_names[i].length,
+                    rows->tag_names[i].text, (int)rows->tags[i].length, rows->tags[i].text);
+    text_add(&reading->text, ":");
+    return true;
+}
+
+static bool note_row(void *context, const struct influxdb_rows *rows)
+{
+    struct reading *reading = context;
+    for (int i = 0; i < rows->column_count; i++)
+        text_printf(&reading->text, " %d", (int)rows->cells[i].kind);
+    text_add(&reading->text, ";");
+    return !reading->fails;
+}
+
+static bool scans(const char *answer, struct reading *reading, const char **ret_words)
+{
+    struct influxdb_reader reader = {.context = reading, .series = note_series, .row = note_row};
+    text_clear(&reading->text);
+    bool done = influxdb_scan(&reader, answer, strlen(answer));
+    *ret_words = reader.words;
+    return done;
+}
+
+#define CHUNK(rows, partial)                                                                       \
+    "{\"results\":[{\"statement_id\":1,\"series\":[{\"name\":\"m\",\"tags\":{\"device\":\"d\"},"   \
+    "\"columns\":[\"time\",\"c\"],\"values\":[" rows "]" partial "}]" partial "}]}\n"
+
+static void answers_are_read_chunk_by_chunk(void **state)
+{
+    static const char *const whole[] = {
+        CHUNK("[1,null],[-2.5e+3,true]", ",\"partial\":true") CHUNK("[3,\"x\"]", ""),
+        "{\"results\":[{\"statement_id\":0},{\"statement_id\":1,\"messages\":[{\"level\":\"x\","
+        "\"text\":\"y\"}]}]}",
+        " { \"results\" : [ ] } "};
+    static const char *const cut[] = {"",
+                                      "{",
+                                      CHUNK("[1,2]", ",\"partial\":true"),
+                                      CHUNK("[1,2]", "") "{\"resu",
+                                      CHUNK("[1,2,3]", ""),
+                                      CHUNK("[1]", ""),
+                                      CHUNK("[1,[2]]", ""),
+                                      CHUNK("[1,tru]", ""),
+                                      "{\"results\":[{\"statement_id\":-1}]}",
+                                      "{\"results\":[{\"statement_id\":0,\"x\":[[[[[[[[[[[[1]]]]"
+                                      "]]]]]]]]}]}",
+                                      "<html>",
+                                      "[]",
+                                      "{\"results\":[{\"series\":[{\"name\":\"a\\"};
+    struct reading reading = {0};
+    const char *words;
+    (void)state;
+    text_init(&reading.text, 10000);
+    assert_true(scans(whole[0], &reading, &words));
+    assert_string_equal(reading.text.data, "1 m device=d: 3 0; 3 2;1 m device=d: 3 4;");
+    assert_true(scans(whole[1], &reading, &words));
+    assert_true(scans(whole[2], &reading, &words));
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+        assert_false(scans(cut[i], &reading, &words));
+        assert_null(words);
+    }
+    assert_false(
+        scans(CHUNK("[1,2]", "") "{\"results\":[{\"statement_id\":1,\"error\":\"timeout\"}]}",
+              &reading, &words));
+    assert_memory_equal(words, "timeout", 7);
+    assert_false(scans("{\"error\":\"no\"}", &reading, &words));
+    assert_memory_equal(words, "no", 2);
+    reading.fails = true;
+    assert_false(scans(whole[0], &reading, &words));
+    text_release(&reading.text);
+}
+
+/* Any beginning of an answer is none. */
+static void what_was_cut_off_is_no_answer(void **state)
+{
+    static const char answer[] =
+        CHUNK("[1,null],[-2.5e+3,true]", ",\"partial\":true") CHUNK("[3,\"x\"]", "");
+    struct reading reading = {0};
+    (void)state;
+    text_init(&reading.text, 10000);
+    for (size_t length = 0; length < sizeof answer - 2; length++) {
+        struct influxdb_reader reader = {.context = &reading, .row = note_row};
+        char *copy = malloc(length + 1); /* so that nothing is read behind it, unseen */
+        memcpy(copy, answer, length);
+        assert_false(influxdb_scan(&reader, copy, length));
+        free(copy);
+    }
+    text_release(&reading.text);
+}
+
+static void numbers_are_exact(void **state)
+{
+    static const struct {
+        const char *text;
+        bool integer;
+        int64_t number;
+        double real;
+    } cases[] = {{"9223372036854775807", true, INT64_MAX, 0x1p63},
+                 {"-9223372036854775808", true, INT64_MIN, -0x1p63},
+                 {"9223372036854775808", false, 0, 0x1p63},
+                 {"10000000000000000000000", false, 0, 1e22},
+                 {"0.1", false, 0, 0.1},
+                 {"5e-324", false, 0, 0x1p-1074},
+                 {"1.7976931348623157e+308", false, 0, 0x1.fffffffffffffp1023},
+                 {"-0", true, 0, -0.0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct influxdb_cell cell = {INFLUXDB_NUMBER, cases[i].text, strlen(cases[i].text), false};
+        int64_t number = 0;
+        double real;
+        assert_int_equal(influxdb_cell_integer(&cell, &number), cases[i].integer);
+        if (cases[i].integer)
+            assert_true(number == cases[i].number);
+        assert_true(influxdb_cell_real(&cell, &real) && real == cases[i].real);
+    }
+    struct influxdb_cell none = {INFLUXDB_NUMBER, "-", 1, false};
+    int64_t number;
+    double real;
+    assert_false(influxdb_cell_integer(&none, &number) || influxdb_cell_real(&none, &real));
+    none = (struct influxdb_cell){INFLUXDB_NULL, "5", 1, false};
+    assert_false(influxdb_cell_integer(&none, &number) || influxdb_cell_real(&none, &real));
+}
+
+/* ---- A server that answers as it is told to ---- */
+
+struct told {
+    int status; /* 0: it does not answer */
+    const char *body;
+    const char *words; /* in its header */
+    bool stranger;     /* without its version */
+};
+
+struct scripted {
+    struct site site;
+    struct told answers[ANSWERS_MAX];
+    int asked;
+    char paths[ANSWERS_MAX][256], bodies[ANSWERS_MAX][2048], authorization[64];
+    struct carried_server *server;
+    struct carried_op ops[4];
+    int op_count;
+    enum fh_code code;
+    struct fh_error error;
+    int64_t deadline_ns;
+    json_t *answer;
+    int links;
+};
+
+static struct scripted scripted;
+
+static void on_scripted(void *context, struct http_incoming *incoming)
+{
+    const char *authorization = http_request_header(incoming->request, "authorization");
+    (void)context;
+    FH_ASSERT(scripted.asked < ANSWERS_MAX);
+    const struct told *told = &scripted.answers[scripted.asked];
+    snprintf(scripted.paths[scripted.asked], sizeof scripted.paths[0], "%s %s", incoming->method,
+             incoming->path);
+    snprintf(scripted.bodies[scripted.asked++], sizeof scripted.bodies[0], "%.*s",
+             (int)incoming->body_length, incoming->body ? incoming->body : "");
+    snprintf(scripted.authorization, sizeof scripted.authorization, "%s",
+             authorization ? authorization : "");
+    if (!told->status) {
+        scripted.site.held[scripted.site.held_count++] = incoming;
+        return;
+    }
+    struct http_answer answer = {
+        .status = told->status, .body = told->body, .body_length = strlen(told->body)};
+    int count = 0;
+    if (!told->stranger)
+        answer.headers[count++] = (struct world_header){VERSION, "1.6.7"};
+    if (told->words)
+        answer.headers[count++] = (struct world_header){"X-Influxdb-Error", told->words};
+    http_reply(incoming->request, &answer);
+}
+
+static int set_up(void **state)
+{
+    struct site *site = &scripted.site;
+    struct http_handler handler = {.incoming = on_scripted,
+                                   .connected = on_connected,
+                                   .disconnected = on_disconnected,
+                                   .context = site};
+    struct fh_error error;
+    (void)state;
+    scripted = (struct scripted){.op_count = 1};
+    harness_init(&site->harness);
+    site->listen_fd = listen_anywhere(&site->port);
+    assert_int_equal(http_server_new(&site->harness.loop, site->harness.world, site->listen_fd,
+                                     &(struct http_limits){.body_size_max = 1 << 20}, NULL, handler,
+                                     &site->server, &error),
+                     FH_OK);
+    json_t *options =
+        json_pack("{s:i, s:s, s:s}", "port", site->port, "user", "shop", "password", "a secret");
+    assert_int_equal(
+        influxdb_open(site->harness.world, options, "shop.tele", &scripted.server, &error), FH_OK);
+    json_decref(options);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    influxdb_close(scripted.server);
+    for (unsigned i = 0; i < scripted.site.held_count; i++)
+        reply_text(scripted.site.held[i], 200, "{}");
+    site_release(&scripted.site);
+    return 0;
+}
+
+static void count_link(void *context, const struct carried_link *link)
+{
+    (void)context;
+    (void)link;
+    scripted.links++;
+}
+
+static void links_entry(void *argument)
+{
+    int count;
+    (void)argument;
+    scripted.links = 0;
+    scripted.code =
+        scripted.server->ops->links(scripted.server, &measured, &name, &(struct carried_link){0, 0},
+                                    10, count_link, NULL, &count, &scripted.error);
+}
+
+static void make_entry(void *argument)
+{
+    (void)argument;
+    scripted.code = scripted.server->ops->make(scripted.server, &measured, &name, &scripted.error);
+}
+
+static void send_entry(void *argument)
+{
+    json_t *fact = json_pack("{s:s, s:i, s:n, s:i}", "device", "a secret", "site", 1, "c", "n", 7);
+    (void)argument;
+    for (int i = 0; i < scripted.op_count; i++)
+        scripted.ops[i] =
+            (struct carried_op){.position = i + 1, .key = "k", .at_ms = i, .value = fact};
+    struct carried_page page = {{0, 4}, scripted.ops, scripted.op_count};
+    scripted.code =
+        scripted.server->ops->send(scripted.server, &measured, &name, &page, &scripted.error);
+    json_decref(fact);
+}
+
+static void series_entry(void *argument)
+{
+    static const char *const values[] = {"count", "max n", NULL};
+    struct fh_series series = {.to_ms = 1000, .every_ms = 1000, .values = values};
+    scripted.code = scripted.server->ops->series(
+        scripted.server, &measured, &name, argument ? &(struct fh_series){.limit = 1} : &series,
+        INT64_MIN, scripted.deadline_ns, &scripted.answer, &scripted.error);
+}
+
+static void generations_entry(void *argument)
+{
+    (void)argument;
+    scripted.code =
+        scripted.server->ops->generations(scripted.server, &measured, NULL, NULL, &scripted.error);
+}
+
+/* Whatever fails says nothing of what was to be kept secret. */
+static enum fh_code after(void (*entry)(void *), void *argument, const struct told *answers,
+                          int count)
+{
+    scripted.asked = 0;
+    scripted.error = (struct fh_error){0};
+    json_decref(scripted.answer);
+    scripted.answer = NULL;
+    memset(scripted.answers, 0, sizeof scripted.answers);
+    memcpy(scripted.answers, answers, (size_t)count * sizeof *answers);
+    harness_run(&scripted.site.harness, entry, argument);
+    assert_int_equal(scripted.asked, count);
+    assert_null(strstr(scripted.error.message, "secret"));
+    for (int i = 0; i < scripted.op_count; i++)
+        assert_null(strstr(scripted.ops[i].refused, "secret"));
+    return scripted.code;
+}
+
+#define AFTER(entry, argument, ...)                                                                \
+    after(entry, argument, (const struct told[]){__VA_ARGS__},                                     \
+          (int)(sizeof((const struct told[]){__VA_ARGS__}) / sizeof(struct told)))
+
+#define MADE_BY(digest)                                                                            \
+    "{\"statement_id\":0,\"series\":[{\"name\":\"m\",\"columns\":[\"time\",\"digest\",\"form\"],"  \
+    "\"values\":[[0,\"" digest "\",1]]}]}"
+#define POLICY(keeps, shard)                                                                       \
+    "{\"statement_id\":1,\"series\":[{\"columns\":[\"name\",\"duration\",\"shardGroupDuration\","  \
+    "\"replicaN\",\"default\"],\"values\":[[\"other\",\"1h0m0s\",\"1h0m0s\",1,false],["            \
+    "\"autogen\",\"" keeps "\",\"" shard "\",1,true]]}]}"
+#define RESULTS(...) "{\"results\":[" __VA_ARGS__ "]}"
+
+/* With the digest of `measured`. */
+static const char *made(const char *keeps, const char *shard, const char *more)
+{
+    static char texts[4][1000];
+    static unsigned next;
+    char digest[INFLUXDB_DIGEST_SIZE], *text = texts[next++ % 4];
+    influxdb_digest(&measured, digest);
+    snprintf(text, 1000, RESULTS(MADE_BY("%s") "," POLICY("%s", "%s") "%s"), digest, keeps, shard,
+             more);
+    return text;
+}
+
+#define MADE made("0s", "168h0m0s", "")
+#define NOT_MADE RESULTS("{\"statement_id\":0}," POLICY("0s", "168h0m0s"))
+
+static void a_page_has_the_user_and_the_database(void **state)
+{
+    (void)state;
+    assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, {204, ""}), FH_OK);
+    assert_string_equal(scripted.paths[0], "POST /query");
+    assert_string_equal(scripted.paths[1], "POST /write");
+    assert_string_equal(scripted.authorization, "Basic c2hvcDphIHNlY3JldA==");
+    assert_memory_equal(scripted.bodies[0], "q=SELECT%20%22digest%22", 23);
+    assert_non_null(strstr(scripted.bodies[1], "device=a%20secret,site=1,fh_era=0 n=7i,fh_p=1i 1\n"
+                                               "measured-01900000-0000-7000-8000-000000000000-7"
+                                               "-links,fh_era=0 fh_from=0i,fh_to=4i,fh_parts=1i "
+                                               "16387\n"));
+}
+
+static void what_a_status_says(void **state)
+{
+    static const struct {
+        struct told answer;
+        enum fh_code code;
+    } cases[] = {
+        {{401, "{}", "authorization failed for a secret"}, FH_UNSUPPORTED},
+        {{403, "{}"}, FH_UNSUPPORTED},
+        {{413, "{}"}, FH_UNSUPPORTED},
+        {{400, "{}", "unable to parse a secret"}, FH_UNSUPPORTED},
+        {{404, "{}", "database not found: \"a secret\""}, FH_NOT_FOUND},
+        {{404, "{}", "database not found: \"a secret\"", true}, FH_UNSUPPORTED},
+        {{404, "there is another server"}, FH_UNSUPPORTED},
+        {{404, "{}", "retention policy not found"}, FH_UNSUPPORTED},
+        {{408, "{}", NULL, true}, FH_UNAVAILABLE},
+        {{429, "{}", NULL, true}, FH_UNAVAILABLE},
+        {{500, "{}", "timeout"}, FH_UNAVAILABLE},
+        {{503, "a proxy", NULL, true}, FH_UNAVAILABLE},
+        {{200, "<html>", NULL, true}, FH_UNSUPPORTED},
+        {{302, "{}"}, FH_UNSUPPORTED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool gone = cases[i].code == FH_NOT_FOUND;
+        assert_int_equal(AFTER(send_entry, NULL, cases[i].answer), cases[i].code);
+        assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, cases[i].answer), cases[i].code);
+        assert_int_equal(AFTER(links_entry, NULL, cases[i].answer), cases[i].code);
+        assert_int_equal(AFTER(series_entry, NULL, cases[i].answer), cases[i].code);
+        assert_int_equal(AFTER(generations_entry, NULL, cases[i].answer),
+                         gone ? FH_OK : cases[i].code);
+    }
+}
+
+static void what_a_statement_is_answered_with(void **state)
+{
+    static const struct {
+        const char *body;
+        enum fh_code code;
+    } cases[] = {
+        {RESULTS("{\"statement_id\":0,\"error\":\"database not found: a secret\"}"), FH_NOT_FOUND},
+        {RESULTS("{\"statement_id\":0,\"error\":\"timeout: a secret\"}"), FH_UNAVAILABLE},
+        {RESULTS("{\"statement_id\":0,\"error\":\"query interrupted\"}"), FH_UNAVAILABLE},
+        {RESULTS("{\"statement_id\":0,\"error\":\"max-select-point limit exceeded\"}"),
+         FH_UNSUPPORTED},
+        {RESULTS("{\"statement_id\":0,\"error\":\"a secret\"}"), FH_UNSUPPORTED},
+        {NOT_MADE, FH_NOT_FOUND},
+        {RESULTS(MADE_BY("another") "," POLICY("0s", "24h0m0s")), FH_NOT_FOUND},
+        {RESULTS("{\"statement_id\":0},{\"statement_id\":1}"), FH_UNSUPPORTED},
+        {"<html>a secret", FH_UNSUPPORTED},
+        {"", FH_UNSUPPORTED},
+        {"[]", FH_UNSUPPORTED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct told told = {200, cases[i].body};
+        assert_int_equal(AFTER(send_entry, NULL, told), cases[i].code);
+        assert_int_equal(AFTER(links_entry, NULL, told), cases[i].code);
+        assert_int_equal(AFTER(series_entry, NULL, told), cases[i].code);
+    }
+}
+
+/* One that forgets by itself, or divides a day, would have links of what is not there. */
+static void a_database_that_forgets_or_divides_days_is_not_used(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"720h0m0s", "24h0m0s"}, {"0s", "1h0m0s"},   {"0s", "36h0m0s"}, {"0s", "24h30m0s"},
+        {"0s", "8760h0m0s"},     {"0s", "-24h0m0s"}, {"0s", "0s"},      {"0s", ""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct told told = {200, made(wrong[i][0], wrong[i][1], "")};
+        assert_int_equal(AFTER(send_entry, NULL, told), FH_UNSUPPORTED);
+        assert_int_equal(AFTER(make_entry, NULL, told), FH_UNSUPPORTED);
+    }
+    assert_int_equal(AFTER(make_entry, NULL, {200, made("0s", "24h0m0s", "")}), FH_OK);
+}
+
+static void what_is_made_is_looked_at_again(void **state)
+{
+    (void)state;
+    assert_int_equal(AFTER(make_entry, NULL, {200, NOT_MADE}, {204, ""}, {200, MADE}), FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "-made,digest=1-"));
+    const char *both = RESULTS(MADE_BY("another") "," POLICY("0s", "24h0m0s"));
+    assert_int_equal(AFTER(make_entry, NULL, {200, NOT_MADE}, {204, ""}, {200, both}), FH_INVALID);
+    assert_int_equal(AFTER(make_entry, NULL, {200, both}), FH_INVALID);
+    const struct told gone = {404, "{}", "database not found"};
+    assert_int_equal(AFTER(make_entry, NULL, gone, {200, RESULTS("{\"statement_id\":0}")},
+                           {200, NOT_MADE}, {204, ""}, {200, MADE}),
+                     FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "CREATE%20DATABASE%20%22shop.tele%22"));
+    assert_int_equal(AFTER(make_entry, NULL, gone, {403, "{}"}), FH_UNSUPPORTED);
+    assert_int_equal(AFTER(make_entry, NULL, {200, NOT_MADE}, gone), FH_UNAVAILABLE);
+}
+
+#define CONFLICT                                                                                   \
+    {                                                                                              \
+        400, "{}", "partial write: field type conflict: a secret dropped=1"                        \
+    }
+#define LIMIT                                                                                      \
+    {                                                                                              \
+        400, "{}", "partial write: max-values-per-tag limit exceeded: a secret dropped=1"          \
+    }
+#define TAKEN                                                                                      \
+    {                                                                                              \
+        204, ""                                                                                    \
+    }
+
+static void of_a_page_that_was_taken_in_part_the_link_is_void_first(void **state)
+{
+    (void)state;
+    scripted.op_count = 2;
+    assert_int_equal(
+        AFTER(send_entry, NULL, {200, MADE}, CONFLICT, TAKEN, TAKEN, CONFLICT, CONFLICT, TAKEN),
+        FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "fh_parts=1i"));
+    assert_non_null(strstr(scripted.bodies[2], "fh_parts=0i"));
+    assert_null(strstr(scripted.bodies[2], "secret"));
+    for (int i = 3; i < 6; i++)
+        assert_null(strstr(scripted.bodies[i], "fh_parts"));
+    assert_non_null(strstr(scripted.bodies[6], "fh_parts=1i"));
+    assert_non_null(strstr(scripted.bodies[6], "fh_p=1i"));
+    assert_null(strstr(scripted.bodies[6], "fh_p=2i"));
+    assert_string_equal(scripted.ops[0].refused, "");
+    assert_string_equal(scripted.ops[1].refused,
+                        "InfluxDB has a field of its name with another type.");
+    /* Not answered in between: it is void, and not sent. */
+    assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, CONFLICT, {503, "{}"}), FH_UNAVAILABLE);
+    assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, CONFLICT, CONFLICT), FH_UNSUPPORTED);
+    /* What the server has no room for is nothing's fault, and stays to be sent. */
+    assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, LIMIT, TAKEN, LIMIT, LIMIT),
+                     FH_UNSUPPORTED);
+    assert_string_equal(scripted.ops[0].refused, "");
+    assert_non_null(strstr(scripted.error.message, "max-values-per-tag"));
+    assert_int_equal(AFTER(send_entry, NULL, {200, MADE}, LIMIT, TAKEN, TAKEN, TAKEN),
+                     FH_UNAVAILABLE); /* it is over: the same again */
+}
+
+#define ERAS(...)                                                                                  \
+    ",{\"statement_id\":2,\"series\":[{\"columns\":[\"key\",\"value\"],\"values\":[" __VA_ARGS__   \
+    "]}]}"
+#define PARTS(...)                                                                                 \
+    RESULTS("{\"statement_id\":0,\"series\":[{\"columns\":[\"time\",\"fh_from\",\"fh_to\","        \
+            "\"fh_parts\"],\"values\":[" __VA_ARGS__ "]}]}")
+
+static void a_link_is_there_with_all_of_its_parts(void **state)
+{
+    const char *era = made("0s", "24h0m0s", ERAS("[\"fh_era\",\"0\"]"));
+    (void)state;
+    static const struct {
+        const char *parts;
+        int links;
+    } cases[] = {{PARTS("[1,0,5,1]"), 1},
+                 {PARTS("[1,0,5,2]"), 0},
+                 {PARTS("[1,0,5,2],[2,0,5,2]"), 1},
+                 {PARTS("[1,0,5,2],[2,0,5,3],[3,0,5,3]"), 0},
+                 {PARTS("[1,0,5,0],[2,0,5,0]"), 0},
+                 {PARTS("[1,0,5,2],[2,0,6,2],[3,0,6,2],[4,0,5,2],[5,4,5,1]"), 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct told told = {200, cases[i].parts};
+        assert_int_equal(AFTER(links_entry, NULL, {200, era}, told), FH_OK);
+        assert_int_equal(scripted.links, cases[i].links);
+    }
+    assert_int_equal(AFTER(links_entry, NULL, {200, era}, {200, PARTS("[1,0,null,1]")}),
+                     FH_UNSUPPORTED);
+    assert_int_equal(
+        AFTER(links_entry, NULL, {200, made("0s", "24h0m0s", ERAS("[\"fh_era\",\"x\"]"))}),
+        FH_UNSUPPORTED);
+}
+
+#define CURVES(...) ",{\"statement_id\":2,\"series\":[" __VA_ARGS__ "]}"
+#define CURVE(device, columns, rows)                                                               \
+    "{\"name\":\"m\",\"tags\":{\"device\":\"" device                                               \
+    "\",\"site\":\"1\"},\"columns\":[\"time\"," columns "],\"values\":[" rows "]}"
+#define POINTS(...) RESULTS("{\"statement_id\":0,\"series\":[" __VA_ARGS__ "]}")
+
+static void the_highest_version_of_a_point_stands(void **state)
+{
+    const char *curve = made("0s", "24h0m0s", CURVES(CURVE("d", "\"count\"", "[0,4]")));
+    const char *columns = POINTS(CURVE("d", "\"fh_p\",\"n\"",
+                                       "[5000007,1000007,9],[5000008,8,70],[5000009,9,80],"
+                                       "[6000001,1,5]"));
+    int64_t count, most;
+    (void)state;
+    assert_int_equal(AFTER(series_entry, NULL, {200, curve}, {200, columns}), FH_OK);
+    const json_t *point = json_array_get(
+        json_object_get(json_array_get(json_object_get(scripted.answer, "curves"), 0), "points"),
+        0);
+    count = json_integer_value(json_array_get(point, 1));
+    most = json_integer_value(json_array_get(point, 2));
+    assert_true(count == 2 && most == 9);
+    const char *const wrong[] = {POINTS(CURVE("d", "\"fh_p\"", "[1,2]")),
+                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,null,2]")),
+                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,2,2.5]")),
+                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,2,\"a secret\"]"))};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct told told = {200, wrong[i]};
+        assert_int_equal(AFTER(series_entry, NULL, {200, curve}, told), FH_UNSUPPORTED);
+    }
+    const char *foreign = made("0s", "24h0m0s", CURVES(CURVE("a\\n", "\"count\"", "[0,4]")));
+    assert_int_equal(AFTER(series_entry, NULL, {200, foreign}), FH_UNSUPPORTED);
+}
+
+/* As many rows as were asked for may be too few: all are versions of one point. */
+static void more_rows_are_asked_for_until_no_curve_lacks_a_point(void **state)
+{
+    const char *curve = made("0s", "24h0m0s", CURVES(CURVE("d", "\"last\"", "[0,4]")));
+    const char *few = POINTS(CURVE("d", "\"fh_p\",\"c\",\"n\"", "[5000009,9,1,2],[5000008,8,1,1]"));
+    const char *all = POINTS(CURVE("d", "\"fh_p\",\"c\",\"n\"",
+                                   "[5000009,9,1,2],[5000008,8,1,1],[5000007,1000007,1,3]"));
+    char every = 1;
+    (void)state;
+    assert_int_equal(AFTER(series_entry, &every, {200, curve}, {200, few}, {200, all}), FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "LIMIT%202"));
+    assert_non_null(strstr(scripted.bodies[2], "LIMIT%2016"));
+    const json_t *point = json_array_get(
+        json_object_get(json_array_get(json_object_get(scripted.answer, "curves"), 0), "points"),
+        0);
+    assert_int_equal(json_integer_value(json_array_get(point, 2)), 3);
+    json_decref(scripted.answer);
+    scripted.answer = NULL;
+}
+
+static void a_question_ends_at_its_deadline(void **state)
+{
+    (void)state;
+    scripted.deadline_ns = world_in_ms(scripted.site.harness.world, 30);
+    assert_int_equal(AFTER(series_entry, NULL, {0}), FH_UNAVAILABLE);
+}
+
+static void options_are_looked_at(void **state)
+{
+    static const struct {
+        const char *options;
+        bool right;
+    } cases[] = {{"{}", true},
+                 {"{\"host\":\"::1\",\"port\":8086,\"user\":\"u\",\"password\":\"p\"}", true},
+                 {"{\"host\":\"http://x\"}", false},
+                 {"{\"host\":\"\"}", false},
+                 {"{\"port\":0}", false},
+                 {"{\"port\":\"1\"}", false},
+                 {"{\"user\":\"u\"}", false},
+                 {"{\"password\":\"a secret\"}", false},
+                 {"{\"user\":\"a:b\",\"password\":\"a secret\"}", false},
+                 {"{\"user\":1}", false}};
+    struct fh_error error;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *options = json_loads(cases[i].options, 0, NULL);
+        enum fh_code code = influxdb_check(options, &error);
+        assert_int_equal(code, cases[i].right ? FH_OK : FH_INVALID);
+        assert_true(code == FH_OK || !strstr(error.message, "secret"));
+        json_decref(options);
+    }
+}
+
+int main(void)
+{
+#define SCRIPTED(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_text_of_a_tag_comes_back),
+        cmocka_unit_test(what_is_no_tag_of_ours_is_none),
+        cmocka_unit_test(what_ends_a_name_is_escaped),
+        cmocka_unit_test(names_with_a_meaning_of_the_servers_get_another_one),
+        cmocka_unit_test(a_version_of_a_point_has_a_place_of_its_own),
+        cmocka_unit_test(a_link_has_a_place_of_its_own_in_its_day),
+        cmocka_unit_test(a_page_has_a_part_of_its_link_in_each_day),
+        cmocka_unit_test(answers_are_read_chunk_by_chunk),
+        cmocka_unit_test(what_was_cut_off_is_no_answer),
+        cmocka_unit_test(numbers_are_exact),
+        cmocka_unit_test(options_are_looked_at),
+        SCRIPTED(a_page_has_the_user_and_the_database),
+        SCRIPTED(what_a_status_says),
+        SCRIPTED(what_a_statement_is_answered_with),
+        SCRIPTED(a_database_that_forgets_or_divides_days_is_not_used),
+        SCRIPTED(what_is_made_is_looked_at_again),
+        SCRIPTED(of_a_page_that_was_taken_in_part_the_link_is_void_first),
+        SCRIPTED(a_link_is_there_with_all_of_its_parts),
+        SCRIPTED(the_highest_version_of_a_point_stands),
+        SCRIPTED(more_rows_are_asked_for_until_no_curve_lacks_a_point),
+        SCRIPTED(a_question_ends_at_its_deadline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
