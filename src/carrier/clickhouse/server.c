@@ -32,7 +32,10 @@ static const char clickhouse_bounds[] =
     "<default_profile>default</default_profile><default_database>default</default_database>"
     "<timezone>UTC</timezone><max_connections>256</max_connections>"
     "<max_concurrent_queries>100</max_concurrent_queries>"
-    "<keep_alive_timeout>10</keep_alive_timeout><mark_cache_size>67108864</mark_cache_size>\n";
+    "<keep_alive_timeout>10</keep_alive_timeout><mark_cache_size>67108864</mark_cache_size>"
+    /* Whatever is there is derived, and dropped by its service when it is made anew. */
+    "<max_table_size_to_drop>0</max_table_size_to_drop>"
+    "<max_partition_size_to_drop>0</max_partition_size_to_drop>\n";
 
 static const char clickhouse_profile[] =
     "<profiles><default><max_memory_usage>1000000000</max_memory_usage>"
@@ -163,6 +166,7 @@ const struct server_kind clickhouse_server = {
     .settings = "",
     .install = "apt-get install clickhouse-server",
     .port = CLICKHOUSE_PORT,
+    .connects_nowhere = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .programs = clickhouse_programs,

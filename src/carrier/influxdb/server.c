@@ -215,6 +215,7 @@ const struct server_kind influxdb_server = {
     .lacks = "InfluxDB 1.6 listens at a port for its backups that can't be closed: who is logged "
              "in to this machine can find it, and read and replace all that is in it",
     .port = INFLUXDB_PORT,
+    .connects_nowhere = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .programs = influxdb_programs,

@@ -88,6 +88,7 @@ const struct server_kind opensearch_server = {
     .settings = "",
     .install = "make servers, with a JDK 17 and Maven (apt-get install default-jdk-headless maven)",
     .port = OPENSEARCH_PORT,
+    .connects_nowhere = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .programs = opensearch_programs,
