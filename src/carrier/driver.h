@@ -16,8 +16,9 @@
 #define CARRIED_OWNER_SIZE 80
 
 struct world;
+struct server_kind; /* store/server.h */
 
-/* Every slot is there; `options` may be NULL. */
+/* Every slot is there; `options` and `server` may be NULL. */
 struct carried_driver {
     const char *name;  /* as system files spell it: "opensearch" */
     const char *title; /* as people write it */
@@ -25,6 +26,10 @@ struct carried_driver {
     int port;          /* the usual one */
     /* Those it has besides host, port, user, password and tls, separated by spaces. */
     const char *options;
+    /* How a private one is run, which listens on a port; NULL: there are none. It lets in whom its
+     * `stores` name, [{"user", "password"}], and serves one service, since nothing keeps the users
+     * of such a server apart. */
+    const struct server_kind *server;
     /* Whether `options` are right, and the client library is there; connects to nobody.
      * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */
     enum fh_code (*check)(const json_t *options, struct fh_error *error);

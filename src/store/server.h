@@ -35,8 +35,9 @@ struct server_own {
     const char *sockets;  /* the folder for its socket, relative to `data` */
     const char *password; /* SERVER_SUPERUSER's */
     const json_t *settings;
-    const json_t *stores; /* that it will have to provide; of a broker: its topics */
-    /* Of a broker, which listens on a port of the loopback address: */
+    const json_t *stores; /* that it will have to provide; of a broker: its topics; of a server
+                           * of derived stores: its users */
+    /* Of one that listens on a port of the loopback address, as brokers do: */
     int port;
     const char *certificate, *key; /* its TLS: files, absolute */
     const char *ca;                /* its authority's certificate, by which it is known */
@@ -87,6 +88,8 @@ struct server_kind {
     bool schemas;         /* one database can keep several services separate */
     bool tells_password;  /* its clients tell it their password, and can't just prove it */
     bool stays_broken;    /* once its disk was full, until it is started anew */
+    bool connects_nowhere; /* it need not, and is not let, where the kernel can (6.7): its users
+                            * could have it do so */
     bool reports;      /* a store has a user of its own for them: "reports": {"user", "password"} */
     bool userless;     /* on an existing server, a store may have no user */
     const char *lacks; /* what a private one can't promise, as `check` puts it; NULL: nothing */

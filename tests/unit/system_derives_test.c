@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "carrier/driver.h"
 #include "engine/engines.h"
+#include "store/server.h"
 #include "system/check/own.h"
 #include "system/file/file.h"
 #include "system/servers/derives.h"
@@ -42,10 +43,30 @@ static void end_shelf(struct carried_server *server)
     (void)server;
 }
 
+static const char *shelf_programs(struct arena *arena)
+{
+    (void)arena;
+    return getenv("NO_SHELF_HERE") ? NULL : "/nowhere";
+}
+
+static const struct server_kind shelf_server = {
+    .engine = "shelf", .install = "take a plank", .port = 9321, .programs = shelf_programs};
+
+static const struct carried_driver rack = {.name = "rack",
+                                           .title = "The rack",
+                                           .port = 9322,
+                                           .models = 1u << FH_SEARCH,
+                                           .server = &shelf_server,
+                                           .check = check_shelf,
+                                           .open = open_shelf,
+                                           .silence = end_shelf,
+                                           .close = end_shelf};
+
 static const struct carried_driver shelf = {.name = "shelf",
                                             .title = "The shelf",
                                             .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
                                             .port = 9321,
+                                            .models = 1u << FH_SEARCH,
                                             .options = "boards depth",
                                             .check = check_shelf,
                                             .open = open_shelf,
@@ -64,8 +85,10 @@ static void read_text(struct fixture *fixture, const char *text, const char *pro
 {
     *fixture = (struct fixture){.path = "/tmp/system-derives-XXXXXX"};
     json_memory_init();
-    if (!carried_driver_named("shelf"))
+    if (!carried_driver_named("shelf")) {
         carried_driver_register(&shelf);
+        carried_driver_register(&rack);
+    }
     int fd = mkstemp(fixture->path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
@@ -261,7 +284,78 @@ static void an_engine_that_several_write_to_is_refused(void **state)
     release(&fixture);
 }
 
+/* ---- Private servers ---- */
+
+static void a_private_server_serves_one_service(void **state)
+{
+    static const char text[] =
+        "system: mini\nservices:\n  search: {derives: {items: {server: own}, words: {server: "
+        "own}}}\n"
+        "  orders: {derives: {days: {server: %s}}}\nservers:\n  own: {derived: rack}\n"
+        "  other: {derived: rack}\n";
+    char file[512];
+    struct fixture fixture;
+    (void)state;
+    snprintf(file, sizeof file, text, "other");
+    read_text(&fixture, file, NULL);
+    assert_non_null(fixture.file);
+    assert_int_equal(fixture.findings.count, 0);
+    release(&fixture);
+    snprintf(file, sizeof file, text, "own");
+    read_text(&fixture, file, NULL);
+    assert_null(fixture.file);
+    assert_int_equal(fixture.findings.errors, 1);
+    assert_finding(&fixture.findings,
+                   "services.orders.derives.days: the private server 'own' is for what search "
+                   "derives, and The rack would not keep two services apart");
+    release(&fixture);
+}
+
+static void what_can_t_be_of_a_private_one_is_refused(void **state)
+{
+    static const char *const keys[] = {"port: 4711", "user: u, password: p", "tls: {mode: verify}"};
+    struct fixture fixture;
+    char file[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        snprintf(file, sizeof file,
+                 SYSTEM("{items: {server: own}}", "  own: {derived: rack, %s}\n"), keys[i]);
+        read_text(&fixture, file, NULL);
+        assert_null(fixture.file);
+        assert_finding(&fixture.findings, "without a host it is a private server");
+        release(&fixture);
+    }
+    read_text(&fixture, SYSTEM("{items: {server: found}}", "  found: {derived: shelf}\n"), NULL);
+    assert_finding(&fixture.findings, "freehold runs no private The shelf; name one that is there");
+    release(&fixture);
+    setenv("NO_SHELF_HERE", "1", 1);
+    read_text(&fixture, SYSTEM("{items: {server: own}}", "  own: {derived: rack}\n"), NULL);
+    assert_finding(&fixture.findings, "servers.own: The rack is not installed: take a plank");
+    release(&fixture);
+    read_text(&fixture, SYSTEM("{}", "  own: {derived: rack}\n"), NULL);
+    assert_non_null(fixture.file); /* it is not used */
+    release(&fixture);
+    unsetenv("NO_SHELF_HERE");
+}
+
 /* ---- What a service is told ---- */
+
+static struct provision *provision_of(struct fixture *fixture)
+{
+    struct provision *provision = calloc(1, sizeof *provision);
+    assert_non_null(provision);
+    assert_non_null(fixture->file);
+    provision->options.file = fixture->file;
+    arena_init(&provision->arena, ARENA_SIZE_MAX);
+    return provision;
+}
+
+static void end_provision(struct provision *provision)
+{
+    json_decref(provision->derives);
+    arena_release(&provision->arena);
+    free(provision);
+}
 
 static void a_service_is_told_where_they_are(void **state)
 {
@@ -274,22 +368,57 @@ static void a_service_is_told_where_they_are(void **state)
                      "  found: {derived: shelf, host: shelf.example, user: u, password: p, "
                      "tls: {mode: \"off\"}, options: {boards: 3}}\n"),
               NULL);
-    assert_non_null(fixture.file);
-    json_t *config = json_object();
-    assert_int_equal(derives_configure(fixture.file, &part,
-                                       system_file_service(fixture.file, "search"), config, &error),
+    struct provision *provision = provision_of(&fixture);
+    json_t *config = json_object(), *kept = json_pack("{s:{}}", "passwords");
+    derives_configure(provision, kept);
+    assert_int_equal(json_object_size(json_object_get(kept, "passwords")), 0);
+    assert_int_equal(derives_configure_service(provision, &part,
+                                               system_file_service(fixture.file, "search"), config,
+                                               &error),
                      FH_OK);
     json_t *expected = json_pack("{s:{s:{s:s, s:s, s:i, s:s, s:s, s:i, s:{s:s}}}}", "derives",
                                  "items", "driver", "shelf", "host", "shelf.example", "port", 9321,
                                  "user", "u", "password", "p", "boards", 3, "tls", "mode", "off");
     assert_true(json_equal(config, expected));
     json_object_clear(config);
-    assert_int_equal(derives_configure(fixture.file, &part,
-                                       system_file_service(fixture.file, "orders"), config, &error),
+    assert_int_equal(derives_configure_service(provision, &part,
+                                               system_file_service(fixture.file, "orders"), config,
+                                               &error),
                      FH_OK);
     assert_int_equal(json_object_size(config), 0);
     json_decref(expected);
     json_decref(config);
+    json_decref(kept);
+    end_provision(provision);
+    release(&fixture);
+}
+
+static void a_private_one_has_a_user_for_its_service_whose_password_is_kept(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture, SYSTEM("{items: {server: own}}", "  own: {derived: rack}\n"), NULL);
+    struct provision *provision = provision_of(&fixture);
+    provision->servers[0] =
+        (struct provision_part){.name = "own-rack", .address = "127.0.0.1:4711"};
+    provision->server_count = 1;
+    json_t *kept = json_pack("{s:{}}", "passwords");
+    derives_configure(provision, kept);
+    const char *password =
+        json_string_value(json_object_get(json_object_get(kept, "passwords"), "search@own-rack"));
+    assert_non_null(password);
+    assert_true(strlen(password) >= 64);
+    json_t *expected = json_pack("{s:{s:{s:s, s:s, s:i, s:s, s:s, s:{s:s}}}}", "search", "items",
+                                 "driver", "rack", "host", "127.0.0.1", "port", 4711, "user",
+                                 "mini_search", "password", password, "tls", "mode", "verify");
+    assert_true(json_equal(provision->derives, expected));
+    json_t *before = json_deep_copy(kept);
+    derives_configure(provision, kept);
+    assert_true(json_equal(provision->derives, expected) && json_equal(kept, before));
+    json_decref(before);
+    json_decref(expected);
+    json_decref(kept);
+    end_provision(provision);
     release(&fixture);
 }
 
@@ -302,7 +431,10 @@ int main(void)
         cmocka_unit_test(other_servers_are_not_for_what_is_derived),
         cmocka_unit_test(what_the_program_declares_otherwise_is_refused),
         cmocka_unit_test(an_engine_that_several_write_to_is_refused),
+        cmocka_unit_test(a_private_server_serves_one_service),
+        cmocka_unit_test(what_can_t_be_of_a_private_one_is_refused),
         cmocka_unit_test(a_service_is_told_where_they_are),
+        cmocka_unit_test(a_private_one_has_a_user_for_its_service_whose_password_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

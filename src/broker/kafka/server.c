@@ -24,10 +24,7 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <gnutls/x509.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -36,17 +33,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "broker/kafka/internal.h"
+#include "store/java.h"
 #include "store/server.h"
 
 #define KAFKA_JARS "kafka/libs" /* in a folder of PATH; as Kafka's own distribution has them */
 #define KAFKA_LOG "kafka"       /* in its data */
-#define KAFKA_TMP "tmp"
-#define PEM_SIZE_MAX ((size_t)64 << 10)
-#define CLUSTER_ID_BYTES 11 /* as hexadecimal digits as long as an id of Kafka's */
+#define CLUSTER_ID_BYTES 11     /* as hexadecimal digits as long as an id of Kafka's */
 #define LOGIN_MODULE "org.apache.kafka.common.security.plain.PlainLoginModule"
 #define LOGGER "-Dorg.slf4j.simpleLogger."
 #define HEAP_MB 256
@@ -93,131 +88,30 @@ static const char fixed_settings[] =
 
 /* ---- what it is run with ---- */
 
-/* The first of its name in the folders of PATH; NULL: there is none. */
-static const char *kafka_on_path(struct arena *arena, const char *name)
-{
-    const char *path = getenv("PATH");
-    while (path && *path) {
-        size_t length = strcspn(path, ":");
-        const char *found = arena_printf(arena, "%.*s/%s", (int)length, path, name);
-        if (*path == '/' && access(found, X_OK) == 0)
-            return found;
-        path += length + (path[length] == ':');
-    }
-    return NULL;
-}
-
 static const char *kafka_programs(struct arena *arena)
 {
-    return kafka_on_path(arena, "java") ? kafka_on_path(arena, KAFKA_JARS) : NULL;
+    return server_java_programs(arena, KAFKA_JARS);
 }
 
-/* Nothing of the machine's environment, no files but in its folder, and nobody attaches to it. */
 static void run_java(const struct server_own *own, struct server_command *command)
 {
-    const char *java = kafka_on_path(own->arena, "java");
-    server_argument(command, "/usr/bin/env");
-    server_argument(command, "-i");
-    server_argument(command, "PATH=/usr/local/bin:/usr/bin:/bin");
-    server_argument(command, "LANG=C.UTF-8");
-    server_argument(command, "HOME=%s", own->data);
-    server_argument(command, "%s", java ? java : "java");
-    server_argument(command, "-Xms32m");
-    server_argument(command, "-Xmx%dm", HEAP_MB);
-    server_argument(command, "-XX:+UseSerialGC");
-    server_argument(command, "-XX:+ExitOnOutOfMemoryError");
-    server_argument(command, "-XX:-UsePerfData");
-    server_argument(command, "-XX:+DisableAttachMechanism");
-    server_argument(command, "-XX:ErrorFile=%s/java-error.log", own->data);
-    server_argument(command, "-Djava.awt.headless=true");
-    server_argument(command, "-Djava.net.preferIPv4Stack=true");
-    server_argument(command, "-Djava.io.tmpdir=%s/" KAFKA_TMP, own->data);
-    server_argument(command, "-Duser.timezone=UTC");
-    server_argument(command, LOGGER "defaultLogLevel=warn");
-    server_argument(command, LOGGER "showDateTime=true");
-    server_argument(command, LOGGER "dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS");
-    server_argument(command, LOGGER "showThreadName=false");
-    server_argument(command, "-cp");
-    server_argument(command, "%s/*", own->programs);
+    static const char *const logger[] = {LOGGER "defaultLogLevel=warn", LOGGER "showDateTime=true",
+                                         LOGGER "dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+                                         LOGGER "showThreadName=false", NULL};
+    server_java(own, HEAP_MB, logger, command);
 }
 
 /* ---- its file ---- */
-
-/* As a value of a Java properties file. */
-static void add_kafka_pem(struct text *text, const char *name, const char *pem, size_t length)
-{
-    text_printf(text, "%s=", name);
-    for (size_t i = 0; i < length; i++) {
-        if (pem[i] == '\n')
-            text_add(text, "\\n");
-        else if (pem[i] != '\r')
-            text_append(text, &pem[i], 1);
-    }
-    text_add(text, "\n");
-}
-
-static enum fh_code read_kafka_pem(const char *path, struct text *ret, struct fh_error *error)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    text_init(ret, PEM_SIZE_MAX);
-    bool read = fd >= 0 && io_read_text(fd, ret) && ret->length && !ret->overflow;
-    int number = errno;
-    if (fd >= 0)
-        close(fd);
-    return read ? FH_OK : error_set_errno(error, FH_UNAVAILABLE, number, "Cannot read %s", path);
-}
-
-static enum fh_code add_certificate(struct text *text, const char *name, const char *path,
-                                    struct fh_error *error)
-{
-    struct text pem;
-    enum fh_code code = read_kafka_pem(path, &pem, error);
-    if (!code)
-        add_kafka_pem(text, name, pem.data, pem.length);
-    text_release(&pem);
-    return code;
-}
-
-/* Kafka takes keys as PKCS #8 alone. */
-static enum fh_code add_kafka_key(struct text *text, const char *path, struct fh_error *error)
-{
-    struct text pem;
-    gnutls_x509_privkey_t key = NULL;
-    gnutls_datum_t written = {0};
-    enum fh_code code = read_kafka_pem(path, &pem, error);
-    const gnutls_datum_t read = {(unsigned char *)pem.data, (unsigned)pem.length};
-    int result = code ? 0 : gnutls_x509_privkey_init(&key);
-    if (!code && result == 0)
-        result = gnutls_x509_privkey_import(key, &read, GNUTLS_X509_FMT_PEM);
-    if (!code && result == 0)
-        result = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL,
-                                                   GNUTLS_PKCS_PLAIN, &written);
-    if (result < 0)
-        code = error_set(error, FH_UNAVAILABLE, "The key in %.150s can't be used: %s.", path,
-                         gnutls_strerror(result));
-    else if (!code)
-        add_kafka_pem(text, "ssl.keystore.key", (const char *)written.data, written.size);
-    if (written.data) {
-        gnutls_memset(written.data, 0, written.size);
-        gnutls_free(written.data);
-    }
-    if (key)
-        gnutls_x509_privkey_deinit(key);
-    if (pem.data)
-        sodium_memzero(pem.data, pem.length);
-    text_release(&pem);
-    return code;
-}
 
 static enum fh_code add_kafka_tls(struct text *text, const struct server_own *own,
                                   struct fh_error *error)
 {
     text_add(text, "ssl.keystore.type=PEM\nssl.truststore.type=PEM\n");
     enum fh_code code =
-        add_certificate(text, "ssl.keystore.certificate.chain", own->certificate, error);
+        server_java_certificate(text, "ssl.keystore.certificate.chain", own->certificate, error);
     if (!code)
-        code = add_certificate(text, "ssl.truststore.certificates", own->ca, error);
-    return code ? code : add_kafka_key(text, own->key, error);
+        code = server_java_certificate(text, "ssl.truststore.certificates", own->ca, error);
+    return code ? code : server_java_key(text, "ssl.keystore.key", own->key, error);
 }
 
 /* Names have letters, digits, '-', '_' and '@', passwords letters and digits. */
@@ -270,20 +164,6 @@ static void begin_kafka_file(struct text *text, const struct server_own *own, in
     text_add(text, fixed_settings);
 }
 
-/* Releases `text`. */
-static enum fh_code end_kafka_file(struct text *text, const struct server_own *own,
-                                   enum fh_code code, struct fh_error *error)
-{
-    if (!code)
-        code = text->overflow
-                   ? error_set(error, FH_NO_MEMORY, "There is no memory for the settings of Kafka.")
-                   : server_secret(own, text->data, error);
-    if (text->data)
-        sodium_memzero(text->data, text->length);
-    text_release(text);
-    return code;
-}
-
 /* ---- making it ---- */
 
 static enum fh_code kafka_server_make(const struct server_own *own, struct server_command *command,
@@ -293,11 +173,11 @@ static enum fh_code kafka_server_make(const struct server_own *own, struct serve
     char id[2 * CLUSTER_ID_BYTES + 1];
     struct text text;
     if (mkdir(own->data, 0700) != 0 ||
-        mkdir(arena_printf(own->arena, "%s/" KAFKA_TMP, own->data), 0700) != 0)
+        mkdir(arena_printf(own->arena, "%s/" SERVER_JAVA_TMP, own->data), 0700) != 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %s can't be made",
                                own->data);
     begin_kafka_file(&text, own, NO_PORT);
-    enum fh_code code = end_kafka_file(&text, own, FH_OK, error);
+    enum fh_code code = server_java_secret(&text, own, FH_OK, error);
     crypto_generichash(digest, sizeof digest, (const unsigned char *)own->password,
                        strlen(own->password), (const unsigned char *)KAFKA_LOG, strlen(KAFKA_LOG));
     sodium_bin2hex(id, sizeof id, digest, CLUSTER_ID_BYTES);
@@ -332,18 +212,6 @@ static enum fh_code hold_controller_port(int *ret, struct fh_error *error)
                                   "No port of 127.0.0.1 can be had for Kafka's controller");
 }
 
-/* Libraries that Java has unpacked there are not removed when it is killed. */
-static void empty_kafka_tmp(const struct server_own *own)
-{
-    const char *path = arena_printf(own->arena, "%s/" KAFKA_TMP, own->data);
-    mkdir(path, 0700);
-    DIR *folder = opendir(path);
-    for (const struct dirent *entry; folder && (entry = readdir(folder));)
-        unlinkat(dirfd(folder), entry->d_name, 0);
-    if (folder)
-        closedir(folder);
-}
-
 static enum fh_code check_formatted(const struct server_own *own, struct fh_error *error)
 {
     if (access(arena_printf(own->arena, "%s/" KAFKA_LOG "/meta.properties", own->data), F_OK) ==
@@ -364,11 +232,11 @@ static enum fh_code kafka_server_run(const struct server_own *own, struct server
         code = hold_controller_port(&controller, error);
     if (code)
         return code;
-    empty_kafka_tmp(own);
+    server_java_begin(own);
     begin_kafka_file(&text, own, controller);
     add_kafka_users(&text, own);
     code = add_kafka_tls(&text, own, error);
-    code = end_kafka_file(&text, own, code, error);
+    code = server_java_secret(&text, own, code, error);
     run_java(own, command);
     server_argument(command, "kafka.Kafka");
     server_argument(command, "%s/" SERVER_SECRET, own->folder);

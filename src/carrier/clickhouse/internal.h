@@ -161,4 +161,6 @@ enum fh_code clickhouse_trim(struct carried_server *server, const struct fh_deri
                              const struct carried_name *generation, int64_t oldest_ms,
                              struct fh_error *error);
 
+extern const struct server_kind clickhouse_server; /* how a private one is run */
+
 #endif

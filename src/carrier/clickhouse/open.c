@@ -128,6 +128,7 @@ const struct carried_driver carried_clickhouse = {
     .models = 1u << FH_COLUMNS,
     .port = CLICKHOUSE_PORT,
     .options = "interval_ms",
+    .server = &clickhouse_server,
     .check = clickhouse_check,
     .open = clickhouse_open,
     .silence = clickhouse_silence,

@@ -282,4 +282,6 @@ enum fh_code influxdb_series(struct carried_server *server, const struct fh_deri
                              int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
                              struct fh_error *error);
 
+extern const struct server_kind influxdb_server; /* how a private one is run */
+
 #endif

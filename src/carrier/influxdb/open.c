@@ -126,6 +126,7 @@ const struct carried_driver carried_influxdb = {
     .title = "InfluxDB",
     .models = 1u << FH_SERIES,
     .port = INFLUXDB_PORT,
+    .server = &influxdb_server,
     .check = influxdb_check,
     .open = influxdb_open,
     .silence = influxdb_silence,

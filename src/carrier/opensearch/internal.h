@@ -130,4 +130,6 @@ enum fh_code opensearch_search(struct carried_server *server, const struct fh_de
                                const struct fh_search *search, int64_t deadline_ns, json_t **ret,
                                struct fh_error *error);
 
+extern const struct server_kind opensearch_server; /* how a private one is run */
+
 #endif

@@ -124,6 +124,7 @@ const struct carried_driver carried_opensearch = {
     .models = 1u << FH_SEARCH,
     .port = OPENSEARCH_PORT,
     .options = "replicas",
+    .server = &opensearch_server,
     .check = opensearch_check,
     .open = opensearch_open,
     .silence = opensearch_silence,

@@ -20,6 +20,7 @@
 #include "system/check/migrations.h"
 #include "system/check/statements.h"
 #include "system/verify/brokers.h"
+#include "system/verify/derives.h"
 #include "system/verify/verify.h"
 #include "system/verify/servers.h"
 
@@ -149,6 +150,7 @@ static int check_live(struct system_file *file, const char *folder, struct findi
         verify_all(file, &state, status, findings, not_verified);
         verify_servers(file, &state, status, findings);
         verify_brokers(file, &state, findings);
+        verify_derives(file, &state, findings);
         check_migrations(file, &state, status, findings);
     }
     json_decref(status);

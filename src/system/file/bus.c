@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "broker/broker.h"
+#include "carrier/driver.h"
 #include "engine/engines.h"
 #include "store/server.h"
 #include "system/file/file.h"
@@ -366,15 +367,25 @@ static const struct server_kind *kind_of_broker(const char *name)
     return driver ? driver->server : NULL;
 }
 
+static const struct server_kind *kind_of_derived(const char *name)
+{
+    const struct carried_driver *driver = carried_driver_named(name);
+    return driver ? driver->server : NULL;
+}
+
 const struct server_kind *system_server_kind(const struct system_server *server)
 {
     if (server->broker)
         return kind_of_broker(server->broker);
+    if (server->derived)
+        return kind_of_derived(server->derived);
     return server->engine ? server_kind(server->engine) : NULL;
 }
 
 const struct server_kind *system_kind_configured(const json_t *config)
 {
-    const char *broker = server_text(config, "broker");
-    return *broker ? kind_of_broker(broker) : server_kind(server_text(config, "engine"));
+    const char *broker = server_text(config, "broker"), *derived = server_text(config, "derived");
+    return *broker    ? kind_of_broker(broker)
+           : *derived ? kind_of_derived(derived)
+                      : server_kind(server_text(config, "engine"));
 }

@@ -54,7 +54,7 @@ struct system_server *system_file_broker(struct system_file *file,
 /* How a private server of this kind is run; NULL: its engine or driver is not built in, or has no
  * private servers. */
 const struct server_kind *system_server_kind(const struct system_server *server);
-/* The same by the names in a supervisor's configuration: {"engine"} or {"broker"}. */
+/* The same by the names in a supervisor's configuration: {"engine"}, {"broker"} or {"derived"}. */
 const struct server_kind *system_kind_configured(const json_t *config);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What can be said of a server of derived stores follows from its driver's table
- * (carrier/driver.h): which there are, and their options. A new driver needs nothing here. All of
- * them are there already: `up` runs none.
+ * (carrier/driver.h): which there are, their options, and whether `up` runs private ones. A new
+ * driver needs nothing here.
  */
 
 #include "system/file/derives.h"
@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "carrier/driver.h"
+#include "store/server.h"
 #include "store/tls.h"
 #include "system/file/file.h"
 #include "system/file/nearest.h"
@@ -73,12 +74,48 @@ static void settle_derives(struct system_file *file, const struct system_service
                        file_server_kind(&file->arena, server));
 }
 
+/* The first service that has something on the server. */
+static const struct system_service *first_on(const struct system_file *file,
+                                             const struct system_server *server)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        for (size_t j = 0; j < service->derives_count; j++) {
+            const char *named = service->derives[j].server;
+            if (named && strcmp(named, server->name) == 0)
+                return service;
+        }
+    }
+    return NULL;
+}
+
+/* Whoever gets in there gets to all of it. */
+static void settle_alone(struct system_file *file, const struct system_service *service,
+                         const struct system_derives *derives, struct findings *findings)
+{
+    const struct system_server *server =
+        derives->server ? system_file_server(file, derives->server) : NULL;
+    const struct carried_driver *driver =
+        server && server->derived ? carried_driver_named(server->derived) : NULL;
+    if (!driver || server->address.host)
+        return;
+    const struct system_service *first = first_on(file, server);
+    if (first != service)
+        findings_error(
+            findings, derives->server_place,
+            "services.%s.derives.%s: the private server '%s' is for what %s derives, and "
+            "%s would not keep two services apart; declare another one under servers",
+            service->name, derives->name, server->name, first->name, driver->title);
+}
+
 void file_settle_derives(struct system_file *file, struct findings *findings)
 {
     for (size_t i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];
-        for (size_t j = 0; j < service->derives_count; j++)
+        for (size_t j = 0; j < service->derives_count; j++) {
             settle_derives(file, service, &service->derives[j], findings);
+            settle_alone(file, service, &service->derives[j], findings);
+        }
     }
 }
 
@@ -158,10 +195,11 @@ static void check_by_carried_driver(const struct system_server *server,
     const struct system_address *address = &server->address;
     struct fh_error error = {0};
     json_t *options = server->options ? json_deep_copy(server->options) : json_object();
-    json_object_set_new(options, "host", json_string(address->host));
+    json_object_set_new(options, "host", json_string(address->host ? address->host : "127.0.0.1"));
     json_object_set_new(options, "port",
                         json_integer(address->port ? address->port : driver->port));
-    json_object_set_new(options, "tls", store_tls_json(address->tls, address->host));
+    if (address->host)
+        json_object_set_new(options, "tls", store_tls_json(address->tls, address->host));
     if (address->user)
         json_object_set_new(options, "user", json_string(address->user));
     if (address->password)
@@ -173,15 +211,36 @@ static void check_by_carried_driver(const struct system_server *server,
     json_decref(options);
 }
 
+static void check_private_derived(const struct system_server *server,
+                                  const struct carried_driver *driver, struct findings *findings)
+{
+    const struct system_address *address = &server->address;
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    if (!driver->server)
+        findings_error(findings, server->place,
+                       "servers.%s: freehold runs no private %s; name one that is there: host",
+                       server->name, driver->title);
+    else if (address->port || address->user || address->password || address->tls)
+        findings_error(findings, server->place,
+                       "servers.%s: without a host it is a private server, whose address and names "
+                       "are made by freehold",
+                       server->name);
+    else if (server->used && !driver->server->programs(&arena))
+        findings_error(findings, server->engine_place,
+                       "servers.%s: %s is not installed: %s, or name one that is there: host",
+                       server->name, driver->title, driver->server->install);
+    else if (server->used && driver->server->lacks)
+        findings_warning(findings, server->engine_place, "servers.%s: %s", server->name,
+                         driver->server->lacks);
+    arena_release(&arena);
+}
+
 static void check_derived_address(const struct system_server *server,
                                   const struct carried_driver *driver, struct findings *findings)
 {
     const struct system_address *address = &server->address;
-    if (!address->host)
-        findings_error(findings, server->place,
-                       "servers.%s: freehold runs no private %s; name one that is there: host",
-                       server->name, driver->title);
-    else if (address->host[0] == '/')
+    if (address->host[0] == '/')
         findings_error(findings, server->place,
                        "servers.%s.host is a path; %s is reached by a name or an address",
                        server->name, driver->title);
@@ -209,7 +268,10 @@ void file_check_derived(const struct system_server *server, struct findings *fin
     if (!driver)
         return;
     check_derived_options(server, driver, findings);
-    check_derived_address(server, driver, findings);
+    if (server->address.host)
+        check_derived_address(server, driver, findings);
+    else
+        check_private_derived(server, driver, findings);
     if (server->used && findings->errors == errors)
         check_by_carried_driver(server, driver, findings);
 }

@@ -183,7 +183,7 @@ static enum fh_code write_service_config(struct provision *provision,
     if (code == FH_OK)
         code = brokers_configure_service(provision, part, service->name, config, error);
     if (code == FH_OK)
-        code = derives_configure(options->file, part, service, config, error);
+        code = derives_configure_service(provision, part, service, config, error);
     json_object_set_new(config, "keys",
                         keys_of_service(grants->keys, grants->matrix, service->name));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
@@ -465,6 +465,7 @@ void provision_free(struct provision *provision)
     program_release(&provision->command);
     json_decref(provision->stores);
     json_decref(provision->buses);
+    json_decref(provision->derives);
     json_decref(provision->granted);
     json_decref(provision->keys);
     json_decref(provision->moved);

@@ -34,7 +34,8 @@ struct provision_part {
                                       * where it listens */
     const char *sockets;             /* a private server's: the folder with its socket; a broker's,
                                       * which listens on a port: NULL */
-    bool spare;                      /* a private broker's: the system goes on without it */
+    bool spare;                      /* a private broker's, or one's of derived stores: the system
+                                      * goes on without it */
     /* What it sees of closed places, besides its folder and its program (part.h): folders and
      * files to read, and files to read even if they are root's alone; each ended by NULL. */
     const char *reads[PROVISION_READS_MAX + 1], *keys[PROVISION_READS_MAX + 1];
@@ -81,10 +82,12 @@ struct provision {
     json_t *granted; /* who may call whom (callers.h), as in the configurations */
     json_t *keys;    /* contents of keys.json (keys.h), as in the configurations */
     struct client_keys_copy client_keys;
-    json_t *stores; /* {"users": {...}}: for services with a store on a server, its part of their
-                     * configuration */
-    json_t *buses;  /* {"users": {"bus", "buses"}}: the part of each service's configuration, but
-                     * for its certificates (servers/brokers.h) */
+    json_t *stores;  /* {"users": {...}}: for services with a store on a server, its part of their
+                      * configuration */
+    json_t *buses;   /* {"users": {"bus", "buses"}}: the part of each service's configuration, but
+                      * for its certificates (servers/brokers.h) */
+    json_t *derives; /* {"search": {"products": {...}}}: likewise "derives", of services that have
+                      * some (servers/derives.h) */
     struct arena arena;
 };
 

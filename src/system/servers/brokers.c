@@ -3,19 +3,13 @@
  * Who has which rights follows from the descriptions at the time of `up`, as everything that is
  * granted does. A program that is upgraded to one which subscribes to more reads that from the feed
  * until the next `up`: its broker knows no user for it.
- *
- * A private broker's certificate names its address, so no process of the system, each of which has
- * one with its own name, can pass for it.
  */
 
 #define _GNU_SOURCE
 #include "system/servers/brokers.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "broker/broker.h"
@@ -24,13 +18,12 @@
 #include "event/subscribe/partitions.h"
 #include "store/server.h"
 #include "store/tls.h"
-#include "system/provision/certificates.h"
 #include "system/provision/part.h"
 #include "system/provision/tls_files.h"
 #include "system/servers/kept.h"
+#include "system/servers/privates.h"
 #include "system/servers/servers.h"
 
-#define LOOPBACK "127.0.0.1"
 #define BUS_CA "bus-ca.pem" /* in the folder of a service: who a private broker is known by */
 
 /* ---- who is concerned ---- */
@@ -105,25 +98,6 @@ static const char *password_of(struct arena *arena, json_t *kept,
 
 /* ---- configurations ---- */
 
-static const struct provision_part *part_of_broker(const struct provision *provision,
-                                                   const struct system_server *server)
-{
-    char name[2 * SYSTEM_NAME_LENGTH_MAX + 2];
-    snprintf(name, sizeof name, "%s-%s", server->name, server->broker);
-    for (size_t i = 0; i < provision->server_count; i++) {
-        if (strcmp(provision->servers[i].name, name) == 0)
-            return &provision->servers[i];
-    }
-    return NULL;
-}
-
-static int port_of_part(const struct provision_part *part)
-{
-    const char *colon = strrchr(part->address, ':');
-    FH_ASSERT(colon != NULL);
-    return (int)strtol(colon + 1, NULL, 10);
-}
-
 static json_t *existing_address(const struct system_server *server)
 {
     const struct system_address *address = &server->address;
@@ -141,11 +115,11 @@ static json_t *existing_address(const struct system_server *server)
 static json_t *private_address(struct provision *provision, const struct system_server *server,
                                const char *user, json_t *kept)
 {
-    const struct provision_part *part = part_of_broker(provision, server);
+    const struct provision_part *part = privates_part(provision, server);
     FH_ASSERT(part != NULL);
-    return json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "host", LOOPBACK, "port", port_of_part(part),
-                     "user", user, "password", password_of(&provision->arena, kept, server, user),
-                     "tls", "mode", "verify");
+    return json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "host", PRIVATES_HOST, "port",
+                     privates_port(part), "user", user, "password",
+                     password_of(&provision->arena, kept, server, user), "tls", "mode", "verify");
 }
 
 static json_t *bus_json(struct provision *provision, const struct system_server *server,
@@ -250,10 +224,8 @@ static enum fh_code give_bus_files(struct provision *provision, struct provision
     struct arena *arena = &provision->arena;
     json_t *tls = json_object_get(options, "tls");
     if (!server->address.host) {
-        const struct provision_part *broker = part_of_broker(provision, server);
-        json_object_set_new(tls, "ca", json_sprintf("%s/" BUS_CA, part->folder));
-        return tls_file_copy(part, arena_printf(arena, "%s/" CERTIFICATES_CA, broker->folder),
-                             BUS_CA, error);
+        const struct provision_part *broker = privates_part(provision, server);
+        return privates_make_known(broker, part, BUS_CA, tls, error);
     }
     for (const char *const *member = members; *member; member++) {
         const char *path = json_string_at(server->address.tls, *member);
@@ -333,19 +305,6 @@ static json_t *topic_json(struct provision *provision, const struct system_serve
     return topic;
 }
 
-static enum fh_code certify_broker(const struct provision *provision,
-                                   const struct provision_part *part, struct fh_error *error)
-{
-    struct certificates *certificates;
-    enum fh_code code = certificates_open(provision->state.folder_fd, provision->options.file->name,
-                                          &certificates, error);
-    if (code == FH_OK)
-        code = certificates_give(certificates, part->folder_fd, LOOPBACK, error);
-    if (code == FH_OK)
-        certificates_close(certificates);
-    return code;
-}
-
 enum fh_code brokers_supervise(struct provision *provision, const struct system_server *server,
                                struct provision_part *part, json_t *kept, struct fh_error *error)
 {
@@ -355,18 +314,5 @@ enum fh_code brokers_supervise(struct provision *provision, const struct system_
         if (brokers_of_publisher(file, &file->services[i]) == server)
             json_array_append_new(topics, topic_json(provision, server, &file->services[i], kept));
     }
-    json_t *config =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "freehold", 1,
-                  "server", part->name, "broker", server->broker, "folder", part->folder,
-                  "password", json_string_value(kept_secret(kept, part->name)), "control_fd", 4,
-                  "port", port_of_part(part), "stores", topics, "certificate",
-                  json_sprintf("%s/" CERTIFICATES_OWN, part->folder), "key",
-                  json_sprintf("%s/" CERTIFICATES_KEY, part->folder), "ca",
-                  json_sprintf("%s/" CERTIFICATES_CA, part->folder));
-    enum fh_code code = certify_broker(provision, part, error);
-    if (code == FH_OK)
-        code = state_write_json(part->folder_fd, "server.json", config, error);
-    json_decref(config);
-    part_supervise(provision, part);
-    return code;
+    return privates_supervise(provision, server, part, "broker", topics, kept, error);
 }

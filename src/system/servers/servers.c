@@ -24,46 +24,27 @@
 #include "store/tls.h"
 #include "store/server.h"
 #include "system/servers/brokers.h"
+#include "system/servers/derives.h"
 #include "system/servers/kept.h"
+#include "system/servers/privates.h"
 #include "system/provision/part.h"
 #include "system/servers/sockets.h"
 #include "system/provision/numbers.h"
 #include "system/provision/users.h"
 
-static bool is_private(const struct system_server *server)
-{
-    return server->used && !server->address.host;
-}
-
 bool servers_pass(const struct system_file *file)
 {
     for (size_t i = 0; i < file->server_count && geteuid() == 0; i++) {
-        if (is_private(&file->servers[i]))
+        if (privates_is(&file->servers[i]))
             return true;
     }
     return false;
 }
 
-/* The name of a server in the state folder. */
-static const char *server_key(struct arena *arena, const struct system_server *server)
-{
-    return arena_printf(arena, "%s-%s", server->name,
-                        server->broker ? server->broker : server->engine);
-}
-
 static const char *store_key(struct arena *arena, const struct system_service *service,
                              const struct system_server *server)
 {
-    return arena_printf(arena, "%s@%s", service->name, server_key(arena, server));
-}
-
-static struct provision_part *server_part_named(struct provision *provision, const char *name)
-{
-    for (size_t i = 0; i < provision->server_count; i++) {
-        if (strcmp(provision->servers[i].name, name) == 0)
-            return &provision->servers[i];
-    }
-    return NULL;
+    return arena_printf(arena, "%s@%s", service->name, privates_key(arena, server));
 }
 
 /* ---- Folders ---- */
@@ -107,7 +88,7 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
                                      const struct system_server *server, struct fh_error *error)
 {
     struct provision_part *part = &provision->servers[provision->server_count++];
-    const char *name = server_key(&provision->arena, server);
+    const char *name = privates_key(&provision->arena, server);
     *part = part_new(
         provision, name,
         arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, name));
@@ -116,7 +97,7 @@ static enum fh_code make_server_part(struct provision *provision, int servers_fd
     enum fh_code code = servers_find_user(provision, kind, part, error);
     if (code == FH_OK)
         code = sockets_make_folder(servers_fd, part->name, 0700, &part->folder_fd, error);
-    part->spare = server->broker != NULL;
+    part->spare = !server->engine;
     if (code == FH_OK && kind->socket)
         code = sockets_make(provision, part, error);
     else if (code == FH_OK)
@@ -139,8 +120,7 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
     if (code == FH_OK)
         code = sockets_make(provision, NULL, error);
     for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
-        if (!is_private(&file->servers[i]) ||
-            server_part_named(provision, server_key(&provision->arena, &file->servers[i])))
+        if (!privates_is(&file->servers[i]) || privates_part(provision, &file->servers[i]))
             continue;
         if (provision->server_count == SYSTEM_SERVERS_MAX)
             code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
@@ -202,8 +182,8 @@ static json_t *store_on(struct configuring *by, const struct system_service *ser
     address.user = user;
     address.password = json_string_value(password);
     json_t *store = address_json(&address, kind->port);
-    if (is_private(server))
-        sockets_set_address(&by->provision->state, store, server_key(arena, server), kind);
+    if (privates_is(server))
+        sockets_set_address(&by->provision->state, store, privates_key(arena, server), kind);
     json_object_set_new(store, "database", json_string(server->schemas ? by->file->name : user));
     if (kind->reports && reports_are_there(service->reports, service->engine))
         json_object_set_new(store, "reports",
@@ -368,10 +348,10 @@ static enum fh_code configure_servers(struct configuring *by, struct fh_error *e
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
-        const char *key = server_key(&by->provision->arena, server);
+        const char *key = privates_key(&by->provision->arena, server);
         if (!server->used)
             continue;
-        if (is_private(server))
+        if (privates_is(server))
             kept_secret(by->kept, key);
         add_stores(by, server);
     }
@@ -379,14 +359,17 @@ static enum fh_code configure_servers(struct configuring *by, struct fh_error *e
     if (code == FH_OK)
         code = brokers_configure(by->provision, by->kept, error);
     if (code == FH_OK)
+        derives_configure(by->provision, by->kept);
+    if (code == FH_OK)
         code = kept_write(&by->provision->state, by->kept, error);
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
-        struct provision_part *part =
-            server_part_named(by->provision, server_key(&by->provision->arena, server));
-        if (part && is_private(server))
+        struct provision_part *part = privates_part(by->provision, server);
+        if (part && privates_is(server))
             code = server->broker ? brokers_supervise(by->provision, server, part, by->kept, error)
-                                  : write_supervisor(by, server, part, error);
+                   : server->derived
+                       ? derives_supervise(by->provision, server, part, by->kept, error)
+                       : write_supervisor(by, server, part, error);
     }
     return code == FH_OK ? provide_existing(by, error) : code;
 }
@@ -404,6 +387,7 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     bool any = by.file->source_count > 0;
     for (size_t i = 0; i < by.file->service_count; i++)
         any |= by.file->services[i].store.server || by.file->services[i].store.address.host ||
+               by.file->services[i].derives_count ||
                system_file_broker(by.file, &by.file->services[i]);
     provision->stores = json_object();
     if (!any)
@@ -417,6 +401,8 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
         if (json_object_get(provision->stores, by.file->services[i].name))
             say_where(&by, &by.file->services[i]);
     }
+    if (code == FH_OK)
+        derives_say(provision);
     json_decref(by.kept);
     return code;
 }
@@ -431,8 +417,7 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
     enum fh_code code = servers_make_parts(by->provision, by->file, error);
     if (code != FH_OK)
         return code;
-    struct provision_part *part =
-        server_part_named(by->provision, server_key(&by->provision->arena, server));
+    struct provision_part *part = privates_part(by->provision, server);
     struct life life = provision_life(part, 0);
     bool runs = life_leads(&by->provision->lives, &life);
     json_t *password = kept_secret(by->kept, part->name);
@@ -478,7 +463,7 @@ enum fh_code servers_configure_one(struct provision *provision,
         return code;
     if (!server)
         add_given(&by);
-    else if (is_private(server))
+    else if (privates_is(server))
         code = add_to_private(&by, service, server, error);
     else
         code = add_to_existing(&by, service, server, error);
@@ -494,7 +479,7 @@ const struct provision_part *servers_part(struct provision *provision,
     const struct system_server *server =
         service->store.server ? system_file_server(provision->options.file, service->store.server)
                               : NULL;
-    if (!server || !is_private(server))
+    if (!server || !privates_is(server))
         return NULL;
-    return server_part_named(provision, server_key(&provision->arena, server));
+    return privates_part(provision, server);
 }

@@ -17,8 +17,9 @@
 /* Makes the folders of private servers: provision->servers, each with its user. */
 enum fh_code servers_make_parts(struct provision *provision, const struct system_file *file,
                                 struct fh_error *error);
-/* Sets passwords, the supervisors' configurations, provision->stores and ->buses. Provisions stores
- * on existing servers; one that does not answer is no error if the store was provisioned before. */
+/* Sets passwords, the supervisors' configurations, provision->stores, ->buses and ->derives.
+ * Provisions stores on existing servers; one that does not answer is no error if the store was
+ * provisioned before. */
 enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
                                struct fh_error *error);
 /* The same for one service that was given another store while the system runs: its

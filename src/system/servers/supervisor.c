@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@
 #define DATA_NEW "data.new"
 #define UNFINISHED "unfinished"
 #define LOCK "server.lock"
-#define TRY_MS 100 /* between attempts to reach a starting server */
+#define NET_CONNECT_TCP (UINT64_C(1) << 1) /* LANDLOCK_ACCESS_NET_CONNECT_TCP */
+#define TRY_MS 100                         /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
 #define DISK_FULL (UINT64_C(1) << 20)
 #define DISK_HAS_ROOM (UINT64_C(16) << 20)
@@ -86,6 +88,20 @@ static void tell_up(const struct server_supervisor *supervisor, const char *line
 
 /* ---- The server's process ---- */
 
+/* Whatever its users have it do: it may listen, and connect to nobody. */
+static void forbid_connecting(void)
+{
+    const struct {
+        uint64_t files, net;
+    } handled = {.net = NET_CONNECT_TCP};
+    int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0U);
+    if (rules < 0)
+        return; /* before 6.7 */
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    syscall(SYS_landlock_restrict_self, rules, 0U);
+    close(rules);
+}
+
 static enum fh_code spawn_server(struct server_supervisor *supervisor,
                                  const struct server_command *command, int signal,
                                  struct fh_error *error)
@@ -102,6 +118,8 @@ static enum fh_code spawn_server(struct server_supervisor *supervisor,
     if (command->secret)
         setenv(command->secret_name, command->secret, 1);
     fcntl(supervisor->lock_fd, F_SETFD, 0); /* held until the server has ended */
+    if (supervisor->kind->connects_nowhere)
+        forbid_connecting();
     if (getppid() == parent)
         execv(command->arguments[0], (char *const *)(uintptr_t)command->arguments);
     _exit(127);
@@ -375,7 +393,10 @@ static enum fh_code lock_data(struct server_supervisor *supervisor, struct fh_er
 static enum fh_code prepare_supervised(struct server_supervisor *supervisor, struct fh_error *error)
 {
     const char *broker = server_text(supervisor->config, "broker");
-    const char *engine = *broker ? broker : server_text(supervisor->config, "engine");
+    const char *derived = server_text(supervisor->config, "derived");
+    const char *engine = *broker    ? broker
+                         : *derived ? derived
+                                    : server_text(supervisor->config, "engine");
     const char *folder = server_text(supervisor->config, "folder");
     supervisor->kind = system_kind_configured(supervisor->config);
     if (!supervisor->kind)

@@ -5,13 +5,13 @@ import java.util.Map;
 import org.opensearch.analysis.common.CommonAnalysisPlugin;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.node.InternalSettingsPreparer;
+import org.opensearch.plugins.Plugin;
 import org.opensearch.transport.Netty4Plugin;
 
 /** One OpenSearch node on the loopback address, without users: FOLDER PORT. It ends when it is killed. */
 public class Node extends org.opensearch.node.Node {
-    private Node(Settings settings) {
-        super(InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), null, () -> "freehold"),
-              List.of(Netty4Plugin.class, CommonAnalysisPlugin.class), true);
+    Node(Settings settings, List<Class<? extends Plugin>> plugins) {
+        super(InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), null, () -> "freehold"), plugins, true);
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -22,7 +22,7 @@ public class Node extends org.opensearch.node.Node {
             .put("transport.type", "netty4").put("http.type", "netty4")
             .put("cluster.routing.allocation.disk.threshold_enabled", false)
             .build();
-        new Node(settings).start();
+        new Node(settings, List.of(Netty4Plugin.class, CommonAnalysisPlugin.class)).start();
         Thread.currentThread().join();
     }
 }
