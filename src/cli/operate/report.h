@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-/* report.c. Runs a report: *ret is {"columns", "rows"}, a new reference. */
+/* report_ask.c. Runs a report: *ret is {"columns", "rows"}, a new reference. */
 int report_ask(struct cli_operator *asking, const char *service, const char *name,
                const json_t *given, json_t **ret);
 /* A copy of a value as text, for report_cell_free; of a number as JSON has it. NULL: it is null. */
