@@ -348,7 +348,7 @@ static void compare_what_is_refused(void)
     json_decref(none);
 }
 
-static void compare_both(void)
+static void what_is_asked_is_answered_as_by_the_services_own_store(void)
 {
     fill_both();
     for (int i = 0; i < QUESTIONS && !trial.wrong[0]; i++)
@@ -763,7 +763,7 @@ static void run_trial(void **state, void (*body)(void))
 
 #define TRIALS(X)                                                                                  \
     X(versions_compare)                                                                            \
-    X(compare_both)                                                                                \
+    X(what_is_asked_is_answered_as_by_the_services_own_store)                                      \
     X(links_come_in_the_order_of_their_ends)                                                       \
     X(refused_ops_are_alone)                                                                       \
     X(generations_are_named_after_their_owner)                                                     \
