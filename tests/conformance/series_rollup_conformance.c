@@ -45,10 +45,10 @@ static int64_t oldest_ms(const struct fh_derived *declared, int64_t now_ms)
 static bool put_in(struct conformance *c, struct store_work *work,
                    const struct fh_derived *declared, int64_t at_ms, json_t *fact)
 {
-    int64_t number = 0;
+    int64_t number = 0, id;
     enum fh_code code = series_fact_check(declared, at_ms, fact, &c->error);
     if (code == FH_OK)
-        code = derived(c)->measure(work, declared, &number, at_ms, fact, &c->error);
+        code = derived(c)->measure(work, declared, &number, at_ms, fact, &id, &c->error);
     json_decref(fact);
     return code == FH_OK;
 }

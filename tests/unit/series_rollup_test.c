@@ -212,14 +212,15 @@ static enum fh_code put_known(struct rolling *rolling, struct store_work *work,
                               const struct known *point, struct fh_error *error)
 {
     char name[8];
-    int64_t number = 0;
+    int64_t number = 0, id;
     snprintf(name, sizeof name, "d%d", point->device);
     json_t *fact = json_pack("{s:s, s:o, s:o}", "device", name, "c",
                              point->has_c ? json_real(point->c) : json_null(), "n",
                              point->has_n ? json_integer(point->n) : json_null());
     enum fh_code code = series_fact_check(&rolling->declared, point->at_ms, fact, error);
     if (code == FH_OK && point->at_ms >= oldest_ms(rolling)) /* as fh_fact looks at it */
-        code = ops(rolling)->measure(work, &rolling->declared, &number, point->at_ms, fact, error);
+        code = ops(rolling)->measure(work, &rolling->declared, &number, point->at_ms, fact, &id,
+                                     error);
     json_decref(fact);
     return code;
 }

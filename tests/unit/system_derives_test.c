@@ -66,7 +66,6 @@ static const struct carried_driver shelf = {.name = "shelf",
                                             .title = "The shelf",
                                             .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
                                             .port = 9321,
-                                            .models = 1u << FH_SEARCH,
                                             .options = "boards depth",
                                             .check = check_shelf,
                                             .open = open_shelf,
@@ -243,10 +242,12 @@ static void judge(struct fixture *fixture, const char *derives, const char *engi
     assert_non_null(fixture->file);
     struct system_service *search = system_file_service(fixture->file, "search");
     search->description = json_pack(
-        "{s:s, s:[{s:s, s:s, s:b}, {s:s, s:s, s:b}, {s:s, s:s, s:b}, {s:s, s:s, s:b}]}", "model",
-        strcmp(engine, "sqlite") == 0 ? "relational" : "keyvalue", "derives", "name", "items",
-        "model", "search", "state", 1, "name", "bare", "model", "search", "state", 0, "name",
-        "measured", "model", "series", "state", 0, "name", "sold", "model", "columns", "state", 0);
+        "{s:s, s:[{s:s, s:s, s:b}, {s:s, s:s, s:b}, {s:s, s:s, s:b}, {s:s, s:s, s:b},"
+        " {s:s, s:s, s:[{s:i}]}]}",
+        "model", strcmp(engine, "sqlite") == 0 ? "relational" : "keyvalue", "derives", "name",
+        "items", "model", "search", "state", 1, "name", "bare", "model", "search", "state", 0,
+        "name", "measured", "model", "series", "state", 0, "name", "sold", "model", "columns",
+        "state", 0, "name", "rolled", "model", "columns", "rollups", "every_ms", 60000);
     search->engine = engine;
     own_check(fixture->file, search, &fixture->findings);
 }
@@ -267,6 +268,9 @@ static void what_the_program_declares_otherwise_is_refused(void **state)
     judge(&fixture, "{measured: {server: found}}", "sqlite");
     assert_finding(&fixture.findings,
                    "The shelf holds FH_SEARCH and FH_COLUMNS; measured is an FH_SERIES");
+    release(&fixture);
+    judge(&fixture, "{rolled: {server: found}}", "sqlite");
+    assert_finding(&fixture.findings, "services.search.derives.rolled: it can't lie on a server");
     release(&fixture);
     judge(&fixture, "{sold: {server: found}}", "sqlite");
     assert_int_equal(fixture.findings.errors, 0);
