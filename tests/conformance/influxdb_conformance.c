@@ -524,6 +524,24 @@ static int count_generations(void)
     return count;
 }
 
+/* As a page whose generation was dropped while it was under way. It is found, to be dropped again.
+ */
+static void a_late_line_makes_nothing_that_is_asked(void)
+{
+    char line[INFLUXDB_NAME_SIZE + 64], measurement[INFLUXDB_NAME_SIZE];
+    json_t *answer = NULL;
+    influxdb_measurement(declared(), &trial.name, "", measurement);
+    snprintf(line, sizeof line, "%s,device=d,fh_era=0 fh_p=1i 1\n", measurement);
+    struct influxdb_call call = {.body = line, .body_length = strlen(line)};
+    EXPECT_CODE(FH_OK, influxdb_write(influxdb_of(trial.server), &call, &trial.error));
+    influxdb_call_release(&call);
+    EXPECT_CODE(FH_NOT_FOUND, ask_server(&(struct fh_series){0}, 0, &answer, &trial.error));
+    EXPECT(count_generations() == 1);
+    EXPECT_CODE(FH_OK,
+                trial.server->ops->drop(trial.server, declared(), &trial.name, &trial.error));
+    EXPECT(count_generations() == 0);
+}
+
 static void a_generation_is_there_once_it_is_made(void)
 {
     json_t *fact = plain_fact("d", 1), *answer = NULL;
@@ -547,6 +565,7 @@ static void a_generation_is_there_once_it_is_made(void)
     EXPECT_CODE(FH_NOT_FOUND,
                 ask_server(&(struct fh_series){0}, SERIES_AT_MS_MAX, &answer, &trial.error));
     EXPECT(count_generations() == 0);
+    a_late_line_makes_nothing_that_is_asked();
     EXPECT_CODE(FH_OK, make());
     bed_influxdb_wipe(trial.server);
     EXPECT_CODE(FH_NOT_FOUND, send_ops(0, 1, &op, 1));

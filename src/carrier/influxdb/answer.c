@@ -36,7 +36,7 @@ static void skip_space(struct answer_scan *scan)
         scan->at++;
 }
 
-static bool take_byte(struct answer_scan *scan, char byte)
+static bool take_answer_byte(struct answer_scan *scan, char byte)
 {
     skip_space(scan);
     if (scan->at >= scan->end || *scan->at != byte)
@@ -45,9 +45,9 @@ static bool take_byte(struct answer_scan *scan, char byte)
     return true;
 }
 
-static bool take_quoted(struct answer_scan *scan, struct influxdb_cell *ret)
+static bool take_answer_text(struct answer_scan *scan, struct influxdb_cell *ret)
 {
-    if (!take_byte(scan, '"'))
+    if (!take_answer_byte(scan, '"'))
         return false;
     *ret = (struct influxdb_cell){.kind = INFLUXDB_TEXT, .text = scan->at};
     while (scan->at < scan->end && *scan->at != '"') {
@@ -63,7 +63,7 @@ static bool take_quoted(struct answer_scan *scan, struct influxdb_cell *ret)
     return true;
 }
 
-static bool take_word(struct answer_scan *scan, const char *word)
+static bool take_answer_word(struct answer_scan *scan, const char *word)
 {
     size_t length = strlen(word);
     if ((size_t)(scan->end - scan->at) < length || memcmp(scan->at, word, length) != 0)
@@ -72,7 +72,7 @@ static bool take_word(struct answer_scan *scan, const char *word)
     return true;
 }
 
-static bool is_of_number(char byte)
+static bool is_of_answer_number(char byte)
 {
     return (byte >= '0' && byte <= '9') || byte == '-' || byte == '+' || byte == '.' ||
            byte == 'e' || byte == 'E';
@@ -82,52 +82,52 @@ static bool take_cell(struct answer_scan *scan, struct influxdb_cell *ret)
 {
     skip_space(scan);
     if (scan->at < scan->end && *scan->at == '"')
-        return take_quoted(scan, ret);
+        return take_answer_text(scan, ret);
     *ret = (struct influxdb_cell){.kind = INFLUXDB_NUMBER, .text = scan->at};
-    while (scan->at < scan->end && is_of_number(*scan->at))
+    while (scan->at < scan->end && is_of_answer_number(*scan->at))
         scan->at++;
     ret->length = (size_t)(scan->at - ret->text);
     if (ret->length)
         return true;
     ret->kind = INFLUXDB_NULL;
-    if (take_word(scan, "null"))
+    if (take_answer_word(scan, "null"))
         return true;
     ret->kind = INFLUXDB_TRUE;
-    if (take_word(scan, "true"))
+    if (take_answer_word(scan, "true"))
         return true;
     ret->kind = INFLUXDB_FALSE;
-    return take_word(scan, "false");
+    return take_answer_word(scan, "false");
 }
 
 /* The elements or members up to the end; `member` takes one that begins here. */
 static bool take_all(struct answer_scan *scan, char begin, char end,
                      bool (*member)(struct answer_scan *scan))
 {
-    if (!take_byte(scan, begin))
+    if (!take_answer_byte(scan, begin))
         return false;
-    if (take_byte(scan, end))
+    if (take_answer_byte(scan, end))
         return true;
     do {
         if (!member(scan))
             return false;
-    } while (take_byte(scan, ','));
-    return take_byte(scan, end);
+    } while (take_answer_byte(scan, ','));
+    return take_answer_byte(scan, end);
 }
 
-static bool take_key(struct answer_scan *scan, struct influxdb_cell *ret)
+static bool take_answer_key(struct answer_scan *scan, struct influxdb_cell *ret)
 {
-    return take_quoted(scan, ret) && take_byte(scan, ':');
+    return take_answer_text(scan, ret) && take_answer_byte(scan, ':');
 }
 
-static bool skip_value(struct answer_scan *scan);
+static bool skip_answer_value(struct answer_scan *scan);
 
 static bool skip_member(struct answer_scan *scan)
 {
     struct influxdb_cell key;
-    return take_key(scan, &key) && skip_value(scan);
+    return take_answer_key(scan, &key) && skip_answer_value(scan);
 }
 
-static bool skip_value(struct answer_scan *scan)
+static bool skip_answer_value(struct answer_scan *scan)
 {
     struct influxdb_cell cell;
     skip_space(scan);
@@ -135,7 +135,7 @@ static bool skip_value(struct answer_scan *scan)
         return false;
     scan->depth++;
     bool done = *scan->at == '{'   ? take_all(scan, '{', '}', skip_member)
-                : *scan->at == '[' ? take_all(scan, '[', ']', skip_value)
+                : *scan->at == '[' ? take_all(scan, '[', ']', skip_answer_value)
                                    : take_cell(scan, &cell);
     scan->depth--;
     return done;
@@ -147,30 +147,30 @@ static bool take_tag(struct answer_scan *scan)
 {
     struct influxdb_rows *rows = &scan->rows;
     int at = rows->tag_count;
-    if (at == INFLUXDB_COLUMNS_MAX || !take_key(scan, &rows->tag_names[at]) ||
-        !take_quoted(scan, &rows->tags[at]))
+    if (at == INFLUXDB_COLUMNS_MAX || !take_answer_key(scan, &rows->tag_names[at]) ||
+        !take_answer_text(scan, &rows->tags[at]))
         return false;
     rows->tag_count++;
     return true;
 }
 
-static bool take_column(struct answer_scan *scan)
+static bool take_answer_column(struct answer_scan *scan)
 {
     struct influxdb_rows *rows = &scan->rows;
     return rows->column_count < INFLUXDB_COLUMNS_MAX &&
-           take_quoted(scan, &rows->columns[rows->column_count++]);
+           take_answer_text(scan, &rows->columns[rows->column_count++]);
 }
 
 static bool take_answer_row(struct answer_scan *scan)
 {
     struct influxdb_rows *rows = &scan->rows;
-    if (!take_byte(scan, '['))
+    if (!take_answer_byte(scan, '['))
         return false;
     for (int i = 0; i < rows->column_count; i++) {
-        if ((i && !take_byte(scan, ',')) || !take_cell(scan, &rows->cells[i]))
+        if ((i && !take_answer_byte(scan, ',')) || !take_cell(scan, &rows->cells[i]))
             return false;
     }
-    return take_byte(scan, ']') && scan->reader->row(scan->reader->context, rows);
+    return take_answer_byte(scan, ']') && scan->reader->row(scan->reader->context, rows);
 }
 
 static bool take_rows(struct answer_scan *scan)
@@ -184,17 +184,17 @@ static bool take_rows(struct answer_scan *scan)
 static bool take_series_member(struct answer_scan *scan)
 {
     struct influxdb_cell key;
-    if (!take_key(scan, &key))
+    if (!take_answer_key(scan, &key))
         return false;
     if (influxdb_cell_is(&key, "name"))
-        return take_quoted(scan, &scan->rows.name);
+        return take_answer_text(scan, &scan->rows.name);
     if (influxdb_cell_is(&key, "tags"))
         return take_all(scan, '{', '}', take_tag);
     if (influxdb_cell_is(&key, "columns"))
-        return take_all(scan, '[', ']', take_column);
+        return take_all(scan, '[', ']', take_answer_column);
     if (influxdb_cell_is(&key, "values"))
         return take_rows(scan);
-    return skip_value(scan);
+    return skip_answer_value(scan);
 }
 
 static bool take_one_series(struct answer_scan *scan)
@@ -208,10 +208,10 @@ static bool take_one_series(struct answer_scan *scan)
 
 /* ---- A result ---- */
 
-static bool take_words(struct answer_scan *scan)
+static bool take_server_words(struct answer_scan *scan)
 {
     struct influxdb_cell words;
-    if (take_quoted(scan, &words) && !scan->reader->words) {
+    if (take_answer_text(scan, &words) && !scan->reader->words) {
         scan->reader->words = words.text;
         scan->reader->words_length = words.length;
     }
@@ -222,10 +222,10 @@ static bool take_result_member(struct answer_scan *scan)
 {
     struct influxdb_cell key, cell;
     int64_t statement;
-    if (!take_key(scan, &key))
+    if (!take_answer_key(scan, &key))
         return false;
     if (influxdb_cell_is(&key, "error"))
-        return take_words(scan);
+        return take_server_words(scan);
     if (influxdb_cell_is(&key, "series"))
         return take_all(scan, '[', ']', take_one_series);
     if (influxdb_cell_is(&key, "partial")) {
@@ -234,7 +234,7 @@ static bool take_result_member(struct answer_scan *scan)
         return taken;
     }
     if (!influxdb_cell_is(&key, "statement_id"))
-        return skip_value(scan);
+        return skip_answer_value(scan);
     if (!take_cell(scan, &cell) || !influxdb_cell_integer(&cell, &statement) || statement < 0 ||
         statement > 1000)
         return false;
@@ -242,7 +242,7 @@ static bool take_result_member(struct answer_scan *scan)
     return true;
 }
 
-static bool take_result(struct answer_scan *scan)
+static bool take_answer_result(struct answer_scan *scan)
 {
     scan->partial = false;
     return take_all(scan, '{', '}', take_result_member);
@@ -251,12 +251,12 @@ static bool take_result(struct answer_scan *scan)
 static bool take_answer_member(struct answer_scan *scan)
 {
     struct influxdb_cell key;
-    if (!take_key(scan, &key))
+    if (!take_answer_key(scan, &key))
         return false;
     if (influxdb_cell_is(&key, "error"))
-        return take_words(scan);
-    return influxdb_cell_is(&key, "results") ? take_all(scan, '[', ']', take_result)
-                                             : skip_value(scan);
+        return take_server_words(scan);
+    return influxdb_cell_is(&key, "results") ? take_all(scan, '[', ']', take_answer_result)
+                                             : skip_answer_value(scan);
 }
 
 bool influxdb_scan(struct influxdb_reader *reader, const char *answer, size_t length)

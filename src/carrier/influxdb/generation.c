@@ -159,7 +159,7 @@ enum fh_code influxdb_state_check(const struct influxdb *server, const struct in
     return code;
 }
 
-static bool take_state_row(void *context, const struct influxdb_rows *rows)
+static bool take_row_of_state(void *context, const struct influxdb_rows *rows)
 {
     return influxdb_state_row(context, rows);
 }
@@ -167,7 +167,7 @@ static bool take_state_row(void *context, const struct influxdb_rows *rows)
 static enum fh_code ask_state(struct influxdb *server, const char *measurement,
                               struct influxdb_state *state, struct fh_error *error)
 {
-    struct influxdb_reader reader = {.context = state, .row = take_state_row};
+    struct influxdb_reader reader = {.context = state, .row = take_row_of_state};
     struct influxdb_call call = {0};
     struct text statements;
     text_init(&statements, INFLUXDB_SMALL);
@@ -212,7 +212,7 @@ enum fh_code influxdb_run(struct influxdb *server, const struct text *statements
 
 /* ---- Made ---- */
 
-static enum fh_code make_database(struct influxdb *server, struct fh_error *error)
+static enum fh_code make_owner_database(struct influxdb *server, struct fh_error *error)
 {
     struct text statement;
     text_init(&statement, INFLUXDB_SMALL);
@@ -257,7 +257,7 @@ enum fh_code influxdb_make(struct carried_server *base, const struct fh_derived 
     influxdb_state_init(&state, declared);
     enum fh_code code = ask_state(server, measurement, &state, error);
     if (code == FH_NOT_FOUND) {
-        code = make_database(server, error);
+        code = make_owner_database(server, error);
         if (code == FH_OK)
             code = ask_state(server, measurement, &state, error);
     }

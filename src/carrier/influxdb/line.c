@@ -40,14 +40,14 @@ int64_t influxdb_link_ns(const struct carried_link *link, int64_t day_ms, int64_
     return day_ms * INFLUXDB_MS + link->to % INFLUXDB_LINK_ERA * CARRIED_SPAN_MAX + span - 1;
 }
 
-static void add_name(struct text *body, const char *before, const char *name)
+static void add_line_name(struct text *body, const char *before, const char *name)
 {
     text_add(body, before);
     influxdb_add_key(body, name, strlen(name));
     text_add(body, "=");
 }
 
-static void add_tags(struct text *body, const struct fh_derived *declared, const json_t *value)
+static void add_line_tags(struct text *body, const struct fh_derived *declared, const json_t *value)
 {
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         char name[INFLUXDB_FIELD_SIZE], word[INFLUXDB_WORD_SIZE];
@@ -57,12 +57,13 @@ static void add_tags(struct text *body, const struct fh_derived *declared, const
         influxdb_field_name(field, name);
         series_tag_value(field, json_object_get(value, field->name), &tag);
         influxdb_write_word(&tag, field->type, word);
-        add_name(body, ",", name);
+        add_line_name(body, ",", name);
         influxdb_add_key(body, word, strlen(word));
     }
 }
 
-static void add_values(struct text *body, const struct fh_derived *declared, const json_t *value)
+static void add_line_values(struct text *body, const struct fh_derived *declared,
+                            const json_t *value)
 {
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         char name[INFLUXDB_FIELD_SIZE];
@@ -72,7 +73,7 @@ static void add_values(struct text *body, const struct fh_derived *declared, con
         if (number.kind == SQL_NULL)
             continue;
         influxdb_field_name(field, name);
-        add_name(body, "", name);
+        add_line_name(body, "", name);
         if (number.kind == SQL_REAL)
             text_printf(body, "%.17g,", number.real);
         else
@@ -85,9 +86,9 @@ void influxdb_write_op(struct text *body, const char *measurement,
 {
     int64_t era, at_ns = influxdb_version_ns(op->at_ms, op->position, &era);
     influxdb_add_key(body, measurement, strlen(measurement));
-    add_tags(body, declared, op->value);
+    add_line_tags(body, declared, op->value);
     text_printf(body, ",fh_era=%lld ", (long long)era);
-    add_values(body, declared, op->value);
+    add_line_values(body, declared, op->value);
     text_printf(body, "fh_p=%lldi %lld\n", (long long)op->position, (long long)at_ns);
 }
 

@@ -30,7 +30,7 @@ struct link_list {
     struct fh_error *error;
 };
 
-static void *grow_list(void *list, size_t count, size_t most, size_t *room, size_t size)
+static void *grow_link_list(void *list, size_t count, size_t most, size_t *room, size_t size)
 {
     if (count < *room)
         return list;
@@ -59,7 +59,7 @@ static bool take_era(struct link_list *list, const struct influxdb_rows *rows)
     if (era < list->after.to / INFLUXDB_LINK_ERA)
         return true;
     int64_t *eras =
-        grow_list(list->eras, list->era_count, ERAS_MAX, &list->era_room, sizeof *list->eras);
+        grow_link_list(list->eras, list->era_count, ERAS_MAX, &list->era_room, sizeof *list->eras);
     if (!eras)
         return no_room_for_links(list);
     list->eras = eras;
@@ -100,7 +100,7 @@ static void read_eras(void *context)
 
 /* ---- The links of one ---- */
 
-static bool take_part(void *context, const struct influxdb_rows *rows)
+static bool take_link_part(void *context, const struct influxdb_rows *rows)
 {
     struct link_list *list = context;
     struct link_part part;
@@ -109,7 +109,7 @@ static bool take_part(void *context, const struct influxdb_rows *rows)
         !influxdb_cell_integer(&rows->cells[3], &part.parts))
         return false;
     struct link_part *parts =
-        grow_list(list->parts, list->count, PARTS_MAX, &list->room, sizeof *list->parts);
+        grow_link_list(list->parts, list->count, PARTS_MAX, &list->room, sizeof *list->parts);
     if (!parts)
         return no_room_for_links(list);
     list->parts = parts;
@@ -124,7 +124,7 @@ static int compare_links(const struct carried_link *one, const struct carried_li
     return (one->from > other->from) - (one->from < other->from);
 }
 
-static int compare_parts(const void *one, const void *other)
+static int compare_link_parts(const void *one, const void *other)
 {
     const struct link_part *a = one, *b = other;
     int order = compare_links(&a->link, &b->link);
@@ -134,14 +134,14 @@ static int compare_parts(const void *one, const void *other)
 static void read_parts(void *context)
 {
     struct link_list *list = context;
-    read_list(list, take_part);
+    read_list(list, take_link_part);
     if (list->count)
-        qsort(list->parts, list->count, sizeof *list->parts, compare_parts);
+        qsort(list->parts, list->count, sizeof *list->parts, compare_link_parts);
 }
 
 /* One request, and what is read of its answer off the loop. */
-static enum fh_code ask_list(struct link_list *list, const struct text *statements,
-                             void (*read)(void *context))
+static enum fh_code ask_link_list(struct link_list *list, const struct text *statements,
+                                  void (*read)(void *context))
 {
     list->call = (struct influxdb_call){.body = statements->data,
                                         .body_length = statements->length,
@@ -162,7 +162,7 @@ static enum fh_code ask_parts(struct link_list *list, const char *measurement, i
     influxdb_add_identifier(&statement, measurement);
     text_printf(&statement, " WHERE \"fh_era\"='%lld' AND \"fh_to\">=%lld", (long long)era,
                 (long long)list->after.to);
-    enum fh_code code = ask_list(list, &statement, read_parts);
+    enum fh_code code = ask_link_list(list, &statement, read_parts);
     text_release(&statement);
     return code;
 }
@@ -175,7 +175,7 @@ static void show_whole(struct link_list *list, int limit,
     size_t same = 0;
     for (size_t i = 0; i < list->count && *ret_count < limit; i++) {
         const struct link_part *part = &list->parts[i];
-        same = i && compare_parts(part - 1, part) == 0 ? same + 1 : 1;
+        same = i && compare_link_parts(part - 1, part) == 0 ? same + 1 : 1;
         if ((int64_t)same != part->parts || compare_links(&part->link, &list->after) <= 0)
             continue;
         list->after = part->link;
@@ -202,7 +202,7 @@ enum fh_code influxdb_links(struct carried_server *base, const struct fh_derived
     text_add(&statements, ";SHOW TAG VALUES FROM ");
     influxdb_add_identifier(&statements, links);
     text_add(&statements, " WITH KEY = \"fh_era\"");
-    enum fh_code code = ask_list(&list, &statements, read_eras);
+    enum fh_code code = ask_link_list(&list, &statements, read_eras);
     if (code == FH_OK)
         code = influxdb_state_check(list.server, &list.state, error);
     for (size_t i = 0; i < list.era_count && code == FH_OK && *ret_count < limit; i++) {

@@ -54,7 +54,7 @@ static int days_of_page(const struct carried_page *page, int64_t *days)
     return unique;
 }
 
-static void write_parts(struct influxdb_page *page)
+static void write_link_parts(struct influxdb_page *page)
 {
     int64_t *days = malloc(((size_t)page->page->count + 1) * sizeof *days);
     if (!days) {
@@ -78,5 +78,5 @@ void influxdb_page_write(void *context)
             influxdb_write_op(&page->body, page->measurement, page->declared, op);
     }
     if (page->linked || page->voids)
-        write_parts(page);
+        write_link_parts(page);
 }

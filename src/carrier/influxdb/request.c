@@ -159,7 +159,7 @@ enum fh_code influxdb_write(struct influxdb *server, struct influxdb_call *call,
     return code == FH_OK ? influxdb_judge_status(server, call, error) : code;
 }
 
-static void add_form_text(struct text *form, const char *data, size_t length)
+static void add_statement_text(struct text *form, const char *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         unsigned char byte = (unsigned char)data[i];
@@ -177,7 +177,7 @@ enum fh_code influxdb_query(struct influxdb *server, struct influxdb_call *call,
     struct text form;
     text_init(&form, INFLUXDB_SMALL);
     text_add(&form, "q=");
-    add_form_text(&form, call->body, call->body_length);
+    add_statement_text(&form, call->body, call->body_length);
     enum fh_code code =
         form.overflow
             ? error_set(error, FH_NO_MEMORY, "There is no memory for a question to InfluxDB.")

@@ -43,7 +43,7 @@ static enum fh_code send_lines(struct page_sending *sending, bool *ret_partial)
     return *ret_partial ? FH_OK : code;
 }
 
-static enum fh_code send_all(struct page_sending *sending, bool *ret_partial)
+static enum fh_code send_whole_page(struct page_sending *sending, bool *ret_partial)
 {
     sending->lines.first = 0;
     sending->lines.count = sending->page->count;
@@ -139,7 +139,7 @@ static enum fh_code send_until_whole(struct page_sending *sending)
     bool partial = true;
     enum fh_code code = FH_OK;
     for (int sends = 0; partial && code == FH_OK && sends < SENDS_MAX; sends++) {
-        code = send_all(sending, &partial);
+        code = send_whole_page(sending, &partial);
         if (code == FH_OK && partial)
             code = mend_page(sending);
     }

@@ -55,7 +55,7 @@ static void add_range(struct text *statement, const struct series_asking *asking
     }
 }
 
-static void add_curves(struct text *statement, const struct series_question *question)
+static void add_curve_tags(struct text *statement, const struct series_question *question)
 {
     const char *comma = " GROUP BY ";
     for (const struct fh_derived_field *field = question->declared->fields; field->name; field++) {
@@ -69,7 +69,8 @@ static void add_curves(struct text *statement, const struct series_question *que
     }
 }
 
-static void add_points(struct text *statement, const struct series_asking *asking, int64_t rows_max)
+static void add_points_statement(struct text *statement, const struct series_asking *asking,
+                                 int64_t rows_max)
 {
     const struct series_question *question = asking->question;
     text_add(statement, "SELECT \"fh_p\"");
@@ -80,7 +81,7 @@ static void add_points(struct text *statement, const struct series_asking *askin
         influxdb_add_identifier(statement, name);
     }
     add_range(statement, asking);
-    add_curves(statement, question);
+    add_curve_tags(statement, question);
     if (rows_max)
         text_printf(statement, " ORDER BY time DESC LIMIT %lld", (long long)rows_max);
 }
@@ -129,11 +130,13 @@ static void read_by(struct series_asking *asking, struct influxdb_reader *reader
 
 /* ---- Which curves there are ---- */
 
+/* What is in a generation that is not there, of pages that came late, does not matter. */
 static bool take_curve_series(void *context, const struct influxdb_rows *rows)
 {
     struct series_asking *asking = context;
-    return rows->statement < 2 ||
-           influxdb_curves_add(&asking->curves, rows, &asking->tally, &asking->code, asking->error);
+    if (rows->statement < 2 || !asking->state.made)
+        return true;
+    return influxdb_curves_add(&asking->curves, rows, &asking->tally, &asking->code, asking->error);
 }
 
 static bool take_curve_count(void *context, const struct influxdb_rows *rows)
@@ -148,7 +151,7 @@ static bool take_curve_count(void *context, const struct influxdb_rows *rows)
     return true;
 }
 
-static void read_curves(void *context)
+static void read_curve_rows(void *context)
 {
     struct series_asking *asking = context;
     struct influxdb_reader reader = {
@@ -170,8 +173,8 @@ static enum fh_code ask_curves(struct series_asking *asking)
     influxdb_add_state(&statements, asking->server, asking->measurement);
     text_add(&statements, counted ? ";SELECT count(\"fh_p\")" : ";SELECT last(\"fh_p\")");
     add_range(&statements, asking);
-    add_curves(&statements, asking->question);
-    enum fh_code code = ask_statements(asking, &statements, read_curves);
+    add_curve_tags(&statements, asking->question);
+    enum fh_code code = ask_statements(asking, &statements, read_curve_rows);
     if (code == FH_OK)
         code = influxdb_state_check(asking->server, &asking->state, asking->error);
     text_release(&statements);
@@ -237,7 +240,7 @@ static enum fh_code ask_points(struct series_asking *asking, int64_t rows_max)
 {
     struct text statement;
     text_init(&statement, INFLUXDB_SMALL);
-    add_points(&statement, asking, rows_max);
+    add_points_statement(&statement, asking, rows_max);
     asking->points.rows_max = rows_max;
     enum fh_code code =
         ask_statements(asking, &statement, rows_max ? read_last_points : read_all_points);
