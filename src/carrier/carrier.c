@@ -210,6 +210,7 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
 {
     const struct carried_generation *filling = &carrier->look.record.filling;
     struct carried_server *server = carrier->server;
+    const bool searched = carrier->declared->model == FH_SEARCH;
     enum fh_code code = FH_OK;
     if (!carrier_goes_on(carrier, &carrier->look, filling))
         return FH_OK;
@@ -217,7 +218,8 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
         code = server->ops->make(server, carrier->declared, &filling->name, error);
     CRASH_POINT("carrier.made");
     if (code == FH_OK && !filling->filled)
-        code = carrier_fill(carrier, filling, ret_more, error);
+        code =
+            (searched ? carrier_fill_state : carrier_fill_facts)(carrier, filling, ret_more, error);
     if (code == FH_OK)
         code = carrier_carry(carrier, filling, ret_more, error);
     if (code == FH_OK)

@@ -206,12 +206,3 @@ enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_er
     json_arena_set(arena);
     return code;
 }
-
-enum fh_code carrier_fill(struct derived_carrier *carrier,
-                          const struct carried_generation *generation, bool *ret_more,
-                          struct fh_error *error)
-{
-    if (carrier->declared->model == FH_SEARCH)
-        return carrier_fill_state(carrier, generation, ret_more, error);
-    return carrier_fill_facts(carrier, generation, ret_more, error);
-}

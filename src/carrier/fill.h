@@ -44,13 +44,4 @@ struct text *filling_add(struct filling_page *page);
 /* Lists a page and publishes it. */
 enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_error *error);
 
-/* Of the generation that is being filled, from the declared `state`: fill_state.c; from the points
- * or facts of the owner's own store: fill_facts.c. */
-enum fh_code carrier_fill_state(struct derived_carrier *carrier,
-                                const struct carried_generation *generation, bool *ret_more,
-                                struct fh_error *error);
-enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
-                                const struct carried_generation *generation, bool *ret_more,
-                                struct fh_error *error);
-
 #endif

@@ -32,10 +32,14 @@ enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *
 enum fh_code carrier_carry(struct derived_carrier *carrier,
                            const struct carried_generation *generation, bool *ret_more,
                            struct fh_error *error);
-/* Publishes the next rows of the generation that is being filled. */
-enum fh_code carrier_fill(struct derived_carrier *carrier,
-                          const struct carried_generation *generation, bool *ret_more,
-                          struct fh_error *error);
+/* Publishes the next rows of the generation that is being filled: of the declared `state`, or of
+ * the points or facts of the owner's own store. */
+enum fh_code carrier_fill_state(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error);
+enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error);
 /* Walks the links of a generation; notes that it is lost. *ret_whole: it is not. */
 enum fh_code carrier_walk(struct derived_carrier *carrier,
                           const struct carried_generation *generation, bool *ret_whole,

@@ -56,9 +56,9 @@ static enum fh_code carried_all_needed(struct work_context *context, struct stor
     return code;
 }
 
-static enum fh_code ask_server(struct work_context *context, const struct fh_derived *declared,
-                               const void *question, int64_t deadline_ns, json_t **ret,
-                               struct fh_error *error)
+static enum fh_code ask_carrying_server(struct work_context *context,
+                                        const struct fh_derived *declared, const void *question,
+                                        int64_t deadline_ns, json_t **ret, struct fh_error *error)
 {
     struct carriers *carriers = carriers_of(context);
     struct carrying_fiber *fiber = carriers->fibers;
@@ -261,7 +261,7 @@ enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
     carriers->carried = (struct work_carried){.declared = declared,
                                               .committed = derived_committed,
                                               .needed = carried_all_needed,
-                                              .ask = ask_server};
+                                              .ask = ask_carrying_server};
     carriers->runtime = runtime;
     runtime->context.carried = &carriers->carried;
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {

@@ -134,23 +134,12 @@ static enum fh_code ask_search(fh_work *w, struct store_work *work,
     return derived_engine(work->store)->search(work, declared, what, ret, error);
 }
 
-/* What is wrong with a question of a search its server's driver says, who takes it apart. */
-static enum fh_code check_carried_question(fh_work *w, const struct fh_derived *declared,
-                                           const void *what, struct fh_error *error)
-{
-    int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
-    if (declared->model == FH_SERIES)
-        return series_asked_check(declared, what, oldest_ms, error);
-    if (declared->model == FH_COLUMNS)
-        return columns_asked_check(declared, what, oldest_ms, error);
-    return FH_OK;
-}
-
-static enum fh_code ask_carried(fh_work *w, const struct fh_derived *declared, const void *what,
-                                json_t **ret, struct fh_error *error)
+static enum fh_code ask_carried(fh_work *w, const struct fh_derived *declared,
+                                derived_asked_check *check, const void *what, json_t **ret,
+                                struct fh_error *error)
 {
     const struct work_carried *carried = w->context->carried;
-    enum fh_code code = check_carried_question(w, declared, what, error);
+    enum fh_code code = check ? check(w, declared, what, error) : FH_OK;
     if (code != FH_OK)
         return code;
     if (!carried->ask)
@@ -161,14 +150,14 @@ static enum fh_code ask_carried(fh_work *w, const struct fh_derived *declared, c
 
 /* A GET handler asks at any time, any other before it uses its store. */
 json_t *derived_ask_server(fh_work *w, const char *called, const struct fh_derived *declared,
-                           const void *what)
+                           derived_asked_check *check, const void *what)
 {
     struct fh_error error = {0};
     json_t *answer = NULL;
     if (!w->read_only)
         work_must_be_asking(w, called);
     work_parks(w);
-    error.code = ask_carried(w, declared, what, &answer, &error);
+    error.code = ask_carried(w, declared, check, what, &answer, &error);
     if (error.code != FH_OK)
         derived_fail(w, &error);
     return answer;
@@ -180,6 +169,6 @@ json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_sea
     struct fh_search known = {0};
     memcpy(&known, search, size < sizeof known ? size : sizeof known);
     if (work_carries(w->context, declared))
-        return derived_ask_server(w, "fh_search", declared, &known);
+        return derived_ask_server(w, "fh_search", declared, NULL, &known);
     return derived_ask(w, "fh_search", declared, ask_search, &known);
 }

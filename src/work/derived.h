@@ -22,9 +22,12 @@ typedef enum fh_code derived_question(fh_work *w, struct store_work *work,
 json_t *derived_ask(fh_work *w, const char *called, const struct fh_derived *declared,
                     derived_question *question, const void *what);
 
-/* The same of one that lies on a server (work/carried.h). */
+typedef enum fh_code derived_asked_check(fh_work *w, const struct fh_derived *declared,
+                                         const void *what, struct fh_error *error);
+/* The same of one that lies on a server (work/carried.h). `check`, of the question, comes first;
+ * NULL: the server's driver does it. */
 json_t *derived_ask_server(fh_work *w, const char *called, const struct fh_derived *declared,
-                           const void *what);
+                           derived_asked_check *check, const void *what);
 
 /* Before it a series has no points: for what is put, asked and removed. Neither a wall clock that
  * is set forward nor one that was behind removes anything early: the lesser of it and the clock by

@@ -86,13 +86,21 @@ static enum fh_code ask_measured(fh_work *w, struct store_work *work,
                : derived->series(work, declared, what, oldest_ms, ret, error);
 }
 
+static enum fh_code check_measured(fh_work *w, const struct fh_derived *declared, const void *what,
+                                   struct fh_error *error)
+{
+    int64_t oldest_ms = work_series_oldest_ms(w->context, declared);
+    return declared->model == FH_COLUMNS ? columns_asked_check(declared, what, oldest_ms, error)
+                                         : series_asked_check(declared, what, oldest_ms, error);
+}
+
 json_t *fh_series(fh_work *w, const char *name, size_t size, const struct fh_series *series)
 {
     const struct fh_derived *declared = derived_declared(w, "fh_series", name, FH_SERIES);
     struct fh_series known = {0};
     memcpy(&known, series, size < sizeof known ? size : sizeof known);
     if (work_carries(w->context, declared))
-        return derived_ask_server(w, "fh_series", declared, &known);
+        return derived_ask_server(w, "fh_series", declared, check_measured, &known);
     return derived_ask(w, "fh_series", declared, ask_measured, &known);
 }
 
@@ -102,7 +110,7 @@ json_t *fh_columns(fh_work *w, const char *name, size_t size, const struct fh_co
     struct fh_columns known = {0};
     memcpy(&known, columns, size < sizeof known ? size : sizeof known);
     if (work_carries(w->context, declared))
-        return derived_ask_server(w, "fh_columns", declared, &known);
+        return derived_ask_server(w, "fh_columns", declared, check_measured, &known);
     return derived_ask(w, "fh_columns", declared, ask_measured, &known);
 }
 

@@ -9,7 +9,7 @@
 
 #include "carrier/clickhouse/internal.h"
 
-#define DIE_WITHIN_MS 30
+#define DIE_WITHIN_MS 8 /* of a page that takes some 20 */
 
 json_t *bed_clickhouse_options(char ret_why[static 160])
 {

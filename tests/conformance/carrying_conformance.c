@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service and two carriers that know nothing of each other, on each server of derived stores:
- * what is found in the end is what the service has, also where the server has lost all of it. */
+/* A service and two carriers that know nothing of each other, on each server of derived stores, for
+ * each model that it holds: what is found in the end is what the service has, also where the server
+ * has lost all of it. */
 
 #include "../support/carrying.h"
+#include "../support/tallied.h"
 #include "carried_bed.h"
 
 #define CHANGES 30
+#define TESTS_MAX 64
 
 static const struct carried_bed *bed;
 static struct carried_server *bed_server;
-
-static const struct fh_derived *declared(void)
-{
-    return &carrying_service.derives[0];
-}
 
 static void begin_carrier(int number)
 {
@@ -25,7 +23,7 @@ static void begin_carrier(int number)
 
 struct finding {
     enum fh_code code;
-    char text[BED_TEXT_SIZE];
+    json_t *found;
     struct fh_error error;
 };
 
@@ -33,15 +31,31 @@ static void find_entry(void *argument)
 {
     struct finding *finding = argument;
     struct carrying_ledger *ledger = calloc(1, sizeof *ledger);
-    json_t *found = NULL;
     carrying_ledger_entry(ledger);
-    bed->settle(bed_server, declared(), &ledger->record.serving.name);
-    finding->code = carrier_ask(&carrying.carriers[0], &(struct fh_search){.limit = 100}, 0, &found,
-                                &finding->error);
-    if (finding->code == FH_OK)
-        bed->contents(found, finding->text);
-    json_decref(found);
+    bed->settle(bed_server, carrying_declared(), &ledger->record.serving.name);
+    static const struct fh_search search = {.limit = 100};
+    const void *question =
+        carrying.derived == CARRYING_ITEMS ? (const void *)&search : carrying_question();
+    finding->code =
+        carrier_ask(&carrying.carriers[0], question, 0, &finding->found, &finding->error);
     free(ledger);
+}
+
+/* Items as text, what is asked of points and facts as JSON. */
+static void assert_is_expected(const json_t *found)
+{
+    char text[BED_TEXT_SIZE];
+    if (carrying.derived == CARRYING_ITEMS) {
+        bed->contents(found, text);
+        assert_string_equal(text, carrying_expected());
+        return;
+    }
+    json_t *expected = json_loads(carrying_expected(), 0, NULL);
+    if (!tallied_same(expected, found)) {
+        carrying_write_answer(found, text);
+        fail_msg("%s instead of %s", text, carrying_expected());
+    }
+    json_decref(expected);
 }
 
 static void assert_all_is_found(void)
@@ -50,11 +64,26 @@ static void assert_all_is_found(void)
     harness_run(&carrying.fixture->harness, find_entry, &finding);
     if (finding.code != FH_OK)
         fail_msg("%s", finding.error.message);
-    assert_string_equal(finding.text, carrying_expected());
+    assert_is_expected(finding.found);
+    json_decref(finding.found);
 }
 
-static void change_items(int first, int count)
+/* Of points some come again, with another value. */
+static void change_facts(int first, int count)
 {
+    for (int i = first; i < first + count; i++) {
+        char tag[8];
+        snprintf(tag, sizeof tag, "d%d", i % 3);
+        carrying_fact(tag, 1000 + i * 7 % 5 * 500, i);
+    }
+}
+
+static void change_some(int first, int count)
+{
+    if (carrying.derived != CARRYING_ITEMS) {
+        change_facts(first, count);
+        return;
+    }
     for (int i = first; i < first + count; i++) {
         char key[8], name[16];
         snprintf(key, sizeof key, "k%d", i * 7 % 5);
@@ -68,11 +97,11 @@ static void change_items(int first, int count)
 static void two_carriers_at_a_time_carry_what_the_service_did(void **state)
 {
     (void)state;
-    change_items(0, 3);
+    change_some(0, 3);
     for (int i = 3; i < CHANGES; i++) {
         struct carrying_turn turns[2] = {{.carrier = 0}, {.carrier = 1}};
         void *arguments[] = {&turns[0], &turns[1]};
-        change_items(i, 1);
+        change_some(i, 1);
         harness_run_all(&carrying.fixture->harness, carrying_turn_entry, arguments, 2);
         for (int j = 0; j < 2; j++) {
             if (turns[j].code != FH_OK)
@@ -90,13 +119,13 @@ static void two_carriers_at_a_time_carry_what_the_service_did(void **state)
 static void wipe_entry(void *argument)
 {
     (void)argument;
-    bed->wipe(bed_server, declared());
+    bed->wipe(bed_server, carrying_declared());
 }
 
 static void a_store_that_was_wiped_is_noticed_and_made_anew(void **state)
 {
     (void)state;
-    change_items(0, 6);
+    change_some(0, 6);
     carrying_settle(0);
     assert_all_is_found();
     harness_run(&carrying.fixture->harness, wipe_entry, NULL);
@@ -105,7 +134,7 @@ static void a_store_that_was_wiped_is_noticed_and_made_anew(void **state)
     assert_all_is_found();
     assert_int_equal(carrying.carriers[0].counters.lost, 1);
     harness_run(&carrying.fixture->harness, wipe_entry, NULL);
-    change_items(6, 3); /* this page finds no generation */
+    change_some(6, 3); /* this page finds no generation */
     carrying_settle(0);
     assert_all_is_found();
     assert_int_equal(carrying.carriers[0].counters.lost, 2);
@@ -126,8 +155,8 @@ static void make_anew_entry(void *argument)
 static void count_entry(void *argument)
 {
     struct fh_error error;
-    FH_ASSERT(bed_server->ops->generations(bed_server, declared(), count_one, argument, &error) ==
-              FH_OK);
+    FH_ASSERT(bed_server->ops->generations(bed_server, carrying_declared(), count_one, argument,
+                                           &error) == FH_OK);
 }
 
 static void what_is_made_anew_takes_the_place_of_what_served(void **state)
@@ -135,11 +164,11 @@ static void what_is_made_anew_takes_the_place_of_what_served(void **state)
     enum fh_code code;
     int count = 0;
     (void)state;
-    change_items(0, 6);
+    change_some(0, 6);
     carrying_settle(0);
     harness_run(&carrying.fixture->harness, make_anew_entry, &code);
     assert_int_equal(code, FH_OK);
-    change_items(6, 6);
+    change_some(6, 6);
     carrying_settle(1);
     assert_all_is_found();
     assert_int_equal(carrying_ledger(NULL)->record.serving.name.number, 2);
@@ -147,46 +176,84 @@ static void what_is_made_anew_takes_the_place_of_what_served(void **state)
     assert_int_equal(count, 1);
 }
 
+static void what_was_there_before_it_is_carried_is_in_it(void **state)
+{
+    (void)state;
+    carrying.fixture->context.carried = NULL;
+    change_some(0, 12);
+    carrying_begin(carrying.derived);
+    begin_carrier(0);
+    begin_carrier(1);
+    change_some(12, 3);
+    carrying_settle(1);
+    assert_all_is_found();
+    change_some(15, 6);
+    carrying_settle(0);
+    assert_all_is_found();
+}
+
 /* ---- Running them ---- */
 
-static void run_case(void **state, const struct carried_bed *of, void (*run)(void **state))
+struct carrying_case {
+    const struct carried_bed *bed;
+    int derived;
+    void (*run)(void **state);
+    char name[160];
+};
+
+static void run_carrying_case(void **state)
 {
+    const struct carrying_case *one = *state;
     char why[160];
     carrying_set_up(state);
-    bed = of;
+    carrying_begin(one->derived);
+    bed = one->bed;
     bed_server = bed->open(&carrying.fixture->harness, why);
     if (!bed_server) {
         carrying_tear_down(state);
-        SKIP_BECAUSE("no %s: %s", of->name, why);
+        SKIP_BECAUSE("no %s: %s", bed->name, why);
     }
     begin_carrier(0);
     begin_carrier(1);
-    run(state);
+    one->run(state);
     harness_run(&carrying.fixture->harness, wipe_entry, NULL);
     bed->close(bed_server);
     carrying_tear_down(state);
 }
 
-#define CASES(CASE)                                                                                \
-    CASE(two_carriers_at_a_time_carry_what_the_service_did)                                        \
-    CASE(a_store_that_was_wiped_is_noticed_and_made_anew)                                          \
-    CASE(what_is_made_anew_takes_the_place_of_what_served)
-
-#define CASE_OF_EACH(name)                                                                         \
-    static void memory_##name(void **state)                                                        \
-    {                                                                                              \
-        run_case(state, &carried_bed_memory, name);                                                \
-    }                                                                                              \
-    static void opensearch_##name(void **state)                                                    \
-    {                                                                                              \
-        run_case(state, &carried_bed_opensearch, name);                                            \
-    }
-CASES(CASE_OF_EACH)
-
 int main(void)
 {
-#define MEMORY_TEST(name) {"memory: " #name, memory_##name, NULL, NULL, NULL},
-#define OPENSEARCH_TEST(name) {"opensearch: " #name, opensearch_##name, NULL, NULL, NULL},
-    static const struct CMUnitTest tests[] = {CASES(MEMORY_TEST) CASES(OPENSEARCH_TEST)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+#define CASE(name)                                                                                 \
+    {                                                                                              \
+#name, name                                                                                \
+    }
+    static const struct {
+        const char *name;
+        void (*run)(void **state);
+    } cases[] = {
+        CASE(two_carriers_at_a_time_carry_what_the_service_did),
+        CASE(a_store_that_was_wiped_is_noticed_and_made_anew),
+        CASE(what_is_made_anew_takes_the_place_of_what_served),
+        CASE(what_was_there_before_it_is_carried_is_in_it),
+    };
+    static struct carrying_case all[TESTS_MAX];
+    static struct CMUnitTest tests[TESTS_MAX];
+    size_t count = 0;
+    for (const struct carried_bed *const *of = carried_beds; *of; of++) {
+        for (int derived = 0; derived < CARRYING_DERIVED; derived++) {
+            const struct fh_derived *declared = &carrying_service.derives[derived];
+            for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                if (!((*of)->models >> declared->model & 1))
+                    continue;
+                FH_ASSERT(count < TESTS_MAX);
+                all[count] = (struct carrying_case){*of, derived, cases[i].run, ""};
+                snprintf(all[count].name, sizeof all[count].name, "%s: %s: %s", (*of)->name,
+                         declared->name, cases[i].name);
+                tests[count] = (struct CMUnitTest){all[count].name, run_carrying_case, NULL, NULL,
+                                                   &all[count]};
+                count++;
+            }
+        }
+    }
+    return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }

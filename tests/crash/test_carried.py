@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A derived store on a server, which here is a file: its service is killed at each point of carrying and of making it
-anew, goes on from its own store each time, and in the end what is found is what the service has."""
+"""Derived stores on servers, which here are files: their service is killed at each point of carrying and of making them
+anew, goes on from its own store each time, and in the end what is found is what the service has, and each fact counts
+once."""
 
 import json
 import pathlib
@@ -27,7 +28,9 @@ class Stand(Shelf):
     def __init__(self, folder):
         super().__init__(folder, "stand")
         self.server = folder / "server"
-        self.config = {"derives": {"items": {"driver": "file", "host": str(self.server)}}}
+        self.counter = folder / "counter"
+        self.config = {"derives": {"items": {"driver": "file", "host": str(self.server)},
+                                   "puts": {"driver": "file", "host": str(self.counter)}}}
         self.edition, self.items = 1, {}
 
     def until(self, what, act):
@@ -53,6 +56,11 @@ class Stand(Shelf):
         found = json.loads(self.ask("/api/items"))
         return found == "".join(f"{key}={name} " for key, name in sorted(self.items.items()))
 
+    def are_counted(self):
+        puts = json.loads(self.ask("/api/puts"))
+        assert puts["own"]
+        return puts["found"]["rows"] == [[put["id"], put["puts"]] for put in puts["own"]]
+
     def change(self, number):
         self.put("abc"[number % 3], f"n{number}")
         self.remove("abc"[(number + 1) % 3])
@@ -75,6 +83,7 @@ def test_killed_anywhere_it_goes_on(stand):
         stand.end()
         crash.write_text(point)
         stand.edition = 3 - stand.edition  # so it is made anew, and the former one is dropped
+        stand.counter.unlink(missing_ok=True)  # so the facts are filled from the service's own store
         stand.change(number)
         stand.until("it is found", stand.is_found)
         if point == "carrier.lost":
@@ -82,6 +91,7 @@ def test_killed_anywhere_it_goes_on(stand):
             stand.server.unlink()
         stand.until(f"it died at {point}", lambda: not crash.exists())
         stand.until("it is found", stand.is_found)
+        stand.until("each counts once", stand.are_counted)
 
 
 def test_it_goes_on_when_the_server_is_back(stand):

@@ -24,6 +24,7 @@
 #define MEMORY_VALUES 3000
 #define MEMORY_LINKS 4096
 #define MEMORY_LATE 8
+#define MEMORY_TEXTS ((size_t)16 << 20) /* of all that was ever sent */
 
 enum memory_fault {
     MEMORY_WELL,
@@ -36,8 +37,8 @@ enum memory_fault {
 struct memory_value {
     char key[48];
     int64_t version;
-    int64_t at_ms;    /* of a point or fact, whose text is JSON */
-    const char *text; /* of the value; "": a tombstone. The server's own, as long as it is there */
+    int64_t at_ms; /* of a point or fact, whose text is JSON */
+    uint32_t text; /* of the value: its place in the server's `texts`; 0: a tombstone */
 };
 
 struct memory_generation {
@@ -67,9 +68,9 @@ struct memory_server {
     struct memory_request late[MEMORY_LATE];
     void (*between)(struct memory_server *server, bool done);
     int searches, sends, trims;
-    int64_t trimmed_ms; /* by the last trim */
-    struct text *texts; /* all that were ever sent */
-    int text_count, text_room;
+    int64_t trimmed_ms;  /* by the last trim */
+    uint32_t texts_used; /* without pointers: it may be a file, of one process after another */
+    char texts[MEMORY_TEXTS];
     /* Wrong on purpose, for tests that find it. */
     bool overwrites, forgets_tombstones, links_first, repeats_links, appends;
 };
@@ -123,12 +124,11 @@ static inline void memory_put(struct memory_server *server, struct memory_genera
         at++;
     FH_ASSERT(at < MEMORY_VALUES);
     if (at == generation->value_count)
-        generation->values[generation->value_count++] =
-            (struct memory_value){.version = -1, .text = ""};
+        generation->values[generation->value_count++] = (struct memory_value){.version = -1};
     struct memory_value *value = &generation->values[at];
     if (op->version > value->version || server->overwrites)
         *value = *op;
-    if (!value->text[0] && server->forgets_tombstones)
+    if (!value->text && server->forgets_tombstones)
         *value = generation->values[--generation->value_count];
 }
 
@@ -230,23 +230,22 @@ static inline enum fh_code memory_drop(struct carried_server *base,
     return memory_request((struct memory_server *)base, &request, error);
 }
 
-static inline const char *memory_text(struct memory_server *server, const char *text)
+static inline uint32_t memory_text(struct memory_server *server, const char *text)
 {
-    if (server->text_count == server->text_room) {
-        server->text_room = server->text_room ? server->text_room * 2 : 256;
-        server->texts = realloc(server->texts, (size_t)server->text_room * sizeof *server->texts);
-        FH_ASSERT(server->texts != NULL);
-    }
-    struct text *kept = &server->texts[server->text_count++];
-    text_init(kept, TEXT_LENGTH_MAX);
-    text_add(kept, text);
-    return kept->data ? kept->data : "";
+    size_t size = strlen(text) + 1;
+    uint32_t at = server->texts_used ? server->texts_used : 1;
+    if (size == 1)
+        return 0;
+    FH_ASSERT(at + size <= MEMORY_TEXTS);
+    memcpy(&server->texts[at], text, size);
+    server->texts_used = at + (uint32_t)size;
+    return at;
 }
 
 /* The name of a value; all of a point or fact, in which "bad" is looked for as in a name. */
-static inline const char *memory_text_of(struct memory_server *server,
-                                         const struct fh_derived *declared, const json_t *value,
-                                         bool *ret_bad)
+static inline uint32_t memory_text_of(struct memory_server *server,
+                                      const struct fh_derived *declared, const json_t *value,
+                                      bool *ret_bad)
 {
     const char *name =
         json_string_at(value, declared->model == FH_SEARCH ? "name" : declared->fields[0].name);
@@ -256,7 +255,7 @@ static inline const char *memory_text_of(struct memory_server *server,
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
     json_write(&text, value);
-    const char *kept = memory_text(server, text.data);
+    uint32_t kept = memory_text(server, text.data);
     text_release(&text);
     return kept;
 }
@@ -279,7 +278,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
         struct memory_value *value = &request.ops[request.count];
         FH_ASSERT(op->position > page->link.from && op->position <= page->link.to);
         bool bad;
-        const char *text = memory_text_of(server, declared, op->value, &bad);
+        uint32_t text = memory_text_of(server, declared, op->value, &bad);
         if (bad) {
             snprintf(op->refused, sizeof op->refused, "It is of a kind that is not taken.");
             continue;
@@ -365,7 +364,8 @@ static inline enum fh_code memory_search(struct carried_server *base,
                                          const struct fh_search *search, int64_t deadline_ns,
                                          json_t **ret, struct fh_error *error)
 {
-    struct memory_generation *generation = memory_asked((struct memory_server *)base, name, error);
+    struct memory_server *server = (struct memory_server *)base;
+    struct memory_generation *generation = memory_asked(server, name, error);
     (void)declared;
     (void)search;
     (void)deadline_ns;
@@ -376,8 +376,8 @@ static inline enum fh_code memory_search(struct carried_server *base,
     text_init(&text, TEXT_LENGTH_MAX);
     qsort(values, (size_t)generation->value_count, sizeof *values, memory_value_order);
     for (int i = 0; i < generation->value_count; i++) {
-        if (values[i].text[0])
-            text_printf(&text, "%s=%s ", values[i].key, values[i].text);
+        if (values[i].text)
+            text_printf(&text, "%s=%s ", values[i].key, &server->texts[values[i].text]);
     }
     *ret = json_string(text.data ? text.data : "");
     text_release(&text);
@@ -389,15 +389,15 @@ static inline enum fh_code memory_tally(struct carried_server *base,
                                         const struct carried_name *name, const void *question,
                                         int64_t oldest_ms, json_t **ret, struct fh_error *error)
 {
-    const struct memory_generation *generation =
-        memory_asked((struct memory_server *)base, name, error);
+    struct memory_server *server = (struct memory_server *)base;
+    const struct memory_generation *generation = memory_asked(server, name, error);
     if (!generation)
         return error->code;
     struct tallied_fact *facts = calloc((size_t)generation->value_count + 1, sizeof *facts);
     json_t *values = json_array();
     FH_ASSERT(facts != NULL);
     for (int i = 0; i < generation->value_count; i++) {
-        json_t *value = json_loads(generation->values[i].text, 0, NULL);
+        json_t *value = json_loads(&server->texts[generation->values[i].text], 0, NULL);
         FH_ASSERT(value != NULL);
         json_array_append_new(values, value);
         facts[i] = (struct tallied_fact){.at_ms = generation->values[i].at_ms, .value = value};
@@ -503,9 +503,6 @@ static inline void memory_server_free(struct memory_server *server)
 {
     for (int i = 0; i < MEMORY_LATE; i++)
         free(server->late[i].ops);
-    for (int i = 0; i < server->text_count; i++)
-        text_release(&server->texts[i]);
-    free(server->texts);
     free(server);
 }
 

@@ -4,8 +4,8 @@
  * cut, late or not answered, carriers die, generations are made anew, the server is emptied or
  * restored, the outbox is trimmed as far as nobody needs it. Whatever is answered is what the
  * service had at one time, never earlier than what was answered before; and once it is quiet all of
- * it is found. FREEHOLD_SEED repeats one seed. At the end, bugs on purpose, each of which this must
- * find.
+ * it is found. So with items, with points, which are corrected, and with facts. FREEHOLD_SEED
+ * repeats one seed. At the end, bugs on purpose, each of which this must find.
  */
 
 #include "../support/carrying.h"
@@ -14,12 +14,13 @@
 #define SEEDS 24
 #define KEYS 4
 #define PAST_MAX 512
+#define PAST_TEXT_SIZE 1536
 
 struct chance {
     uint64_t state;
-    char past[PAST_MAX][160]; /* what the service had, after each of its units of work */
-    int past_count, answered; /* the newest that was answered */
-    bool unnoticed;           /* the server has lost something since the last walk */
+    char past[PAST_MAX][PAST_TEXT_SIZE]; /* what the service had, after each of its units of work */
+    int past_count, answered;            /* the newest that was answered */
+    bool unnoticed;                      /* the server has lost something since the last walk */
     struct carried_name unnoticed_in;
     bool quiet;
     char wrong[512];
@@ -40,7 +41,8 @@ static void note_past(void)
     char text[CARRYING_TEXT_SIZE];
     carrying_expected_here(text);
     FH_ASSERT(chance.past_count < PAST_MAX);
-    snprintf(chance.past[chance.past_count++], sizeof chance.past[0], "%.159s", text);
+    FH_ASSERT(strlen(text) < PAST_TEXT_SIZE);
+    memcpy(chance.past[chance.past_count++], text, strlen(text) + 1);
 }
 
 static void change_item(void)
@@ -48,6 +50,11 @@ static void change_item(void)
     static const char *const keys[KEYS] = {"a", "b", "c", "d"};
     static int number;
     char name[16];
+    if (carrying.derived != CARRYING_ITEMS) { /* of points KEYS, with other values each time */
+        carrying_fact_here(draw(2) ? "d1" : "d2", 1000 + draw(KEYS / 2), 2 * ++number);
+        note_past();
+        return;
+    }
     snprintf(name, sizeof name, "n%d", ++number);
     carrying_put_here(keys[draw(KEYS)], draw(3) ? name : NULL);
     note_past();
@@ -206,29 +213,46 @@ static void play_seed(uint64_t seed, bool quiet)
 
 /* ---- Tests ---- */
 
-static void play_again(void **state, uint64_t seed, bool quiet)
+static void play_again(void **state, int derived, uint64_t seed, bool quiet)
 {
     carrying_tear_down(state);
     carrying_set_up(state);
+    carrying_begin(derived);
     play_seed(seed, quiet);
 }
 
-static void what_is_answered_is_of_one_time_whatever_happens(void **state)
+static void play_all_seeds(void **state, int derived)
 {
     const char *given = getenv("FREEHOLD_SEED");
     uint64_t first = given ? strtoull(given, NULL, 10) : 1;
     for (uint64_t seed = first; seed < first + (given ? 1 : SEEDS); seed++) {
-        play_again(state, seed, false);
+        play_again(state, derived, seed, false);
         if (chance.wrong[0])
             fail_msg("FREEHOLD_SEED=%llu: %s", (unsigned long long)seed, chance.wrong);
     }
 }
 
-static bool finds(void **state, void (*break_it)(struct memory_server *server))
+static void what_is_answered_is_of_one_time_whatever_happens(void **state)
+{
+    play_all_seeds(state, CARRYING_ITEMS);
+}
+
+static void points_are_of_one_time_whatever_happens(void **state)
+{
+    play_all_seeds(state, CARRYING_MEASURED);
+}
+
+static void facts_are_of_one_time_whatever_happens(void **state)
+{
+    play_all_seeds(state, CARRYING_SOLD);
+}
+
+static bool finds(void **state, int derived, void (*break_it)(struct memory_server *server))
 {
     for (uint64_t seed = 1; seed <= 100; seed++) {
         carrying_tear_down(state);
         carrying_set_up(state);
+        carrying_begin(derived);
         break_it(carrying.server);
         play_seed(seed, true);
         if (chance.wrong[0])
@@ -247,14 +271,25 @@ static void let_it_forget_tombstones(struct memory_server *server)
     server->forgets_tombstones = true;
 }
 
+static void let_it_append(struct memory_server *server)
+{
+    server->appends = true;
+}
+
 static void a_server_that_overwrites_is_found_out(void **state)
 {
-    assert_true(finds(state, let_it_overwrite));
+    assert_true(finds(state, CARRYING_ITEMS, let_it_overwrite));
+    assert_true(finds(state, CARRYING_MEASURED, let_it_overwrite));
 }
 
 static void a_server_that_forgets_tombstones_is_found_out(void **state)
 {
-    assert_true(finds(state, let_it_forget_tombstones));
+    assert_true(finds(state, CARRYING_ITEMS, let_it_forget_tombstones));
+}
+
+static void a_server_that_appends_facts_is_found_out(void **state)
+{
+    assert_true(finds(state, CARRYING_SOLD, let_it_append));
 }
 
 int main(void)
@@ -262,8 +297,11 @@ int main(void)
 #define CHANCE_TEST(name) cmocka_unit_test_setup_teardown(name, carrying_set_up, carrying_tear_down)
     static const struct CMUnitTest tests[] = {
         CHANCE_TEST(what_is_answered_is_of_one_time_whatever_happens),
+        CHANCE_TEST(points_are_of_one_time_whatever_happens),
+        CHANCE_TEST(facts_are_of_one_time_whatever_happens),
         CHANCE_TEST(a_server_that_overwrites_is_found_out),
         CHANCE_TEST(a_server_that_forgets_tombstones_is_found_out),
+        CHANCE_TEST(a_server_that_appends_facts_is_found_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

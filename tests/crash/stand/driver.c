@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server in memory of the unit tests, whose memory is a file: it outlives the processes that
- * ask it. "host" is its path. While there is a file PATH.away nothing is done. */
+ * ask it. "host" is its path; each derived store has one of its own. While there is a file
+ * PATH.away nothing is done. */
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,12 +10,20 @@
 #include "../../support/carried_server.h"
 #include "carrier/driver.h"
 
-static char away[256];
+#define FILES_MAX 4
+
+static struct {
+    const struct memory_server *server;
+    char away[256];
+} files[FILES_MAX];
 
 static void ask_whether_away(struct memory_server *server, bool done)
 {
     (void)done;
-    server->away = access(away, F_OK) == 0;
+    int at = 0;
+    while (files[at].server != server)
+        at++;
+    server->away = access(files[at].away, F_OK) == 0;
 }
 
 static enum fh_code check_file(const json_t *options, struct fh_error *error)
@@ -37,7 +46,11 @@ static enum fh_code open_file(struct world *world, const json_t *options, const 
         close(fd);
     if (server == MAP_FAILED)
         return error_set(error, FH_INVALID, "The server's file can't be used.");
-    snprintf(away, sizeof away, "%s.away", path);
+    int at = 0;
+    while (files[at].server)
+        FH_ASSERT(++at < FILES_MAX);
+    files[at].server = server;
+    snprintf(files[at].away, sizeof files[at].away, "%s.away", path);
     server->base.ops = &memory_ops; /* of this process */
     server->between = ask_whether_away;
     *ret = &server->base;
@@ -56,7 +69,7 @@ static void close_file(struct carried_server *server)
 
 static const struct carried_driver file_driver = {.name = "file",
                                                   .title = "The file",
-                                                  .models = 1u << FH_SEARCH,
+                                                  .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
                                                   .check = check_file,
                                                   .open = open_file,
                                                   .silence = silence_file,
