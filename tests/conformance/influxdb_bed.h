@@ -13,6 +13,8 @@ struct carried_server *bed_influxdb_open(struct harness *harness, char ret_why[s
 /* On a fiber, as the following. Until it is done. */
 void bed_influxdb_insist(struct carried_server *server, const char *statement);
 void bed_influxdb_wipe(struct carried_server *server);
+/* Kills it, so many milliseconds later. */
+void bed_influxdb_kill(struct world *world, int64_t within_ms);
 /* It is killed so many milliseconds after the page began; the result of `send`. */
 enum fh_code bed_influxdb_die_within(struct carried_server *server,
                                      const struct fh_derived *declared,

@@ -59,6 +59,19 @@ void bed_influxdb_wipe(struct carried_server *server)
     bed_influxdb_insist(server, statement);
 }
 
+void bed_influxdb_kill(struct world *world, int64_t within_ms)
+{
+    char why[160];
+    int pid = 0;
+    json_t *options = bed_influxdb_options(why);
+    FILE *file = fopen(json_string_at(options, "pid_file"), "r");
+    FH_ASSERT(file && fscanf(file, "%d", &pid) == 1 && pid > 1);
+    fclose(file);
+    fiber_sleep_until(world, world_in_ms(world, within_ms));
+    FH_ASSERT(kill(pid, SIGKILL) == 0);
+    json_decref(options);
+}
+
 struct influxdb_killing {
     struct world *world;
     int64_t within_ms;
@@ -68,15 +81,7 @@ struct influxdb_killing {
 static void kill_influxdb_soon(void *argument)
 {
     struct influxdb_killing *killing = argument;
-    char why[160];
-    int pid = 0;
-    json_t *options = bed_influxdb_options(why);
-    FILE *file = fopen(json_string_at(options, "pid_file"), "r");
-    FH_ASSERT(file && fscanf(file, "%d", &pid) == 1 && pid > 1);
-    fclose(file);
-    fiber_sleep_until(killing->world, world_in_ms(killing->world, killing->within_ms));
-    FH_ASSERT(kill(pid, SIGKILL) == 0);
-    json_decref(options);
+    bed_influxdb_kill(killing->world, killing->within_ms);
     killing->done = true;
 }
 
@@ -94,3 +99,40 @@ enum fh_code bed_influxdb_die_within(struct carried_server *server,
         fiber_sleep_until(world, world_in_ms(world, 1));
     return code;
 }
+
+/* ---- For what each server owes ---- */
+
+#define DIE_WITHIN_MS 12 /* of a page that takes some 30 */
+
+static void settle_influxdb(struct carried_server *server, const struct fh_derived *declared,
+                            const struct carried_name *generation)
+{
+    (void)server; /* what was acknowledged is found */
+    (void)declared;
+    (void)generation;
+}
+
+static void wipe_influxdb(struct carried_server *server, const struct fh_derived *declared)
+{
+    (void)declared;
+    bed_influxdb_wipe(server);
+}
+
+static enum fh_code die_within_influxdb(struct carried_server *server,
+                                        const struct fh_derived *declared,
+                                        const struct carried_name *generation,
+                                        struct carried_page *page, struct fh_error *error)
+{
+    return bed_influxdb_die_within(server, declared, generation, page, DIE_WITHIN_MS, error);
+}
+
+extern const struct carried_bed carried_bed_influxdb;
+const struct carried_bed carried_bed_influxdb = {
+    .name = "influxdb",
+    .models = 1u << FH_SERIES,
+    .open = bed_influxdb_open,
+    .close = influxdb_close,
+    .settle = settle_influxdb,
+    .wipe = wipe_influxdb,
+    .die_within = die_within_influxdb,
+};
