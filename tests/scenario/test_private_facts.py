@@ -141,6 +141,7 @@ def test_a_foreign_user_of_the_machine_is_kept_out(gauges):
         assert ask(gauges, text, user, password)[0] == 401, user
     assert ask(gauges, text)[0] == 401
     if gauges.kind == "influxdb":
+        assert ask(gauges, "CREATE DATABASE mine", at["user"], at["password"])[0] in (401, 403)
         assert ask(gauges, "CREATE USER \"me\" WITH PASSWORD 'x' WITH ALL PRIVILEGES")[0] == 401
 
 
@@ -161,7 +162,8 @@ def test_whoever_asks_it_does_not_have_it_connect_elsewhere(gauges):
             status, said = ask(gauges, f"SELECT * FROM url('{url}/', 'CSV', 'a String')", at["user"], at["password"])
             assert status == 500 and b"ermission denied" in said, said
         else:
-            ask(gauges, f"CREATE SUBSCRIPTION s ON _internal.monitor DESTINATIONS ALL '{url}'", at["user"], at["password"])
+            forbidden = f"CREATE SUBSCRIPTION s ON \"mini.gauges\".autogen DESTINATIONS ALL '{url}'"
+            assert ask(gauges, forbidden, at["user"], at["password"])[0] in (401, 403)
         with pytest.raises(TimeoutError):
             listener.accept()
 
@@ -233,7 +235,7 @@ def test_who_is_no_longer_named_is_not_let_in(gauges):
     at, file = told(gauges), folder(gauges) / "server.json"
     kept = file.read_text()
     named = json.loads(kept)
-    named["stores"] = [{"user": "mini_other", "password": "another"}]
+    named["stores"] = [{"user": "mini_other", "password": "another", "owner": "mini.gauges"}]
     text = "SELECT 1" if gauges.kind == "clickhouse" else "SHOW DATABASES"
     try:
         file.write_text(json.dumps(named))
