@@ -41,7 +41,7 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: ## the shop: real orders, crashes on the way, the books balanced (ONCE=1: then stop; SYSTEM=iot: devices that measure; PROFILE=servers: on servers; PROFILE=nats, rabbitmq or kafka: with a broker)
 	@case "$(SYSTEM)" in ''|shop|iot) ;; *) echo "SYSTEM=$(SYSTEM): expected shop, or iot" >&2; exit 2;; esac
 	@tools/deps $(if $(PROFILE),servers,demo)
-	@$(if $(PROFILE),tools/servers build $(BUILD)/servers $(filter kafka,$(PROFILE)) $(if $(filter servers,$(PROFILE)),mongodb opensearch),:)
+	@$(if $(PROFILE),tools/servers build $(BUILD)/servers $(filter kafka,$(PROFILE)) $(if $(filter servers,$(PROFILE)),mongodb $(if $(filter iot,$(SYSTEM)),,opensearch)),:)
 	@if test ! -f $(BUILD)/build.ninja; then mkdir -p $(BUILD); echo "Configuring $(BUILD)"; \
 	$(MESON) setup $(BUILD) $(LEAN) >$(BUILD)/setup.log 2>&1 || { tail -n 20 $(BUILD)/setup.log >&2; exit 1; }; \
 	touch $(BUILD)/lean; fi

@@ -27,8 +27,8 @@ struct carried_driver {
     /* Those it has besides host, port, user, password and tls, separated by spaces. */
     const char *options;
     /* How a private one is run, which listens on a port; NULL: there are none. It lets in whom its
-     * `stores` name, [{"user", "password"}], and serves one service, since nothing keeps the users
-     * of such a server apart. */
+     * `stores` name, [{"user", "password", "owner"}], and serves one service, since nothing keeps
+     * the users of such a server apart. */
     const struct server_kind *server;
     /* Whether `options` are right, and the client library is there; connects to nobody.
      * FH_INVALID: they are wrong; FH_UNSUPPORTED: the library is not there. */

@@ -193,7 +193,8 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10)) as link:
     link.sendall(sent)
-    sys.stdout.buffer.write(link.recv(65536))
+    while said := link.recv(65536):
+        sys.stdout.buffer.write(said)
 """
 
 

@@ -29,8 +29,10 @@ def on_influxdb(text, folder):
     text, changed = re.subn(r"^(  telemetry: \{ program: [^ ,}]+)", r"\1, derives: { measured: { server: points } }", text,
                             flags=re.MULTILINE)
     assert changed == 1
-    return (f"{text}servers:\n  points: {{ derived: influxdb, host: {at['host']}, port: {at['port']}, user: {at['user']},"
-            f" password_file: {password}, tls: {{ mode: off }} }}\n")
+    private = "  points: { derived: influxdb }\n"  # of the profile `servers`
+    assert private in text
+    return text.replace(private, f"  points: {{ derived: influxdb, host: {at['host']}, port: {at['port']}, user: {at['user']},"
+                                 f" password_file: {password}, tls: {{ mode: off }} }}\n")
 
 
 def test_what_was_measured_is_on_influxdb_though_services_are_killed():

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "carrier/clickhouse/internal.h"
 
+#define LARGE_PAGE_OPS 2000
 #define INTERVAL_SLICE_MS 50 /* after which it is looked whether the link closes */
 
 struct clickhouse_page {
@@ -43,7 +44,8 @@ static void write_page_path(struct text *path, const struct clickhouse *server,
     text_release(&sql);
 }
 
-/* A full page is followed by the next at once: they are as large as they can be. */
+/* A large page is followed by the next at once: a store that is made anew sends many, and there is
+ * no merge that would be saved. */
 static void keep_interval(struct clickhouse *server, const struct carried_page *page)
 {
     struct world *world = server->world;
@@ -51,8 +53,8 @@ static void keep_interval(struct clickhouse *server, const struct carried_page *
         int64_t slice_ns = world_in_ms(world, INTERVAL_SLICE_MS);
         fiber_sleep_until(world, slice_ns < server->next_page_ns ? slice_ns : server->next_page_ns);
     }
-    bool full = page->count >= CLICKHOUSE_PAGE_OPS / 2;
-    server->next_page_ns = full ? 0 : world_in_ms(world, server->options.interval_ms);
+    bool large = page->count >= LARGE_PAGE_OPS;
+    server->next_page_ns = large ? 0 : world_in_ms(world, server->options.interval_ms);
 }
 
 enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derived *declared,

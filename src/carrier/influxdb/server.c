@@ -7,9 +7,10 @@
  *                 there is, and put it there, without a password. InfluxDB 1.6 can't be without it,
  *                 and knows no user there (`lacks`)
  *
- * Its users are the administrator and the one service that it serves, which is one, too: only such
- * may make databases. The first administrator is made by whoever asks first: if that is somebody
- * else, the server lets us in no more, and is made anew before anybody has been told of it.
+ * Its users are the administrator and the one service that it serves, whose database is made for it
+ * and is all that it may touch. The first administrator is made by whoever asks first: if that is
+ * somebody else, the server lets us in no more, and is made anew before anybody has been told of
+ * it.
  *
  * Its folder: influxdb.conf; data/meta, data/data, data/wal what InfluxDB keeps, users with the
  * hashes of their passwords too.
@@ -36,7 +37,8 @@ static const char influxdb_settings[] =
     "query-log-enabled = false\n"
     "cache-max-memory-size = 268435456\n"
     "max-concurrent-compactions = 1\n"
-    "[coordinator]\nmax-concurrent-queries = 64\nquery-timeout = \"60s\"\n"
+    /* At these limits nothing more would be carried. */
+    "max-series-per-database = 0\nmax-values-per-tag = 0\n"
     "[monitor]\nstore-enabled = false\n"
     "[logging]\nlevel = \"error\"\nsuppress-logo = true\n"
     "[continuous_queries]\nenabled = false\n"
@@ -129,13 +131,24 @@ static enum fh_code do_influxdb(const json_t *as, const char *statement, struct 
     return code;
 }
 
-static enum fh_code make_influxdb_user(const json_t *as, const char *user, const char *password,
-                                       struct fh_error *error)
+/* A statement with `one` for each '?', and `other` for each '!'. */
+static enum fh_code do_influxdb_for(const json_t *as, const char *form, const char *one,
+                                    const char *other, struct fh_error *error)
 {
-    char statement[1024];
-    snprintf(statement, sizeof statement,
-             "CREATE USER \"%s\" WITH PASSWORD '%s' WITH ALL PRIVILEGES", user, password);
-    return do_influxdb(as, statement, error);
+    struct text text;
+    text_init(&text, TEXT_SMALL_MAX);
+    for (; *form; form++) {
+        if (*form == '?')
+            text_add(&text, one);
+        else if (*form == '!')
+            text_add(&text, other);
+        else
+            text_append(&text, form, 1);
+    }
+    enum fh_code code = text.overflow ? error_set(error, FH_INVALID, "A name is too long.")
+                                      : do_influxdb(as, text.data, error);
+    text_release(&text);
+    return code;
 }
 
 static enum fh_code influxdb_enter(const json_t *as, struct fh_error *error)
@@ -144,7 +157,8 @@ static enum fh_code influxdb_enter(const json_t *as, struct fh_error *error)
     const char *user = server_text(as, "user");
     enum fh_code code = ask_influxdb(as, "SHOW DATABASES", NULL, &status, error);
     if (!code && status == HTTP_FORBIDDEN && strcmp(user, SERVER_SUPERUSER) == 0)
-        return make_influxdb_user(as, user, server_text(as, "password"), error);
+        return do_influxdb_for(as, "CREATE USER \"?\" WITH PASSWORD '!' WITH ALL PRIVILEGES", user,
+                               server_text(as, "password"), error);
     if (code || status == HTTP_OK)
         return code;
     return status == HTTP_UNAUTHORIZED
@@ -191,19 +205,30 @@ static enum fh_code drop_influxdb_users(const json_t *as, const json_t *users,
     return code;
 }
 
-/* A password that it knows is set anew: that of a former one may have been another. */
+/* Each with the password that is his now, the database of his owner, and no other right. A user
+ * that was there has kept his former password. */
+static enum fh_code settle_influxdb_user(const json_t *as, const json_t *user,
+                                         struct fh_error *error)
+{
+    const char *name = server_text(user, "user"), *password = server_text(user, "password");
+    const char *owner = server_text(user, "owner");
+    enum fh_code code = do_influxdb_for(as, "CREATE DATABASE \"?\"", owner, "", error);
+    if (!code && do_influxdb_for(as, "CREATE USER \"?\" WITH PASSWORD '!'", name, password,
+                                 ERROR_UNHEEDED) != FH_OK)
+        code = do_influxdb_for(as, "SET PASSWORD FOR \"?\" = '!'", name, password, error);
+    if (!code)
+        code = do_influxdb_for(as, "GRANT ALL ON \"!\" TO \"?\"", name, owner, error);
+    return code;
+}
+
 static enum fh_code influxdb_settle(const json_t *as, const json_t *users, struct fh_error *error)
 {
     size_t i;
     json_t *user;
-    char statement[1024];
     enum fh_code code = drop_influxdb_users(as, users, error);
     json_array_foreach ((json_t *)(uintptr_t)users, i, user) {
-        const char *name = server_text(user, "user"), *password = server_text(user, "password");
-        if (code || (code = make_influxdb_user(as, name, password, ERROR_UNHEEDED)) == FH_OK)
-            continue;
-        snprintf(statement, sizeof statement, "SET PASSWORD FOR \"%s\" = '%s'", name, password);
-        code = do_influxdb(as, statement, error);
+        if (!code)
+            code = settle_influxdb_user(as, user, error);
     }
     return code;
 }

@@ -165,8 +165,9 @@ enum fh_code derives_supervise(struct provision *provision, const struct system_
         const struct system_service *service = &file->services[i];
         if (derives_on(service, server))
             json_array_append_new(
-                users, json_pack("{s:s, s:s}", "user", derived_user(provision, service), "password",
-                                 derived_password(provision, kept, server, service)));
+                users, json_pack("{s:s, s:s, s:o}", "user", derived_user(provision, service),
+                                 "password", derived_password(provision, kept, server, service),
+                                 "owner", json_sprintf("%s.%s", file->name, service->name)));
     }
     return privates_supervise(provision, server, part, "derived", users, kept, error);
 }

@@ -37,10 +37,14 @@ static void expect_refusal(const struct verifying_derives *by, const json_t *as,
 static void try_derived(const struct verifying_derives *by, const json_t *options)
 {
     struct fh_error error = {0};
-    if (by->kind->enter(options, &error) != FH_OK) {
-        findings_error(by->findings, by->server->place,
-                       "the server %s does not let %s in, so nothing was verified of it: %s",
-                       by->server->name, by->service->name, error.message);
+    enum fh_code code = by->kind->enter(options, &error);
+    if (code != FH_OK) {
+        struct findings *findings = by->findings;
+        /* It is not waited for when the system starts, and is asked again later. */
+        (code == FH_UNAVAILABLE ? findings_warning : findings_error)(
+            findings, by->server->place,
+            "the server %s does not let %s in, so nothing was verified of it: %s", by->server->name,
+            by->service->name, error.message);
         return;
     }
     json_t *as = json_deep_copy(options);
