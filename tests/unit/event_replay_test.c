@@ -386,6 +386,29 @@ static void a_replay_that_is_given_up_goes_on_where_the_cursor_was(void **state)
     close_noting(fixture);
 }
 
+/* The order comes while the transaction that ends the replay is under way. */
+static void giving_up_a_replay_that_ends_first_is_no_failure(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ordered ordered = {.fixture = fixture, .wish.source = "users", .abandons = true};
+    begin_with(fixture, 300);
+    hold_replay_at(fixture, "name 300");
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, order_entry, &ordered));
+    let_products_answer(fixture);
+    harness_until(&fixture->harness, order_is_done, &ordered);
+    if (ordered.code != FH_OK)
+        fail_msg("%s", ordered.error.message);
+    const json_t *share = first_of(&(struct asked){.answer = ordered.answer}, "shares");
+    assert_int_equal(json_object_size(share), 1); /* nothing is replayed there */
+    json_decref(ordered.answer);
+    assert_int_equal(place_of(fixture, "users~replay"), 0);
+    publish(fixture, 301, 5);
+    wait_for(&fixture->orders, 305, "following");
+    assert_int_equal(count_of(fixture, "seen"), 605);
+    expect_effects(fixture, 305);
+    close_noting(fixture);
+}
+
 /* Its retry would write over what later events have written. */
 static void what_a_replay_has_parked_is_dropped_where_it_is_given_up(void **state)
 {
@@ -564,6 +587,7 @@ int main(void)
         TEST(whoever_takes_over_goes_on_with_the_replay),
         TEST(an_undecided_beginning_is_looked_up),
         TEST(a_replay_that_is_given_up_goes_on_where_the_cursor_was),
+        TEST(giving_up_a_replay_that_ends_first_is_no_failure),
         TEST(what_a_replay_has_parked_is_dropped_where_it_is_given_up),
         TEST(what_fails_in_a_replay_is_parked_and_its_retry_holds_back_the_same),
         TEST(a_publisher_that_trims_meanwhile_ends_it_and_nothing_else),

@@ -278,11 +278,15 @@ static void tell_replay_given_up(const struct subscription *s, int64_t at, int64
                     (long long)dropped, s->source, name);
 }
 
+/* One that is over by now needs not be given up: order->idle. */
 static enum fh_code leave_replay(struct subscription *s, struct replay_order *order,
                                  const char *why)
 {
     struct replay_move move = {.cursor = s->replay.until};
     order->at = s->cursor.position;
+    order->idle = !subscription_replays(s);
+    if (order->idle)
+        return FH_OK;
     enum fh_code code = may_abandon(s, &order->error);
     if (code == FH_OK)
         code = move_cursors(s, &move, &order->error);

@@ -90,6 +90,7 @@ struct replay_order {
     bool reaches_out;
     struct ledger_cursor to;
     bool done;
+    bool idle; /* one that abandons: there is nothing to give up, or it was over first */
     enum fh_code code;
     struct fh_error error;
     int64_t at, until; /* of one that abandons: how far it had come, and where the cursor is now */

@@ -108,7 +108,6 @@ struct given {
     struct replay_order order;
     enum fh_code code;
     struct fh_error error;
-    bool idle; /* there is nothing to give up */
 };
 
 static bool has_no_replay(const struct subscription *s)
@@ -120,8 +119,8 @@ static bool has_no_replay(const struct subscription *s)
 static void give_order(struct given *given)
 {
     struct subscription *s = given->subscription;
-    given->idle = given->order.abandons && has_no_replay(s);
-    if (given->idle)
+    given->order.idle = given->order.abandons && has_no_replay(s);
+    if (given->order.idle)
         return;
     given->code = replay_may(s, &given->order, &given->error);
     if (given->code != FH_OK)
@@ -133,7 +132,7 @@ static void give_order(struct given *given)
 
 static void await_order(struct given *given)
 {
-    if (given->idle || given->code != FH_OK)
+    if (given->order.idle || given->code != FH_OK)
         return;
     while (!given->order.done)
         fiber_wait(&given->order.waiting);
@@ -147,7 +146,7 @@ static json_t *told_share(const struct given *given)
     json_t *share = json_pack("{s:s}", "share", given->subscription->partition);
     if (given->code != FH_OK) {
         json_object_set_new(share, "error", json_string(given->error.message));
-    } else if (!given->idle) {
+    } else if (!order->idle) {
         if (order->abandons) {
             json_object_set_new(share, "at", json_integer(order->at));
             json_object_set_new(share, "dropped", json_integer(order->dropped));
