@@ -357,8 +357,11 @@ static void run_route_work(struct exchange *exchange, json_t *path)
         w->handler = fail_unfit;
     }
     json_arena_set(NULL);
-    if (!status && !view_begin(exchange))
+    if (w->route->of_view) { /* a GET: nothing was unfit */
+        if (view_run(exchange))
+            exchange_answer_work(exchange, w, NULL);
         return;
+    }
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
     exchange->route->begins_sagas |= reply_header(w, SAGA_HEADER) != NULL;
     if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))

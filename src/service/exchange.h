@@ -21,7 +21,9 @@ struct exchange {
     json_t *unfit;                             /* a problem with which the handler must fail */
     bool told;                                 /* its answer's fault is in the log already */
     char trace[TRACE_SIZE];                    /* "" until exchange_trace is called */
-    const char *as_of, *age; /* of a view, on the unit of work's `kept`; NULL: not known */
+    /* Of a view, on the unit of work's `kept`; NULL: not known. */
+    const char *as_of, *age;
+    struct level_taken *taken;
 };
 
 /* ---- exchange.c ---- */

@@ -2,7 +2,9 @@
 /*
  * How far the view is, is noted before the handler opens its snapshot: so the answer has at least
  * that, and perhaps more. And it is read from the store that applies the events, never from a
- * replica of it.
+ * replica of it. Unless rows were set back in between, by whichever instance: so once the handler
+ * has read its rows, the same snapshot says whether what was noted still stands. If it does not,
+ * all of it is done again, the waiting, too; a few times, then the request is refused.
  *
  * A request that waits holds a fiber and nothing else: it has left its place among those under way
  * (admission.h), so that however many wait, they keep no other request from being carried out.
@@ -11,6 +13,7 @@
 #include "service/view.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,17 +52,22 @@ static void refuse_view(struct exchange *exchange, enum problem_type type, bool 
 }
 
 /* On w->kept; "": nothing is known. */
-static const char *as_of_text(struct exchange *exchange, const struct as_of *only)
+static const char *as_of_text(struct exchange *exchange, const struct as_of *as_of)
 {
-    struct as_of as_of;
     struct text text;
-    level_as_of(view_events(exchange), only, &as_of);
     text_init(&text, AS_OF_LENGTH_MAX);
-    as_of_write(&as_of, false, &text);
+    as_of_write(as_of, false, &text);
     const char *copy =
         text.length && !text.overflow ? arena_text(&exchange->work.kept, text.data) : "";
     text_release(&text);
     return copy;
+}
+
+static const char *as_of_wanted(struct exchange *exchange, const struct as_of *wanted)
+{
+    struct as_of as_of;
+    level_as_of(view_events(exchange), wanted, &as_of);
+    return as_of_text(exchange, &as_of);
 }
 
 /* False: it is refused. */
@@ -71,7 +79,7 @@ static bool wait_is_over(struct exchange *exchange, const struct view_asked *ask
     case LEVEL_REACHED:
         return true;
     case LEVEL_BEHIND: /* of the other publishers it says nothing */
-        refuse_view(exchange, PROBLEM_VIEW_BEHIND, false, as_of_text(exchange, &asked->wanted),
+        refuse_view(exchange, PROBLEM_VIEW_BEHIND, false, as_of_wanted(exchange, &asked->wanted),
                     "What " VIEW_WAIT_HEADER
                     " names was not applied here in time. " VIEW_AS_OF_HEADER
                     " says how far it is.");
@@ -158,17 +166,29 @@ static int64_t age_of_view_s(const struct exchange *exchange)
     return (world_monotonic_ns(exchange->runtime->world) - current_ns + NS_A_S - 1) / NS_A_S;
 }
 
-bool view_begin(struct exchange *exchange)
+/* ---- one run of the handler ---- */
+
+/* What was waited for may be gone again by the time that all is noted. */
+static bool note_levels(struct exchange *exchange, const struct view_asked *asked)
 {
-    struct view_asked asked;
-    if (!exchange->route->route->of_view)
-        return true;
-    if (!take_view_headers(exchange, &asked) || !wait_for_view(exchange, &asked))
+    fh_work *w = &exchange->work;
+    exchange->taken = arena_alloc(&w->kept, sizeof *exchange->taken);
+    do {
+        if (!wait_for_view(exchange, asked))
+            return false;
+    } while (!level_take(view_events(exchange), &w->kept, &asked->wanted, exchange->taken));
+    exchange->as_of = as_of_text(exchange, &exchange->taken->as_of);
+    return true;
+}
+
+/* False: it is answered. */
+static bool view_begin(struct exchange *exchange, const struct view_asked *asked)
+{
+    exchange->age = NULL;
+    if (!note_levels(exchange, asked))
         return false;
-    exchange->work.fresh = true;
-    exchange->as_of = as_of_text(exchange, NULL);
     int64_t age_s = age_of_view_s(exchange);
-    if (asked.age_s_max >= 0 && (age_s < 0 || age_s > asked.age_s_max)) {
+    if (asked->age_s_max >= 0 && (age_s < 0 || age_s > asked->age_s_max)) {
         refuse_view(exchange, PROBLEM_VIEW_OUTDATED, true, NULL,
                     "The view is older than " VIEW_MAX_AGE_HEADER " allows.");
         return false;
@@ -176,4 +196,45 @@ bool view_begin(struct exchange *exchange)
     if (age_s >= 0)
         exchange->age = arena_printf(&exchange->work.kept, "%" PRId64, age_s);
     return true;
+}
+
+static enum fh_code view_stands(fh_work *w, struct store_work *snapshot, struct fh_error *error)
+{
+    struct exchange *exchange = (struct exchange *)((char *)w - offsetof(struct exchange, work));
+    struct store_work *own = NULL;
+    bool stands = true;
+    enum fh_code code = FH_OK;
+    if (!snapshot)
+        code = store_begin(w->context->store, STORE_READ_COMMITTED, &own, error);
+    if (code == FH_OK)
+        code = level_stands(view_events(exchange), exchange->taken, snapshot ? snapshot : own,
+                            &stands, error);
+    if (own)
+        store_rollback(own);
+    w->outdated = code == FH_OK && !stands;
+    return w->outdated ? error_set(error, FH_CONFLICT, "Rows were set back while they were read.")
+                       : code;
+}
+
+bool view_run(struct exchange *exchange)
+{
+    fh_work *w = &exchange->work;
+    struct view_asked asked;
+    if (!take_view_headers(exchange, &asked))
+        return false;
+    w->fresh = true;
+    w->stands = view_stands;
+    for (int runs = 1; view_begin(exchange, &asked); runs++) {
+        work_run(w);
+        if (!w->outdated)
+            return true;
+        if (runs == VIEW_RUNS_MAX) {
+            refuse_view(exchange, PROBLEM_VIEW_OUTDATED, true, NULL,
+                        "Events were about to be applied again, or a publisher's state to be taken "
+                        "over, each time that this was read.");
+            return false;
+        }
+        w->context->counters.reruns++;
+    }
+    return false;
 }

@@ -23,9 +23,11 @@
 #define VIEW_MAX_AGE_DIGITS_MAX 9
 #define VIEW_ANSWER_MS 100 /* of its deadline, a request that waits has left for its handler */
 
-/* On the request's fiber, before its handler runs: waits for what is asked for, and notes how far
- * the view is. False: it is answered. Any other route: nothing is done. */
-bool view_begin(struct exchange *exchange);
+#define VIEW_RUNS_MAX 5 /* of one request's handler, while partitions are set back */
+
+/* On the request's fiber: waits for what is asked for, notes how far the view is, and runs the
+ * handler. False: it is answered. */
+bool view_run(struct exchange *exchange);
 /* The headers of a handler's answer that are due to all this; `ret` has room for
  * VIEW_HEADERS_MAX. */
 size_t view_headers(struct exchange *exchange, int status, struct http_header *ret);

@@ -158,7 +158,7 @@ static const struct {
                              "`Freehold-As-Of` says how far it is."},
     [PROBLEM_VIEW_OUTDATED] = {URN "view-outdated", 503,
                                "The view is older than `Freehold-Max-Age` allows, or its age is "
-                               "not known."},
+                               "not known, or its rows were set back each time that it was read."},
     [PROBLEM_POSITION_REPLACED] =
         {URN "position-replaced", 409,
          "`Freehold-Wait` names an event of a store that was restored or moved since: whether it "

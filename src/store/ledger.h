@@ -141,8 +141,13 @@ static inline enum fh_code ledger_cursor_partitions(struct store_work *work, con
                                                     bool (*visit)(void *context,
                                                                   const char *partition),
                                                     void *context, struct fh_error *error);
-/* From now on it can be moved only with `epoch`. If the cursor is missing, it is created, at no
- * position. */
+/* All of a source. What visit is shown is valid only while it runs; it returns false to stop. */
+typedef bool ledger_visit_cursor(void *context, const char *partition,
+                                 const struct ledger_cursor *cursor);
+static inline enum fh_code ledger_cursors_get(struct store_work *work, const char *source,
+                                              ledger_visit_cursor *visit, void *context,
+                                              struct fh_error *error);
+/* From now on it can be moved only with `epoch`. A missing one is created, at no position. */
 static inline enum fh_code ledger_cursor_take(struct store_work *work, const char *source,
                                               const char *partition, int64_t epoch,
                                               struct fh_error *error);
@@ -470,20 +475,15 @@ static inline enum fh_code ledger_migration_put(struct store_work *work, int64_t
 #define LEDGER_FUNCTIONS(X) \
     X(prepare) X(position) X(outbox_append) X(outbox_read) X(outbox_trimmed) X(outbox_id_at) \
     X(outbox_trim) X(subscriber_put) X(subscribers_get) X(cursor_get) X(cursor_move) \
-    X(cursor_partitions) X(cursor_take) X(leases_get) X(lease_take) X(lease_renew) X(lease_drop) \
-    X(parked_any) \
-    X(parked_has) X(parked_count) X(parked_put) X(parked_take) X(parked_edit) X(parked_failed) \
-    X(parked_keys) X(parked_events) X(command_get) X(command_put) X(commands_expire) \
-    X(commands_read) X(callers_read) \
-    X(caller_get) X(caller_close) X(caller_newest) X(caller_set_newest) X(saga_start) \
-    X(saga_update) X(saga_get) X(saga_find) X(step_put) X(steps_get) X(steps_answered) \
-    X(sagas_adopt) \
-    X(saga_take) X(sagas_open) X(sagas_over) \
-    X(sagas_closable) X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(saga_counts) \
-    X(migrations_get) \
-    X(migration_put) \
-    X(timer_put) X(timers_take) X(timers_read) X(timer_get) X(timers_count) \
-    X(meta_get) X(meta_put)
+    X(cursor_partitions) X(cursors_get) X(cursor_take) X(leases_get) X(lease_take) X(lease_renew) \
+    X(lease_drop) X(parked_any) X(parked_has) X(parked_count) X(parked_put) X(parked_take) \
+    X(parked_edit) X(parked_failed) X(parked_keys) X(parked_events) X(command_get) X(command_put) \
+    X(commands_expire) X(commands_read) X(callers_read) X(caller_get) X(caller_close) \
+    X(caller_newest) X(caller_set_newest) X(saga_start) X(saga_update) X(saga_get) X(saga_find) \
+    X(step_put) X(steps_get) X(steps_answered) X(sagas_adopt) X(saga_take) X(sagas_open) \
+    X(sagas_over) X(sagas_closable) X(sagas_closed) X(sagas_unclosed) X(sagas_forget) \
+    X(saga_counts) X(migrations_get) X(migration_put) X(timer_put) X(timers_take) X(timers_read) \
+    X(timer_get) X(timers_count) X(meta_get) X(meta_put)
 /* clang-format on */
 
 struct ledger_ops {

@@ -93,6 +93,13 @@ static inline enum fh_code ledger_cursor_partitions(struct store_work *work, con
     return work->store->engine->ledger->cursor_partitions(work, source, visit, context, error);
 }
 
+static inline enum fh_code ledger_cursors_get(struct store_work *work, const char *source,
+                                              ledger_visit_cursor *visit, void *context,
+                                              struct fh_error *error)
+{
+    return work->store->engine->ledger->cursors_get(work, source, visit, context, error);
+}
+
 static inline enum fh_code ledger_cursor_take(struct store_work *work, const char *source,
                                               const char *partition, int64_t epoch,
                                               struct fh_error *error)

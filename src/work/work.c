@@ -221,7 +221,7 @@ static void run_begin(fh_work *w)
     w->reply_body = NULL;
     w->reply_text.of = NULL;
     w->reply_header_count = 0;
-    w->durable = false;
+    w->durable = w->outdated = false;
     w->by_store = w->by_fence = w->parts = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
@@ -332,9 +332,32 @@ static void note_store(const fh_work *w, enum fh_code code, const struct fh_erro
                  w->context->world, code, error);
 }
 
+static bool is_work_refusal(const fh_work *w)
+{
+    int status = w->reply_status;
+    return status >= 400 && status < 500 &&
+           !(w->failure.code == FH_CONFLICT && w->failure.retryable);
+}
+
+/* A refusal says something of the rows, too: that one is not there. */
+static void check_read_stands(fh_work *w)
+{
+    struct fh_error error = {0};
+    if (!w->stands || (w->failure.code != FH_OK && !is_work_refusal(w)))
+        return;
+    enum fh_code code = w->stands(w, w->store_work, &error);
+    if (code == FH_OK)
+        return;
+    w->failure = error;
+    w->failure.code = code;
+    w->by_store = !w->outdated;
+    work_set_problem(w, &w->failure);
+}
+
 /* Commits everything the run did, or rolls all of it back. */
 static enum fh_code run_end(fh_work *w, bool by_fence)
 {
+    check_read_stands(w);
     enum fh_code code = w->failure.code;
     struct store_work *store_work = w->store_work;
     w->store_work = NULL;
@@ -362,13 +385,6 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
     if (!by_fence)
         work_committed(w);
     return FH_OK;
-}
-
-static bool is_work_refusal(const fh_work *w)
-{
-    int status = w->reply_status;
-    return status >= 400 && status < 500 &&
-           !(w->failure.code == FH_CONFLICT && w->failure.retryable);
 }
 
 /* One attempt to record the refusal in w->reply_*, in a transaction of its own. */
@@ -453,6 +469,8 @@ enum fh_code work_run(fh_work *w)
             w->context->counters.committed++;
         return FH_OK;
     }
+    if (w->outdated)
+        return code;
     if (w->by_store)
         note_store(w, code, &w->failure);
     if (is_work_refusal(w))

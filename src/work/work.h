@@ -177,6 +177,11 @@ struct fh_work {
     bool replayed;                /* its event was applied before: see work_reaches_out */
     bool repeated;                /* a command's answer is the one recorded when it was done */
     int64_t deadline_ns;
+    /* GET: whether an answer may be given of what was read, asked while the snapshot that it was
+     * read in is open (NULL: none was opened). NULL: it always may. `outdated` is its to set: the
+     * caller runs the handler again. */
+    enum fh_code (*stands)(fh_work *w, struct store_work *snapshot, struct fh_error *error);
+    bool outdated;
     struct work_fence *fence;             /* or NULL */
     const struct work_entrance *entrance; /* or NULL */
     bool entered;

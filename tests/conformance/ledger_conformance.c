@@ -7,6 +7,8 @@
 
 #include "conformance.h"
 
+#include <inttypes.h>
+
 #include "store/ledger.h"
 
 #define EVENTS_MAX 64
@@ -358,6 +360,61 @@ static void a_cursor_is_set_back_with_its_place_kept_beside_it(struct conformanc
     EXPECT(partitions == 2);
 }
 
+struct cursors_found {
+    int64_t first, second; /* positions of "0/2" and "1/2" */
+    int count, most;
+    bool whole; /* each has all that it was given */
+};
+
+static bool take_cursor(void *context, const char *partition, const struct ledger_cursor *cursor)
+{
+    struct cursors_found *found = context;
+    char id[ID_SIZE];
+    snprintf(id, sizeof id, "id-%" PRId64, cursor->position);
+    found->whole = found->whole && strcmp(cursor->event_id, id) == 0 && cursor->epoch == 1;
+    *(strcmp(partition, "0/2") == 0 ? &found->first : &found->second) = cursor->position;
+    return ++found->count < found->most;
+}
+
+static struct cursors_found find_cursors(struct conformance *c, struct store_work *work,
+                                         const char *source, int most)
+{
+    struct cursors_found found = {.most = most, .whole = true};
+    if (ledger_cursors_get(work, source, take_cursor, &found, &c->error) != FH_OK)
+        found.count = -1;
+    return found;
+}
+
+static void cursors_of_a_source_are_read_at_once(struct conformance *c)
+{
+    struct ledger_cursor none = {0}, first = cursor_at(3, 1), second = cursor_at(5, 1),
+                         third = cursor_at(6, 1);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_cursor_move(work, "users~back", "0/2", &none, &first, &c->error) == FH_OK);
+    EXPECT(ledger_cursor_move(work, "users~back", "1/2", &none, &second, &c->error) == FH_OK);
+    EXPECT(ledger_cursor_move(work, "users", "0/2", &none, &third, &c->error) == FH_OK);
+    EXPECT(find_cursors(c, work, "users~back", 9).second == 5); /* its own */
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_cursor_move(work, "users~back", "1/2", &second, &third, &c->error) == FH_OK);
+    struct cursors_found changed = find_cursors(c, work, "users~back", 9);
+    EXPECT(changed.count == 2 && changed.first == 3 && changed.second == 6 && changed.whole);
+    conformance_rollback(c, work);
+    for (int committed = 0; committed < 2; committed++) {
+        work = conformance_begin(c, committed ? STORE_READ_COMMITTED : STORE_READ);
+        EXPECT(work);
+        struct cursors_found found = find_cursors(c, work, "users~back", 9);
+        EXPECT(found.count == 2 && found.first == 3 && found.second == 5 && found.whole);
+        EXPECT(find_cursors(c, work, "users~back", 1).count == 1);
+        found = find_cursors(c, work, "users", 9);
+        EXPECT(found.count == 1 && found.first == 6);
+        EXPECT(find_cursors(c, work, "user", 9).count == 0);
+        EXPECT(conformance_commit(c, work) == FH_OK);
+    }
+}
+
 /* ---- Sagas ---- */
 
 static struct ledger_saga saga_of(int64_t number, const char *status)
@@ -685,6 +742,7 @@ int main(void)
         CASE(a_new_outbox_has_trimmed_nothing),
         CASE(a_cursor_moves_only_from_where_it_is),
         CASE(a_cursor_is_set_back_with_its_place_kept_beside_it),
+        CASE(cursors_of_a_source_are_read_at_once),
         CASE(a_cursor_that_was_created_and_never_moved_moves),
         CASE(a_saga_is_changed_only_by_its_epoch),
         CASE(a_saga_that_is_over_is_never_changed_again),

@@ -7,6 +7,7 @@
 
 #include "../support/hearing.h"
 #include "event/subscribe/level.h"
+#include "event/subscribe/set_back.h"
 #include "event/subscribe/subscription.h"
 
 /* ---- a wait on a fiber ---- */
@@ -462,6 +463,110 @@ static void no_level_while_another_instance_replays(void **state)
     close_orders(fixture);
 }
 
+/* ---- what was set back since ---- */
+
+struct taking {
+    struct fixture *fixture;
+    struct arena arena;
+    struct as_of wanted;
+    struct level_taken taken;
+    bool took, stands;
+};
+
+static void take_levels(void *argument)
+{
+    struct taking *taking = argument;
+    taking->took = level_take(taking->fixture->orders.context.events, &taking->arena,
+                              &taking->wanted, &taking->taken);
+}
+
+static void ask_whether_they_stand(void *argument)
+{
+    struct taking *taking = argument;
+    const struct work_context *context = &taking->fixture->orders.context;
+    struct store_work *work;
+    FH_ASSERT(store_begin(context->store, STORE_READ_COMMITTED, &work, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(level_stands(context->events, &taking->taken, work, &taking->stands,
+                           ERROR_UNHEEDED) == FH_OK);
+    store_rollback(work);
+}
+
+static bool levels_stand(struct taking *taking)
+{
+    harness_run(&taking->fixture->harness, ask_whether_they_stand, taking);
+    return taking->stands;
+}
+
+static void set_back_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    int64_t count, found;
+    FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, ERROR_UNHEEDED) ==
+              FH_OK);
+    FH_ASSERT(set_back_put(work, orders_subscription(fixture), &count, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(set_back_get(work, orders_subscription(fixture), &found, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
+    assert_int_equal(count, found);
+}
+
+static void a_level_stands_until_its_partition_is_set_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct taking taking = {.fixture = fixture};
+    arena_init(&taking.arena, ARENA_SIZE_MAX);
+    open_orders(fixture);
+    publish(fixture, 1, 5);
+    wait_for(&fixture->orders, 5, "following");
+    for (int others = 0; others < 2; others++) {
+        struct wait wait = wait_at(fixture, 5);
+        taking.wanted = wait.wanted;
+        assert_int_equal(verdict_of(fixture, wait), LEVEL_REACHED);
+        harness_run(&fixture->harness, take_levels, &taking);
+        assert_true(taking.took);
+        assert_int_equal(taking.taken.as_of.count, 1);
+        assert_int_equal(taking.taken.as_of.places[0].position, 5);
+        assert_true(levels_stand(&taking));
+        harness_run(&fixture->harness, set_back_entry, fixture);
+        assert_false(levels_stand(&taking));
+        assert_false(levels_stand(&taking));
+        if (others == 0) { /* whoever has set it back, it was not this instance */
+            harness_run(&fixture->harness, give_away_entry, fixture);
+            harness_until(&fixture->harness, applies_no_more, fixture);
+        }
+    }
+    harness_run(&fixture->harness, take_levels, &taking); /* it is looked up */
+    assert_true(taking.took);
+    assert_true(levels_stand(&taking));
+    orders_subscription(fixture)->lease.state = LEASE_OURS;
+    close_orders(fixture);
+    arena_release(&taking.arena);
+}
+
+static void set_back_while_waiting(void *argument)
+{
+    struct taking *taking = argument;
+    level_lost(orders_subscription(taking->fixture));
+    take_levels(taking);
+}
+
+static void what_was_waited_for_may_be_gone_when_levels_are_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    struct taking taking = {.fixture = fixture};
+    arena_init(&taking.arena, ARENA_SIZE_MAX);
+    open_orders(fixture);
+    publish(fixture, 1, 5);
+    wait_for(&fixture->orders, 5, "following");
+    taking.wanted = wait_at(fixture, 5).wanted;
+    harness_run(&fixture->harness, set_back_while_waiting, &taking);
+    assert_false(taking.took);
+    assert_int_equal(taking.taken.as_of.count, 0);
+    assert_true(levels_stand(&taking)); /* nothing was promised */
+    close_orders(fixture);
+    arena_release(&taking.arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -479,6 +584,8 @@ int main(void)
         TEST(a_publisher_is_as_far_as_its_last_partition),
         TEST(what_another_instance_applies_is_found_in_the_store),
         TEST(no_level_while_another_instance_replays),
+        TEST(a_level_stands_until_its_partition_is_set_back),
+        TEST(what_was_waited_for_may_be_gone_when_levels_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,6 +242,8 @@ static void what_follows_from_events_is_held_back_up_to_where_the_cursor_was(voi
     assert_int_equal(count_of(fixture, "seen WHERE user_id > 100 AND user_id <= 300"), 400);
     assert_int_equal(count_of(fixture, "seen WHERE user_id > 301"), 20);
     assert_int_equal(place_of(fixture, "users~replay"), 0);
+    assert_int_equal(place_of(fixture, "users~back"), 1);
+    assert_int_equal(fixture->orders.context.events->subscriptions->level.set_back, 1);
     close_noting(fixture);
 }
 

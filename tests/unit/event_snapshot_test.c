@@ -28,6 +28,27 @@ static void a_new_subscriber_of_a_trimmed_publisher_gets_its_state(void **state)
     close_search(fixture);
 }
 
+/* Rows that were there may be older now than it said before: subscribe/set_back.h. */
+static void each_resync_is_counted_as_one_that_sets_back(void **state)
+{
+    static const char counted[] = "SELECT coalesce(sum(position), 0) FROM fh_cursor"
+                                  " WHERE source = 'products~back'";
+    struct fixture *fixture = *state;
+    open_search(fixture);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(service_count(&fixture->search, counted), i);
+        close_search(fixture);
+        change(fixture, 1, 10 * (i + 1), "another");
+        trim(fixture);
+        open_search(fixture);
+        expect_same(fixture);
+        const struct subscription *s = subscription_next(fixture->search.context.events, NULL);
+        assert_int_equal(s->set_back, i + 1);
+        assert_int_equal(s->level.set_back, i + 1);
+    }
+    close_search(fixture);
+}
+
 static void an_empty_publisher_leaves_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -709,6 +730,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         CASE(a_new_subscriber_of_a_trimmed_publisher_gets_its_state),
+        CASE(each_resync_is_counted_as_one_that_sets_back),
         CASE(an_empty_publisher_leaves_nothing),
         CASE(an_expired_subscriber_gives_up_what_is_gone),
         CASE(what_changes_between_pages_takes_effect_once),

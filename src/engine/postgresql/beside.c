@@ -297,7 +297,8 @@ static enum fh_code postgresql_beside_leads(struct store *base, bool *ret, struc
     char sql[512];
     *ret = true;
     snprintf(sql, sizeof sql,
-             "SELECT EXISTS (SELECT FROM fh_cursor c WHERE c.position > coalesce("
+             "SELECT EXISTS (SELECT FROM fh_cursor c WHERE c.source NOT LIKE '%%" LEDGER_ASIDE "%%'"
+             " AND c.position > coalesce("
              "(SELECT s.position FROM \"%s\".fh_cursor s"
              " WHERE s.source = c.source AND s.share = c.share), 0))",
              serving_of(base));

@@ -19,6 +19,7 @@ struct resync_fence {
     bool begins;                    /* starts a new resync pass */
     const struct batch_event *rows; /* to be recorded as applied in this pass */
     int count;
+    int64_t set_back; /* how often, after it: set_back.h */
     bool moved;
 };
 

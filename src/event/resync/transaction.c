@@ -8,6 +8,7 @@
 
 #include "event/resync/parts.h"
 #include "event/subscribe/apply.h"
+#include "event/subscribe/set_back.h"
 #include "world/world.h"
 
 #define RESYNC_FAULT_MS_MIN 100
@@ -15,18 +16,25 @@
 
 /* ---- where it stands ---- */
 
-static enum fh_code read_resync_places(struct subscription *s, struct ledger_cursor *cursor,
-                                       struct ledger_resync *resync, struct fh_error *error)
+struct resync_places {
+    struct ledger_cursor cursor;
+    struct ledger_resync resync;
+    int64_t set_back;
+};
+
+static enum fh_code read_resync_places(struct subscription *s, struct resync_places *ret,
+                                       struct fh_error *error)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(s->manager->context->store);
     struct store_work *work;
-    *resync = (struct ledger_resync){0};
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_cursor_get(work, s->source, s->partition, cursor, error);
+    code = set_back_get(work, s, &ret->set_back, error);
     if (code == FH_OK)
-        code = ops->resync_get(work, s->source, s->partition, resync, error);
+        code = ledger_cursor_get(work, s->source, s->partition, &ret->cursor, error);
+    if (code == FH_OK)
+        code = ops->resync_get(work, s->source, s->partition, &ret->resync, error);
     store_rollback(work);
     return code;
 }
@@ -55,14 +63,16 @@ void resync_fault(struct subscription *s, const char *why)
 bool resync_load(struct subscription *s)
 {
     struct fh_error error;
-    struct ledger_cursor cursor;
+    struct resync_places places;
     for (int n = 1; subscription_is_ours(s) && !s->manager->draining; n++) {
         subscription_enter(s);
-        enum fh_code code = read_resync_places(s, &cursor, &s->resync, &error);
+        enum fh_code code = read_resync_places(s, &places, &error);
         subscription_leave(s);
         if (code == FH_OK) {
-            s->fenced = cursor.epoch != s->cursor.epoch;
-            s->cursor = cursor;
+            s->fenced = places.cursor.epoch != s->cursor.epoch;
+            s->cursor = places.cursor;
+            s->resync = places.resync;
+            s->set_back = places.set_back;
             if (!s->fenced) /* nothing else might release it for a long time */
                 subscription_release_hold(s, &s->applying_hold);
             return !s->fenced;
@@ -95,6 +105,8 @@ static enum work_verdict check_resync_fence(struct work_fence *fence, struct sto
     own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK && own->begins)
         code = ops->parked_clear(work, s->source, s->partition, error);
+    if (code == FH_OK && own->begins)
+        code = set_back_put(work, s, &own->set_back, error);
     for (int i = 0; i < own->count && code == FH_OK; i++)
         code = ops->applied_put(work, s->source, s->partition, s->resync.type, own->rows[i].key,
                                 own->rows[i].position, s->resync.resync, error);
@@ -112,6 +124,7 @@ bool resync_work(struct subscription *s, struct resync_fence *fence,
     fence->subscription = s;
     if (!fence->begins)
         fence->cursor = s->cursor;
+    fence->set_back = s->set_back;
     fence->cursor.epoch = s->cursor.epoch;
     subscription_enter(s);
     enum fh_code code =
@@ -120,6 +133,7 @@ bool resync_work(struct subscription *s, struct resync_fence *fence,
     if (code == FH_OK) {
         s->cursor = fence->cursor;
         s->resync = fence->next;
+        s->set_back = fence->set_back;
         subscription_skip_none(s);
         level_moved(s);
         s->resync_tries = 0;

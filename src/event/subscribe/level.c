@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "event/subscribe/replay.h"
+#include "event/subscribe/set_back.h"
 #include "event/subscribe/subscription.h"
 #include "store/ledger.h"
 #include "work/work.h"
@@ -119,6 +120,7 @@ void level_moved(struct subscription *s)
         return;
     }
     level_set(&s->level, place);
+    s->level.set_back = s->set_back;
     if (all)
         level_current(s, s->skipped_asked_ns);
     wake_reached(s->manager);
@@ -152,6 +154,8 @@ static bool has_others(const struct event_manager *manager)
     return false;
 }
 
+/* First how often it was set back: if that happens in between, what follows is not taken for what
+ * it was after it. */
 static enum fh_code read_level(struct store_work *work, const struct subscription *s,
                                struct level *ret, struct fh_error *error)
 {
@@ -160,7 +164,9 @@ static enum fh_code read_level(struct store_work *work, const struct subscriptio
     char replayed[REPLAY_SOURCE_SIZE];
     *ret = (struct level){0};
     replay_source(s, replayed);
-    enum fh_code code = ledger_cursor_get(work, s->source, s->partition, &cursor, error);
+    enum fh_code code = set_back_get(work, s, &ret->set_back, error);
+    if (code == FH_OK)
+        code = ledger_cursor_get(work, s->source, s->partition, &cursor, error);
     if (code == FH_OK)
         code = ledger_cursor_get(work, replayed, s->partition, &until, error);
     if (code == FH_OK)
@@ -296,23 +302,105 @@ static const struct subscription *least_level(const struct subscription *s,
     return s;
 }
 
+/* From `s` on, the next one to a service within the system. */
+static const struct subscription *next_inside(const struct subscription *s)
+{
+    while (s && s->outside)
+        s = s->next;
+    return s;
+}
+
 _Static_assert(sizeof(((const fh_service *)NULL)->subscribes) / sizeof(struct fh_subscription) <=
                    AS_OF_PLACES_MAX,
                "each publisher has a place");
 
-void level_as_of(struct event_manager *manager, const struct as_of *only, struct as_of *ret)
+static void as_of_now(const struct event_manager *manager, const struct as_of *only,
+                      struct as_of *ret)
 {
-    const struct subscription *s = manager->subscriptions;
+    const struct subscription *s = next_inside(manager->subscriptions);
     ret->count = 0;
-    look_at_others(manager, world_in_ms(manager->context->world, -LEVEL_LOOK_MS));
     while (s) {
         const struct level *least;
         const char *name = s->source;
-        bool counts = !s->outside && is_wanted_publisher(only, name);
-        s = least_level(s, &least);
-        if (counts && least)
+        s = next_inside(least_level(s, &least));
+        if (least && is_wanted_publisher(only, name))
             as_of_add(ret, name, least->incarnation, least->position);
     }
+}
+
+void level_as_of(struct event_manager *manager, const struct as_of *only, struct as_of *ret)
+{
+    look_at_others(manager, world_in_ms(manager->context->world, -LEVEL_LOOK_MS));
+    as_of_now(manager, only, ret);
+}
+
+/* ---- answers ---- */
+
+/* All at one moment: nothing parks after the look. */
+bool level_take(struct event_manager *manager, struct arena *arena, const struct as_of *wanted,
+                struct level_taken *ret)
+{
+    const char *unused;
+    size_t count = 0;
+    look_at_others(manager, world_in_ms(manager->context->world, -LEVEL_LOOK_MS));
+    for (const struct subscription *s = manager->subscriptions; s; s = s->next)
+        count++;
+    ret->set_back = arena_alloc(arena, (count + 1) * sizeof *ret->set_back);
+    count = 0;
+    for (const struct subscription *s = manager->subscriptions; s; s = s->next)
+        ret->set_back[count++] = level_is_known(&s->level) ? s->level.set_back : -1;
+    as_of_now(manager, NULL, &ret->as_of);
+    return places_judge(manager, wanted, &unused) == LEVEL_REACHED;
+}
+
+/* The partitions of a subscription, whose levels were taken, against what the store says. */
+struct standing {
+    struct subscription *first;
+    const int64_t *set_back; /* of `first`, and those after it */
+    bool stands;
+};
+
+/* What was known of this one is not so any more, whoever has it: if that is this instance, it will
+ * know in a moment what it did itself, or that it has the partition no longer. */
+static void level_falls(struct subscription *s, int64_t set_back)
+{
+    if (s->level.set_back != set_back)
+        level_lost(s);
+    s->manager->levels_ns = INT64_MIN; /* others' are looked up before the next answer */
+}
+
+static bool compare_set_back(void *context, const char *partition,
+                             const struct ledger_cursor *number)
+{
+    struct standing *standing = context;
+    const int64_t *taken = standing->set_back;
+    for (struct subscription *s = standing->first;
+         s && strcmp(s->source, standing->first->source) == 0; s = s->next, taken++) {
+        if (strcmp(s->partition, partition) != 0 || *taken < 0 || *taken == number->position)
+            continue;
+        standing->stands = false;
+        level_falls(s, number->position);
+    }
+    return true;
+}
+
+enum fh_code level_stands(struct event_manager *manager, const struct level_taken *taken,
+                          struct store_work *work, bool *ret, struct fh_error *error)
+{
+    const int64_t *set_back = taken->set_back;
+    struct subscription *s = manager->subscriptions;
+    enum fh_code code = FH_OK;
+    *ret = true;
+    while (s && code == FH_OK) {
+        struct standing standing = {.first = s, .set_back = set_back, .stands = true};
+        bool known = false;
+        for (; s && strcmp(s->source, standing.first->source) == 0; s = s->next)
+            known |= *set_back++ >= 0;
+        if (known)
+            code = set_back_each(work, standing.first->source, compare_set_back, &standing, error);
+        *ret = *ret && standing.stands;
+    }
+    return code;
 }
 
 int64_t level_current_ns(const struct event_manager *manager)

@@ -23,8 +23,13 @@
  *
  * Partitions that other instances have are looked up in the store. Their age is not known here.
  * Sources outside the system have no level.
+ *
+ * A level says nothing of rows that are read after its partition was set back, by whichever
+ * instance (set_back.h). So an answer takes the levels, reads its rows, and then asks whether the
+ * levels still stand: if one does not, it is lost here, and the answer is made anew.
  */
 
+#include "base/arena.h"
 #include "base/as_of.h"
 #include "event/manager.h"
 
@@ -42,6 +47,13 @@ struct level {
     char former[ID_SIZE]; /* "": none; this has the same events up to there */
     int64_t former_position;
     int64_t current_ns; /* it had all that there was then; 0: not known */
+    int64_t set_back;   /* how often it had been, by then */
+};
+
+/* What an answer is to have. */
+struct level_taken {
+    struct as_of as_of;
+    int64_t *set_back; /* of each partition in the manager's order; -1: its level is not known */
 };
 
 enum level_verdict {
@@ -72,6 +84,13 @@ enum level_verdict level_wait(struct event_manager *manager, const struct as_of 
                               const char **ret_name);
 /* The levels of all publishers that are known; of those in `only` alone, if that is not NULL. */
 void level_as_of(struct event_manager *manager, const struct as_of *only, struct as_of *ret);
+/* The same of all, for an answer whose rows are read from now on; on the arena. False: a place of
+ * `wanted` was reached, and is not any more. */
+bool level_take(struct event_manager *manager, struct arena *arena, const struct as_of *wanted,
+                struct level_taken *ret);
+/* Whether rows that were read in `work`, or before, have all that was taken. */
+enum fh_code level_stands(struct event_manager *manager, const struct level_taken *taken,
+                          struct store_work *work, bool *ret, struct fh_error *error);
 /* When the least current partition had all that there was; 0: not known of each. */
 int64_t level_current_ns(const struct event_manager *manager);
 

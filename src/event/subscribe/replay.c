@@ -6,22 +6,30 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "event/subscribe/parked.h"
+#include "event/subscribe/set_back.h"
 #include "work/batch.h"
 #include "world/world.h"
 
 /* ---- what is durable ---- */
 
-static enum fh_code read_until(struct subscription *s, struct ledger_cursor *ret,
-                               struct fh_error *error)
+static enum fh_code read_until(struct subscription *s, struct fh_error *error)
 {
     char source[REPLAY_SOURCE_SIZE];
     struct store_work *work;
+    int64_t set_back = 0;
+    struct ledger_cursor until;
     replay_source(s, source);
     subscription_enter(s);
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
-        code = ledger_cursor_get(work, source, s->partition, ret, error);
+        code = set_back_get(work, s, &set_back, error);
+        if (code == FH_OK)
+            code = ledger_cursor_get(work, source, s->partition, &until, error);
         store_rollback(work);
+    }
+    if (code == FH_OK) {
+        s->set_back = set_back;
+        s->replay.until = until;
     }
     subscription_leave(s);
     return code;
@@ -31,7 +39,7 @@ bool replay_load(struct subscription *s)
 {
     struct fh_error error;
     for (int n = 1; subscription_goes_on(s); n++) {
-        if (read_until(s, &s->replay.until, &error) == FH_OK) {
+        if (read_until(s, &error) == FH_OK) {
             s->replay.lost = false;
             fiber_wake_all(&s->for_space); /* the reader waited for the end of that */
             s->replay.began_ns = world_monotonic_ns(subscription_world(s));
@@ -97,7 +105,8 @@ struct replay_move {
     const struct subscription *subscription;
     struct ledger_cursor cursor, until; /* after it */
     bool begins;
-    int64_t dropped; /* parked events, if it does not begin */
+    int64_t set_back; /* after it */
+    int64_t dropped;  /* parked events, if it does not begin */
 };
 
 static enum fh_code drop_what_was_parked(struct store_work *work, struct replay_move *move,
@@ -128,6 +137,8 @@ static enum fh_code write_replay_move(struct store_work *work, void *what, struc
         return error_set(error, FH_CONFLICT, "Events of %s are parked.", s->source);
     if (code == FH_OK)
         code = put_until(s, work, &move->until, error);
+    if (code == FH_OK && move->begins)
+        code = set_back_put(work, s, &move->set_back, error);
     CRASH_POINT("replay.moved");
     return code;
 }
@@ -139,17 +150,20 @@ static bool is_at(const struct ledger_cursor *a, const struct ledger_cursor *b)
 }
 
 /* After a failure: its outcome may be unknown, and somebody else may have moved the cursor. */
-static enum fh_code look_again(struct subscription *s, const struct replay_move *move,
+static enum fh_code look_again(struct subscription *s, struct replay_move *move,
                                enum fh_code failed, struct fh_error *error)
 {
     struct ledger_cursor cursor, until;
     struct store_work *work;
+    int64_t set_back = 0;
     char source[REPLAY_SOURCE_SIZE];
     replay_source(s, source);
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, ERROR_UNHEEDED);
     if (code != FH_OK)
         return failed;
-    code = ledger_cursor_get(work, s->source, s->partition, &cursor, ERROR_UNHEEDED);
+    code = set_back_get(work, s, &set_back, ERROR_UNHEEDED);
+    if (code == FH_OK)
+        code = ledger_cursor_get(work, s->source, s->partition, &cursor, ERROR_UNHEEDED);
     if (code == FH_OK)
         code = ledger_cursor_get(work, source, s->partition, &until, ERROR_UNHEEDED);
     store_rollback(work);
@@ -158,6 +172,7 @@ static enum fh_code look_again(struct subscription *s, const struct replay_move 
     s->fenced = cursor.epoch != s->cursor.epoch;
     s->cursor = cursor;
     s->replay.until = until;
+    s->set_back = move->set_back = set_back;
     bool done = is_at(&cursor, &move->cursor) && is_at(&until, &move->until);
     if (!done && failed == FH_OUTCOME_UNKNOWN)
         error_set(error, FH_UNAVAILABLE, "The store did not take it; try again.");
@@ -170,6 +185,7 @@ static enum fh_code move_cursors(struct subscription *s, struct replay_move *mov
     int64_t deadline_ns = world_in_ms(subscription_world(s), SUBSCRIBE_HANDLER_MS_MAX);
     move->subscription = s;
     move->cursor.epoch = s->cursor.epoch;
+    move->set_back = s->set_back;
     subscription_enter(s);
     enum fh_code code =
         work_write(s->manager->context, write_replay_move, move, deadline_ns, error);
@@ -180,6 +196,7 @@ static enum fh_code move_cursors(struct subscription *s, struct replay_move *mov
     if (code == FH_OK) {
         s->cursor = move->cursor;
         s->replay.until = move->until;
+        s->set_back = move->set_back;
     }
     level_moved(s);
     return code;

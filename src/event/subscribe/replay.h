@@ -9,7 +9,7 @@
  * there the handlers change this service's own store, and whatever else they do is left out
  * (work_reaches_out), unless the operator wants it done again, too.
  *
- *   begun      one transaction sets the cursor back and writes `until`
+ *   begun      one transaction sets the cursor back, counts that (set_back.h), and writes `until`
  *   over       the transaction that moves the cursor to `until`, or past it, removes that
  *   given up   one transaction moves the cursor to `until`, removes that, and drops what is parked:
  *              an operator wants it, or the publisher does not have these events any more (it has

@@ -64,6 +64,7 @@ struct subscription {
     bool resyncs;                /* another resync pass has to begin: the place is lost */
     int resync_tries;
     struct replay replay;
+    int64_t set_back; /* how often, as committed: set_back.h */
     /* Sizes: of a page, of a resync's transaction, of a fetch. */
     struct portion rows, together, answers;
     bool fenced;         /* another instance's epoch was found; until we get the lease again */

@@ -15,6 +15,14 @@ static enum fh_code cursor_id(char id[static RECORD_ID_SIZE], const char *source
     return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
+static void take_cursor_record(json_t *record, struct ledger_cursor *ret)
+{
+    snprintf(ret->incarnation, ID_SIZE, "%s", record_text(record, "incarnation"));
+    snprintf(ret->event_id, ID_SIZE, "%s", record_text(record, "event_id"));
+    ret->position = record_integer(record, "position");
+    ret->epoch = record_integer(record, "epoch");
+}
+
 static enum fh_code read_cursor_record(struct store_work *work, const char *id,
                                        struct ledger_cursor *ret, struct fh_error *error)
 {
@@ -23,10 +31,7 @@ static enum fh_code read_cursor_record(struct store_work *work, const char *id,
     enum fh_code code = records_get(work, "cursor", id, &record, error);
     if (code || !record)
         return code;
-    snprintf(ret->incarnation, ID_SIZE, "%s", record_text(record, "incarnation"));
-    snprintf(ret->event_id, ID_SIZE, "%s", record_text(record, "event_id"));
-    ret->position = record_integer(record, "position");
-    ret->epoch = record_integer(record, "epoch");
+    take_cursor_record(record, ret);
     json_decref(record);
     return FH_OK;
 }
@@ -88,6 +93,27 @@ enum fh_code records_cursor_partitions(struct store_work *work, const char *sour
     struct partitions to = {visit, context};
     struct record_range all = {.table = "cursor", .fields = {{"source", source}}};
     return records_each(work, &all, see_partition_record, &to, error);
+}
+
+struct cursors {
+    ledger_visit_cursor *visit;
+    void *context;
+};
+
+static bool see_cursor_record(void *context, json_t *record)
+{
+    const struct cursors *to = context;
+    struct ledger_cursor cursor;
+    take_cursor_record(record, &cursor);
+    return to->visit(to->context, record_text(record, "share"), &cursor);
+}
+
+enum fh_code records_cursors_get(struct store_work *work, const char *source,
+                                 ledger_visit_cursor *visit, void *context, struct fh_error *error)
+{
+    struct cursors to = {visit, context};
+    struct record_range all = {.table = "cursor", .fields = {{"source", source}}};
+    return records_each(work, &all, see_cursor_record, &to, error);
 }
 
 enum fh_code records_cursor_take(struct store_work *work, const char *source, const char *partition,

@@ -116,7 +116,7 @@ struct record_ops {
 /* clang-format off */
 #define RECORDS_FUNCTIONS(X) \
     X(outbox_trimmed) X(outbox_trim) X(subscriber_put) X(subscribers_get) \
-    X(cursor_get) X(cursor_move) X(cursor_partitions) X(cursor_take) X(leases_get) X(lease_take) \
+    X(cursor_get) X(cursor_move) X(cursor_partitions) X(cursors_get) X(cursor_take) X(leases_get) X(lease_take) \
     X(lease_renew) X(lease_drop) X(parked_any) X(parked_has) X(parked_count) X(parked_put) \
     X(parked_take) X(parked_edit) X(parked_failed) X(parked_keys) X(parked_events) \
     X(command_get) X(command_put) X(commands_expire) X(caller_get) X(caller_close) \

@@ -107,6 +107,33 @@ enum fh_code sql_ledger_cursor_partitions(struct store_work *work, const char *s
                    visit_partition_row, &to, NULL, error);
 }
 
+struct cursor_visit {
+    ledger_visit_cursor *visit;
+    void *context;
+};
+
+static bool visit_cursor_row(void *context, const struct sql_row *row)
+{
+    const struct cursor_visit *to = context;
+    struct ledger_cursor cursor = {.position = row->values[2].integer,
+                                   .epoch = row->values[4].integer};
+    snprintf(cursor.incarnation, sizeof cursor.incarnation, "%s", ledger_word(&row->values[1]));
+    snprintf(cursor.event_id, sizeof cursor.event_id, "%s", ledger_word(&row->values[3]));
+    return to->visit(to->context, ledger_word(&row->values[0]), &cursor);
+}
+
+enum fh_code sql_ledger_cursors_get(struct store_work *work, const char *source,
+                                    ledger_visit_cursor *visit, void *context,
+                                    struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source)};
+    struct cursor_visit to = {visit, context};
+    return sql_run(work,
+                   "SELECT share, incarnation, position, event_id, epoch FROM fh_cursor"
+                   " WHERE source = ?1 ORDER BY share",
+                   values, 1, visit_cursor_row, &to, NULL, error);
+}
+
 enum fh_code sql_ledger_cursor_take(struct store_work *work, const char *source,
                                     const char *partition, int64_t epoch, struct fh_error *error)
 {
