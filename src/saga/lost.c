@@ -48,8 +48,9 @@ static bool is_as_stored(const struct saga_run *run, const struct saga_run *stor
 }
 
 /* What is in the rows: FH_NOT_FOUND: nothing is. *ret_same: what is in memory. */
-static enum fh_code read_rows(struct saga_run *run, struct store_work *work,
-                              enum saga_status *ret_status, bool *ret_same, struct fh_error *error)
+static enum fh_code read_saga_rows(struct saga_run *run, struct store_work *work,
+                                   enum saga_status *ret_status, bool *ret_same,
+                                   struct fh_error *error)
 {
     struct arena arena;
     struct ledger_saga row;
@@ -68,14 +69,14 @@ static enum fh_code read_rows(struct saga_run *run, struct store_work *work,
     return code == FH_INVALID || code == FH_UNSUPPORTED ? FH_OK : code;
 }
 
-static enum fh_code read_again(struct saga_run *run, enum saga_status *ret_status, bool *ret_same,
-                               struct fh_error *error)
+static enum fh_code read_saga_again(struct saga_run *run, enum saga_status *ret_status,
+                                    bool *ret_same, struct fh_error *error)
 {
     struct store_work *work;
     struct arena *before = json_arena_set(NULL);
     enum fh_code code = store_begin(run->manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
-        code = read_rows(run, work, ret_status, ret_same, error);
+        code = read_saga_rows(run, work, ret_status, ret_same, error);
         store_rollback(work);
     }
     json_arena_set(before);
@@ -107,7 +108,7 @@ enum fh_code saga_lost_check(struct saga_run *run, struct fh_error *error)
         uint64_t losses = store->losses;
         enum saga_status stored = SAGA_PARKED;
         bool same = false;
-        code = read_again(run, &stored, &same, error);
+        code = read_saga_again(run, &stored, &same, error);
         if (code == FH_OK && same)
             run->losses = losses; /* one more may have been lost meanwhile */
         else if (code == FH_OK || code == FH_NOT_FOUND)

@@ -107,7 +107,7 @@ static enum fh_code compare_table_digest(struct clickhouse *server,
 }
 
 /* A user that must not make databases is given one. */
-static enum fh_code make_owner_database(struct clickhouse *server, struct fh_error *error)
+static enum fh_code make_clickhouse_database(struct clickhouse *server, struct fh_error *error)
 {
     struct text sql;
     text_init(&sql, CLICKHOUSE_SMALL);
@@ -129,7 +129,7 @@ enum fh_code clickhouse_make(struct carried_server *base, const struct fh_derive
     clickhouse_write_create(&sql, server, table, declared);
     enum fh_code code = run_table_statement(server, &sql, error);
     if (code == FH_NOT_FOUND) {
-        code = make_owner_database(server, error);
+        code = make_clickhouse_database(server, error);
         if (code == FH_OK)
             code = run_table_statement(server, &sql, error);
     }

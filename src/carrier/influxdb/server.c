@@ -102,8 +102,9 @@ static enum fh_code influxdb_server_run(const struct server_own *own,
 /* ---- its users ---- */
 
 /* Names and passwords are of letters, digits, '-' and '_'. */
-static enum fh_code ask_influxdb(const json_t *as, const char *statement, struct text *answer,
-                                 long *ret_status, struct fh_error *error)
+static enum fh_code ask_private_influxdb(const json_t *as, const char *statement,
+                                         struct text *answer, long *ret_status,
+                                         struct fh_error *error)
 {
     struct carried_ask ask = {.method = "POST", .path = "/query", .answer = answer};
     struct text body;
@@ -123,7 +124,7 @@ static enum fh_code do_influxdb(const json_t *as, const char *statement, struct 
     struct text answer;
     long status;
     text_init(&answer, TEXT_SMALL_MAX);
-    enum fh_code code = ask_influxdb(as, statement, &answer, &status, error);
+    enum fh_code code = ask_private_influxdb(as, statement, &answer, &status, error);
     if (!code && (status != HTTP_OK || !answer.data || strstr(answer.data, "\"error\"")))
         code = error_set(error, status == HTTP_UNAUTHORIZED ? FH_CONFLICT : FH_UNAVAILABLE,
                          "InfluxDB does not set its users: it answers %ld.", status);
@@ -155,7 +156,7 @@ static enum fh_code influxdb_enter(const json_t *as, struct fh_error *error)
 {
     long status;
     const char *user = server_text(as, "user");
-    enum fh_code code = ask_influxdb(as, "SHOW DATABASES", NULL, &status, error);
+    enum fh_code code = ask_private_influxdb(as, "SHOW DATABASES", NULL, &status, error);
     if (!code && status == HTTP_FORBIDDEN && strcmp(user, SERVER_SUPERUSER) == 0)
         return do_influxdb_for(as, "CREATE USER \"?\" WITH PASSWORD '!' WITH ALL PRIVILEGES", user,
                                server_text(as, "password"), error);
@@ -187,7 +188,7 @@ static enum fh_code drop_influxdb_users(const json_t *as, const json_t *users,
     size_t i;
     json_t *row;
     text_init(&answer, TEXT_SMALL_MAX);
-    enum fh_code code = ask_influxdb(as, "SHOW USERS", &answer, &status, error);
+    enum fh_code code = ask_private_influxdb(as, "SHOW USERS", &answer, &status, error);
     json_t *found = !code && answer.data ? json_loads(answer.data, 0, NULL) : NULL;
     const json_t *series = json_array_get(
         json_object_get(json_array_get(json_object_get(found, "results"), 0), "series"), 0);
