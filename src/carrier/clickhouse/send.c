@@ -44,8 +44,8 @@ static void write_page_path(struct text *path, const struct clickhouse *server,
     text_release(&sql);
 }
 
-/* A large page is followed by the next at once: a store that is made anew sends many, and there is
- * no merge that would be saved. */
+/* A large page is followed by the next at once: a store that is made anew sends many, and each is
+ * worth its merge. */
 static void keep_interval(struct clickhouse *server, const struct carried_page *page)
 {
     struct world *world = server->world;
