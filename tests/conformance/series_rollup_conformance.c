@@ -346,6 +346,36 @@ static void what_roll_ups_do_not_know_is_refused(struct conformance *c)
 
 /* ---- What is declared ---- */
 
+static bool take_digest(void *context, const struct sql_row *row)
+{
+    snprintf(context, DERIVED_DIGEST_SIZE, "%s", row->values[0].text);
+    return false;
+}
+
+/* A program that computes another one than the store has would not open it. */
+static bool has_digest_of(struct conformance *c, const struct fh_derived *declared)
+{
+    char digest[DERIVED_DIGEST_SIZE], found[DERIVED_DIGEST_SIZE] = "";
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    derived_digest(declared, digest);
+    if (work)
+        sql_run(work, "SELECT digest FROM fh_derived", NULL, 0, take_digest, found, NULL,
+                &c->error);
+    conformance_rollback(c, work);
+    return strcmp(found, digest) == 0;
+}
+
+/* One that knows no roll-ups computes that of a series without any. */
+static void a_program_that_would_lose_roll_ups_is_refused(struct conformance *c)
+{
+    EXPECT(prepare(c, &plain, 1) == FH_OK && has_digest_of(c, &plain));
+    EXPECT(put(c, &plain, "a", 995 * DAY_MS, 1, 1) && prepare(c, &hours, 1) == FH_OK);
+    EXPECT(has_digest_of(c, &hours) && !has_digest_of(c, &plain));
+    EXPECT(prepare(c, &hours_and_days, 1) == FH_OK && has_digest_of(c, &hours));
+    EXPECT(prepare(c, &plain, 1) == FH_OK && has_digest_of(c, &plain));
+    EXPECT(answers(c, &plain, NOW_MS, &whole, "[{'tags':{},'points':[[0,1,1]]}]"));
+}
+
 static void roll_ups_may_be_added_and_taken_out(struct conformance *c)
 {
     EXPECT(prepare(c, &plain, 1) == FH_OK && put(c, &plain, "a", 980 * DAY_MS, 1, 1));
@@ -440,6 +470,7 @@ int main(void)
         CASE_OF(what_gets_older_goes_from_one_into_the_next, keeps_derived),
         CASE_OF(whole_intervals_count, keeps_derived),
         CASE_OF(what_roll_ups_do_not_know_is_refused, keeps_derived),
+        CASE_OF(a_program_that_would_lose_roll_ups_is_refused, keeps_derived),
         CASE_OF(roll_ups_may_be_added_and_taken_out, keeps_derived),
         CASE_OF(points_beside_an_interval_are_the_rest_of_it, keeps_derived),
         CASE_OF(roll_ups_that_are_alone_are_kept_as_points_are, keeps_derived),
