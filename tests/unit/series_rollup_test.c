@@ -165,7 +165,7 @@ static struct bounds bounds_of(struct rolling *rolling, struct store_work *work)
     struct fh_error error;
     for (int i = 0; i < bounds.count; i++) {
         int days = i ? declared->rollups[i - 1].keep_days : declared->keep_days;
-        int64_t every_ms = declared->rollups[i + 1 < bounds.count ? i : i - 1].every_ms;
+        int64_t every_ms = declared->rollups[i + 1 < bounds.count || !i ? i : i - 1].every_ms;
         bounds.every_ms[i] = i ? declared->rollups[i - 1].every_ms : 0;
         /* Days are counted from where points begin. */
         int64_t from_ms = oldest_ms(rolling) - (days - declared->keep_days) * DAY_MS;
