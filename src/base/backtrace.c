@@ -148,3 +148,12 @@ void backtrace_install(const char *(*explain)(const void *address))
         sigaction(crashes[i].number, &action, NULL);
 #endif
 }
+
+void backtrace_blocks(sigset_t *ret)
+{
+    /* SIGSYS: a call that its walls refuse. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+    sigfillset(ret);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(ret, faults[i]);
+}

@@ -2,6 +2,8 @@
 #ifndef BASE_BACKTRACE_H
 #define BASE_BACKTRACE_H
 
+#include <signal.h>
+
 /*
  * What a process says when it crashes (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT), before it ends as
  * it would have: in its log, the signal, what it was doing (doing.h), and its stack with the names
@@ -14,5 +16,8 @@
  * by the address that was touched: a sentence without its full stop, or NULL. With a sanitizer, who
  * reports better, nothing is installed. */
 void backtrace_install(const char *(*explain)(const void *address));
+/* What a thread beside the loop's blocks, since signals are the loop's: all but those of its own
+ * faults. Where these are blocked the kernel ends the process without a word. */
+void backtrace_blocks(sigset_t *ret);
 
 #endif

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/backtrace.h"
 #include "world/fiber.h"
 #include "world/world.h"
 
@@ -135,7 +136,7 @@ int broker_thread_start(void *(*run)(void *), void *argument)
     pthread_t thread;
     pthread_attr_t attributes;
     sigset_t all, before;
-    sigfillset(&all);
+    backtrace_blocks(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -14,6 +14,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/backtrace.h"
 #include "base/log.h"
 #include "world/fiber.h"
 
@@ -109,7 +110,7 @@ void watchdog_start(struct watchdog *watchdog, int control_fd)
     watchdog->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (watchdog->timer_fd < 0)
         return;
-    sigfillset(&all); /* signals are the loop's */
+    backtrace_blocks(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     watchdog->runs = uv_thread_create(&watchdog->thread, run_watchdog, watchdog) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
