@@ -249,6 +249,24 @@ static void others_tables_are_no_generations(struct trial *t)
     EXPECT(count_generations(t) == 1);
 }
 
+static void another_password_is_refused_and_not_told(struct trial *t)
+{
+    char why[160];
+    json_t *options = bed_clickhouse_options(why);
+    struct carried_server *own = t->server;
+    json_object_set_new(options, "password", json_string("another secret"));
+    EXPECT(make(t, &sold) == FH_OK);
+    EXPECT(clickhouse_open(t->harness.world, options, clickhouse_of(own)->owner, &t->server,
+                           &t->error) == FH_OK);
+    EXPECT(list_links(t) == FH_UNSUPPORTED && send_span(t, 0, 1) == FH_UNSUPPORTED);
+    EXPECT(strstr(t->error.message, "refuses its user (error 193)"));
+    EXPECT(!strstr(t->error.message, "secret"));
+    clickhouse_close(t->server);
+    t->server = own;
+    EXPECT(list_links(t) == FH_OK && t->link_count == 0);
+    json_decref(options);
+}
+
 /* ---- Any order ---- */
 
 static bool sent[POSITIONS + 1], linked[POSITIONS + 1][POSITIONS + 1];
@@ -549,6 +567,7 @@ static void run_case(void **state, void (*run)(struct trial *t))
     CASE(a_generation_is_of_one_declaration)                                                       \
     CASE(a_request_to_no_generation_makes_none)                                                    \
     CASE(others_tables_are_no_generations)                                                         \
+    CASE(another_password_is_refused_and_not_told)                                                 \
     CASE(each_fact_that_came_counts_once)                                                          \
     CASE(the_higher_version_stands_in_whatever_order)                                              \
     CASE(a_page_without_facts_leaves_its_link)                                                     \

@@ -286,6 +286,7 @@ static void a_table_is_made_with_its_database_and_looked_at(void **state)
                      FH_UNAVAILABLE);
     assert_int_equal(AFTER(make_entry, {404, NO_DATABASE}, {403, "Code: 497. a secret"}),
                      FH_UNSUPPORTED);
+    assert_int_equal(AFTER(make_entry, {200, ""}, {404, NO_TABLE}), FH_UNSUPPORTED);
     /* Another carrier is making it. */
     assert_int_equal(AFTER(make_entry, {500, "Code: 57, a secret"}, as_declared), FH_OK);
 }

@@ -66,8 +66,8 @@ static enum fh_code ask_columns(struct clickhouse_asking *asking, const char *ta
     text_init(&sql, CLICKHOUSE_SMALL);
     text_init(&path, CLICKHOUSE_SMALL);
     clickhouse_write_question(&sql, server, table, asking->question);
-    text_printf(&path, CLICKHOUSE_ASKING "&max_execution_time=%lld",
-                (long long)((deadline_ns - now_ns) / 1000000000 + 1));
+    int64_t left_s = (deadline_ns - now_ns) / 1000000000 + 1;
+    text_printf(&path, CLICKHOUSE_ASKING "&max_execution_time=%lld", (long long)left_s);
     FH_ASSERT(!sql.overflow && !path.overflow);
     asking->call = (struct clickhouse_call){.path = path.data,
                                             .body = sql.data,

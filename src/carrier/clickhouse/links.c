@@ -16,14 +16,15 @@ static void write_links_question(struct text *sql, const struct clickhouse *serv
                                  const char *table, const struct carried_link *after, int64_t span,
                                  int limit)
 {
+    int64_t last = after->to + span;
     text_add(sql, "SELECT toInt64OrZero(fh_key), fh_at FROM ");
     clickhouse_write_table(sql, server, table);
     text_printf(sql,
                 " FINAL WHERE fh_kind = 0 AND fh_at >= %lld AND fh_at <= %lld AND (fh_at > %lld OR "
                 "toInt64OrZero(fh_key) > %lld) ORDER BY fh_at, toInt64OrZero(fh_key) LIMIT %d "
                 "FORMAT JSONCompact",
-                (long long)after->to, (long long)(after->to + span), (long long)after->to,
-                (long long)after->from, limit);
+                (long long)after->to, (long long)last, (long long)after->to, (long long)after->from,
+                limit);
 }
 
 /* Whoever asks for the next ones behind the last goes on for ever if they do not rise. */

@@ -77,7 +77,7 @@ static enum fh_code read_table_digests(struct clickhouse *server, const char *ta
     text_add(&sql, " FORMAT JSONCompact");
     enum fh_code code = clickhouse_ask_rows(server, &sql, 0, ret, error);
     text_release(&sql);
-    return code;
+    return code == FH_NOT_FOUND ? clickhouse_strange(server, error) : code; /* of system.columns */
 }
 
 static enum fh_code compare_table_digest(struct clickhouse *server,
