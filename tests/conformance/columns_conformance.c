@@ -326,6 +326,23 @@ static void old_facts_are_not_answered_and_removed_slice_by_slice(struct conform
     EXPECT(answers(c, BY_KIND, "[['a',3,3],['b',1,1]]"));
 }
 
+/* ---- All of them ---- */
+
+static void facts_are_listed_by_their_times_behind_any(struct conformance *c)
+{
+    const struct derived_fact second = {.id = 2, .at_ms = 7}, none = {.id = 9, .at_ms = 8};
+    EXPECT(prepare(c, &plain, 1) == FH_OK);
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 9, ""));
+    EXPECT(sell(c, "a", 7, 1) == FH_OK && sell(c, "b", -3, 1) == FH_OK);
+    EXPECT(sell(c, "a", 7, 1) == FH_OK && sell(c, "c", 9, 1) == FH_OK);
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 9, "1@-3 1@7 2@7 1@9 "));
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 2, "1@-3 1@7 "));
+    EXPECT(lists(c, &plain, &second, WHENEVER, 9, "1@9 "));
+    EXPECT(lists(c, &plain, &none, WHENEVER, 9, "1@9 "));
+    EXPECT(lists(c, &plain, NULL, 7, 9, "1@7 2@7 1@9 ")); /* and none that is too old */
+    EXPECT(lists(c, &plain, &second, 8, 9, "1@9 "));
+}
+
 /* ---- Another declaration ---- */
 
 static void facts_keep_their_declaration_while_there_are_some(struct conformance *c)
@@ -357,6 +374,7 @@ int main(void)
         CASE_OF(rows_are_sorted_and_those_without_the_value_come_last, keeps_derived),
         CASE_OF(a_wrong_question_of_columns_names_what_may_be_a_clients, keeps_derived),
         CASE_OF(old_facts_are_not_answered_and_removed_slice_by_slice, keeps_derived),
+        CASE_OF(facts_are_listed_by_their_times_behind_any, keeps_derived),
         CASE_OF(facts_keep_their_declaration_while_there_are_some, keeps_derived),
     };
     return conformance_main_every(rows, sizeof rows / sizeof *rows);

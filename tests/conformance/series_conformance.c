@@ -631,6 +631,20 @@ static void a_point_that_does_not_fit_is_refused(struct conformance *c)
 
 /* ---- What is too old ---- */
 
+static void points_are_listed_curve_by_curve_behind_any(struct conformance *c)
+{
+    const struct derived_fact second = {.id = 1, .at_ms = 7}, none = {.id = 1, .at_ms = 8};
+    EXPECT(prepare(c, &plain, 1) == FH_OK);
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 9, ""));
+    EXPECT(put_c(c, "a", 7, 1) == FH_OK && put_c(c, "b", -3, 1) == FH_OK);
+    EXPECT(put_c(c, "a", 5, 1) == FH_OK && put_c(c, "a", 7, 2) == FH_OK);
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 9, "1@5 1@7 2@-3 "));
+    EXPECT(lists(c, &plain, NULL, WHENEVER, 2, "1@5 1@7 "));
+    EXPECT(lists(c, &plain, &second, WHENEVER, 9, "2@-3 "));
+    EXPECT(lists(c, &plain, &none, WHENEVER, 9, "2@-3 "));
+    EXPECT(lists(c, &plain, NULL, 6, 9, "1@7 ")); /* and none that is too old */
+}
+
 static void old_points_are_not_answered_before_they_are_removed(struct conformance *c)
 {
     EXPECT(prepare(c, &plain, 1) == FH_OK);
@@ -723,6 +737,7 @@ int main(void)
         CASE_OF(a_question_past_its_deadline_ends, keeps_derived),
         CASE_OF(a_wrong_question_names_what_may_be_a_clients, keeps_derived),
         CASE_OF(a_point_that_does_not_fit_is_refused, keeps_derived),
+        CASE_OF(points_are_listed_curve_by_curve_behind_any, keeps_derived),
         CASE_OF(old_points_are_not_answered_before_they_are_removed, keeps_derived),
         CASE_OF(old_points_are_removed_slice_by_slice, keeps_derived),
         CASE_OF(many_curves_are_looked_at_a_bounded_number_at_a_time, keeps_derived),
