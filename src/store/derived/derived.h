@@ -50,8 +50,9 @@
 #define SERIES_ROLLED_MAX 200 /* intervals of roll-ups written in one */
 #define SERIES_ROLLUPS_MAX                                                                         \
     ((int)(sizeof((struct fh_derived *)NULL)->rollups / sizeof(struct fh_rollup)))
-#define SERIES_LENGTHS_MAX 16 /* of intervals that a store has at once, declared or not any more   \
-                               */
+#define SERIES_LENGTHS_MAX                                                                         \
+    16 /* of intervals that a store has at once, declared or not any more                          \
+        */
 
 /* How far a sweep has come. Zero-initialised. */
 struct series_trimming {
