@@ -21,10 +21,10 @@
 
 #define ROUNDS 40
 #define BATCH 40
-#define QUESTIONS 15
+#define QUESTIONS 10
 #define DEVICES 4
 #define POINTS_MAX (ROUNDS * BATCH)
-#define INTERVALS_MAX 2000
+#define INTERVALS_MAX 60
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 #define STEP_MS (HOUR_MS / 3)
@@ -427,6 +427,8 @@ static void draw_rolled_question(const struct rolling *rolling, struct rolled_qu
     if (draw(2))
         question->every_ms = draw(3) ? DAY_MS : 3 * DAY_MS;
     question->to_ms = question->from_ms + 1 + draw(30 * 24) * HOUR_MS;
+    int64_t last_ms = question->from_ms + (INTERVALS_MAX - 1) * question->every_ms;
+    question->to_ms = question->to_ms < last_ms ? question->to_ms : last_ms;
 }
 
 static void compare_rolled(struct rolling *rolling, const struct rolled_question *question,
