@@ -272,6 +272,7 @@ static void end_shelf(struct carried_server *server)
 /* Of servers that derived stores lie on. */
 static const struct carried_driver shelf = {.name = "shelf",
                                             .title = "The shelf",
+                                            .models = 1u << FH_SEARCH,
                                             .port = 6,
                                             .check = check_shelf,
                                             .open = open_shelf,

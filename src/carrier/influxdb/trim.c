@@ -25,7 +25,7 @@ enum fh_code influxdb_trim(struct carried_server *base, const struct fh_derived 
     text_init(&statement, INFLUXDB_SMALL);
     text_add(&statement, "DELETE FROM ");
     influxdb_add_identifier(&statement, measurement);
-    text_printf(&statement, " WHERE time < %lld", (long long)(day_ms * INFLUXDB_MS));
+    text_printf(&statement, " WHERE time < %lld", (long long)day_ms * INFLUXDB_MS);
     code = influxdb_run(server, &statement, error);
     text_release(&statement);
     return code;
