@@ -133,7 +133,7 @@ static const struct fh_derived_field measured_fields[] = {{"device", FH_STRING, 
                                                           {0}};
 
 static const fh_field point_shape[] = {
-    {"at_ms", FH_INT, .min = 0, .max = 8640000000000000},
+    {"at_ms", FH_INT, .min = 0, .max = 4102444800000}, /* until 2100: a server may end in 2260 */
     {"kind", FH_STRING, .min = 1, .max = 64, .pattern = "[a-z][a-z0-9_]*"},
     {"value", FH_NUMBER},
     {0}};
