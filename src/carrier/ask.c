@@ -14,7 +14,7 @@
 #define CONNECT_MS 1000
 #define URL_SIZE 1024
 
-static size_t take_answer(char *data, size_t one, size_t count, void *context)
+static size_t take_asked_answer(char *data, size_t one, size_t count, void *context)
 {
     struct carried_ask *ask = context;
     if (ask->answer)
@@ -42,7 +42,7 @@ static void set_request(CURL *easy, const json_t *as, struct carried_ask *ask)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, verified ? "https" : "http");
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)CARRIED_ASK_MS);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_asked_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, ask);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, ask->method);
     if (ask->body)

@@ -370,7 +370,7 @@ void saga_run_go_on(struct saga_run *run)
 }
 
 /* It is looked at once more after a pause, and not carried on before. */
-static bool settle_doubts(struct saga_run *run)
+static bool settle_saga_doubts(struct saga_run *run)
 {
     struct fh_error error = {0};
     if (saga_lost_check(run, &error) == FH_OK)
@@ -385,7 +385,7 @@ static bool settle_doubts(struct saga_run *run)
 
 void saga_run_process(struct saga_run *run)
 {
-    while (!run->manager->stopping && settle_doubts(run) && !run->gone && carry_run_on(run))
+    while (!run->manager->stopping && settle_saga_doubts(run) && !run->gone && carry_run_on(run))
         ;
     if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
         saga_manager_remove(run->manager, run);

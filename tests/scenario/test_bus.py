@@ -178,7 +178,6 @@ def test_an_existing_broker_is_used_as_it_is(kind):
         folder = open_folder()
         file = folder / "freehold.yaml"
         text = with_programs(SHOP_FILE.read_text()).replace("events: { broker: nats }", EXISTING.format(kind=kind, **broker))
-        text = text.replace("shipping: { ", "shipping: { bus: feed, ")  # its events are personal
         text = text.replace("bus: { server: events, ", f"bus: {{ server: events, outside_kept_s: {HELD_S}, ")
         text = text.replace("  users: { program", "  users: { retention: { outside_kept_s: 7200 }, program")
         file.write_text(text.replace(", tls: { mode: off }", ""))

@@ -82,7 +82,7 @@ def test_another_client_reads_events_as_a_subscriber(shop, tmp_path):
     rename(shop, user, "Known Outside")
     said = wait_for("its event is there", lambda: [line for line in kcat(
         tmp_path, bus(shop, "orders", "users"), "-C", "-t", "freehold-shop-users", "-e", "-q", "-f", "%k %s\n").splitlines()
-        if line.startswith(f"{user} ")])
+        if line.startswith(f"{user} ") and "UserUpdated" in line])
     assert json.loads(said[0].partition(" ")[2])["data"]["name"] == "Known Outside", said
 
 

@@ -52,8 +52,9 @@ static bool add_curve_words(struct text *words, const struct fh_derived *declare
 }
 
 /* The row that the tally takes, of the words that were added last. */
-static bool tally_curve(struct influxdb_curves *curves, const struct influxdb_curve *curve,
-                        struct series_tally *tally, enum fh_code *ret_code, struct fh_error *error)
+static bool tally_influxdb_curve(struct influxdb_curves *curves, const struct influxdb_curve *curve,
+                                 struct series_tally *tally, enum fh_code *ret_code,
+                                 struct fh_error *error)
 {
     const struct fh_derived_field *fields = curves->question->declared->fields;
     struct sql_value values[DERIVED_FIELDS_MAX + SQL_VALUES_MIN + 1] = {sql_integer(curve->id)};
@@ -93,7 +94,7 @@ bool influxdb_curves_add(struct influxdb_curves *curves, const struct influxdb_r
     *curve = (struct influxdb_curve){
         .words = begin, .length = curves->words.length - begin, .id = (int64_t)curves->count};
     curves->count++;
-    return known && tally_curve(curves, curve, tally, ret_code, error);
+    return known && tally_influxdb_curve(curves, curve, tally, ret_code, error);
 }
 
 /* ---- Found again ---- */

@@ -41,8 +41,7 @@ static void add_range(struct text *statement, const struct series_asking *asking
     text_add(statement, " FROM ");
     influxdb_add_identifier(statement, asking->measurement);
     text_printf(statement, " WHERE time >= %lld AND time < %lld",
-                (long long)asking->from_ms * INFLUXDB_MS,
-                (long long)asking->to_ms * INFLUXDB_MS);
+                (long long)asking->from_ms * INFLUXDB_MS, (long long)asking->to_ms * INFLUXDB_MS);
     for (int i = 0; i < question->filter_count; i++) {
         const struct fh_derived_field *field = &question->declared->fields[question->filters[i]];
         char name[INFLUXDB_FIELD_SIZE], word[INFLUXDB_WORD_SIZE];

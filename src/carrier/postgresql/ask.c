@@ -155,14 +155,15 @@ static enum fh_code read_rows(struct asking *asking, const struct text *sql, int
 
 /* ---- What is asked of the server ---- */
 
-static void write_time(struct text *sql, const struct series_question *question, const char *table)
+static void write_time_bounds(struct text *sql, const struct series_question *question,
+                              const char *table)
 {
     text_printf(sql, "%s.at_ms >= %lld AND %s.at_ms < %lld", table, (long long)question->from_ms,
                 table, (long long)question->to_ms);
 }
 
-static void write_filters(struct text *sql, const struct series_question *question,
-                          const char *before)
+static void write_tag_filters(struct text *sql, const struct series_question *question,
+                              const char *before)
 {
     for (int i = 0; i < question->filter_count; i++) {
         const struct fh_derived_field *field = &question->declared->fields[question->filters[i]];
@@ -190,9 +191,9 @@ static enum fh_code ask_for_curves(struct asking *asking)
                 " FROM \"%s\".curve AS c WHERE (SELECT true FROM \"%s\".point AS p WHERE"
                 " p.curve = c.id AND ",
                 schema, schema);
-    write_time(&sql, question, "p");
+    write_time_bounds(&sql, question, "p");
     text_add(&sql, " LIMIT 1)");
-    write_filters(&sql, question, " AND");
+    write_tag_filters(&sql, question, " AND");
     text_printf(&sql, " LIMIT %d", SERIES_CURVES_MAX + 1);
     asking->points = false;
     enum fh_code code = read_rows(asking, &sql, columns);
@@ -209,12 +210,12 @@ static enum fh_code ask_for_points(struct asking *asking)
     text_init(&sql, CURVES_SQL_SIZE);
     text_add(&sql, "DECLARE found BINARY NO SCROLL CURSOR FOR SELECT p.* FROM (SELECT c.id FROM ");
     text_printf(&sql, "\"%s\".curve AS c", schema);
-    write_filters(&sql, question, " WHERE");
+    write_tag_filters(&sql, question, " WHERE");
     text_add(&sql, " ORDER BY c.id) AS k CROSS JOIN LATERAL (SELECT q.curve, q.at_ms");
     for (int i = 0; i < question->read_count; i++)
         text_printf(&sql, ", q.v%d", question->reads[i]);
     text_printf(&sql, " FROM \"%s\".point AS q WHERE q.curve = k.id AND ", schema);
-    write_time(&sql, question, "q");
+    write_time_bounds(&sql, question, "q");
     text_add(&sql, question->intervals ? " ORDER BY q.at_ms" : " ORDER BY q.at_ms DESC");
     if (!question->intervals)
         text_printf(&sql, " LIMIT %d", question->limit);

@@ -33,7 +33,7 @@ static void declaration_digest(const struct fh_derived *declared,
 
 /* ---- Made ---- */
 
-static void write_fields(struct text *sql, const struct fh_derived *declared, bool tags)
+static void write_column_fields(struct text *sql, const struct fh_derived *declared, bool tags)
 {
     for (int i = 0; declared->fields[i].name; i++) {
         const struct fh_derived_field *field = &declared->fields[i];
@@ -62,12 +62,12 @@ static void write_generation(struct text *sql, const char *schema, const char *n
                 "CREATE TABLE \"%s\".curve (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
                 " digest bytea NOT NULL UNIQUE",
                 schema, schema);
-    write_fields(sql, declared, true);
+    write_column_fields(sql, declared, true);
     text_printf(sql,
                 "); CREATE TABLE \"%s\".point (curve bigint NOT NULL, at_ms bigint NOT NULL,"
                 " fh_position bigint NOT NULL",
                 schema);
-    write_fields(sql, declared, false);
+    write_column_fields(sql, declared, false);
     text_add(sql, ", PRIMARY KEY (curve, at_ms)) PARTITION BY RANGE (at_ms)");
 }
 

@@ -153,7 +153,7 @@ static enum fh_code put_tags(struct sending *sending, int from, int to)
 
 /* ---- Points ---- */
 
-static void write_measured(struct text *sql, const struct fh_derived *declared, bool sets)
+static void write_measured_array(struct text *sql, const struct fh_derived *declared, bool sets)
 {
     for (int i = 0; declared->fields[i].name; i++) {
         if (series_is_tag(&declared->fields[i]))
@@ -172,7 +172,7 @@ static enum fh_code insert_points(struct sending *sending)
     text_init(&sql, CURVES_SQL_SIZE);
     text_printf(&sql, "INSERT INTO \"%s\".point AS p (curve, at_ms, fh_position",
                 sending->session.schema);
-    write_measured(&sql, declared, false);
+    write_measured_array(&sql, declared, false);
     text_add(&sql, ") SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]");
     for (int i = 0; declared->fields[i].name; i++) {
         if (!series_is_tag(&declared->fields[i]))
@@ -180,7 +180,7 @@ static enum fh_code insert_points(struct sending *sending)
                         declared->fields[i].type == FH_INT ? "bigint" : "double precision");
     }
     text_add(&sql, ") ON CONFLICT (curve, at_ms) DO UPDATE SET fh_position = excluded.fh_position");
-    write_measured(&sql, declared, true);
+    write_measured_array(&sql, declared, true);
     text_add(&sql, " WHERE excluded.fh_position > p.fh_position");
     enum fh_code code = run_with_arrays(sending, &sql, sending->count);
     text_release(&sql);

@@ -207,7 +207,7 @@ static enum fh_code read_interval(struct aging_part *part)
     return run_aging(slice, values, 3, take_interval, part, NULL);
 }
 
-static enum fh_code write_interval(struct aging_part *part)
+static enum fh_code write_aged_interval(struct aging_part *part)
 {
     struct aging_slice *slice = part->slice;
     const struct fh_derived_field *fields = slice->declared->fields;
@@ -275,7 +275,7 @@ static enum fh_code move_part(struct aging_part *part)
     if (code == FH_OK && part->unknown)
         code = series_cell_unknown(part->slice->declared, part->slice->error);
     if (code == FH_OK && kept)
-        code = write_interval(part);
+        code = write_aged_interval(part);
     CRASH_POINT("series.rolled");
     return code == FH_OK ? remove_part(part) : code;
 }
