@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -254,6 +255,39 @@ static void a_store_of_the_format_before_is_brought_up_to_date(void **state)
     reopened(&fixture);
 }
 
+/* As a user to whom all is his own but the file of pages, which he may only read. */
+static void open_as_reader(void *argument)
+{
+    bool root = geteuid() == 0;
+    if (root)
+        setfsuid(65534);
+    open_store(argument);
+    if (root)
+        setfsuid(0);
+}
+
+static void a_store_that_can_only_be_read_is_not_opened(void **state)
+{
+    static const char *const names[] = {"", "/store.db-wal", "/store.db-shm", "/store.lock"};
+    struct fixture fixture;
+    char path[256];
+    (void)state;
+    begin(&fixture);
+    fixture.folder = fixture.live;
+    for (size_t i = 0; i < sizeof names / sizeof *names && geteuid() == 0; i++) {
+        snprintf(path, sizeof path, "%s%s", fixture.live, names[i]);
+        if (chown(path, 65534, 65534) != 0)
+            assert_int_equal(errno, ENOENT);
+    }
+    assert_int_equal(chmod(fixture.harness.folder, 0711), 0);
+    snprintf(path, sizeof path, "%s/store.db", fixture.live);
+    assert_int_equal(chmod(path, 0444), 0);
+    harness_run(&fixture.harness, open_as_reader, &fixture);
+    assert_int_equal(fixture.code, FH_UNAVAILABLE);
+    assert_non_null(strstr(fixture.error.message, "can't be opened"));
+    harness_release(&fixture.harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_a_dying_start_left_is_removed),
         cmocka_unit_test(a_copy_that_may_not_be_on_the_disk_is_none),
         cmocka_unit_test(pages_keep_bytes_free_for_checksums),
+        cmocka_unit_test(a_store_that_can_only_be_read_is_not_opened),
         cmocka_unit_test(a_store_of_the_format_before_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

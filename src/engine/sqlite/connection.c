@@ -64,6 +64,11 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
         flags |= SQLITE_OPEN_CREATE;
     int result =
         sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
+    /* Where it can't be opened for writing, SQLite opens it for reading: for as long as the process
+     * lives, though there may only have been too many files open. */
+    bool read_only = result == SQLITE_OK && sqlite3_db_readonly(connection->db, "main") == 1;
+    if (read_only)
+        result = SQLITE_READONLY;
     if (result == SQLITE_OK)
         result = sqlite_configure(connection->db, writing);
     if (result == SQLITE_OK && writing) {
@@ -75,7 +80,10 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];
-    snprintf(why, sizeof why, "%s", connection->db ? sqlite3_errmsg(connection->db) : "no memory");
+    snprintf(why, sizeof why, "%s",
+             read_only        ? "not for writing"
+             : connection->db ? sqlite3_errmsg(connection->db)
+                              : "no memory");
     bool damaged = (result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB;
     enum fh_code code = damaged ? sqlite_error(connection->db, result, error) : FH_OK;
     sqlite3_close_v2(connection->db);
