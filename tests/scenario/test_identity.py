@@ -318,9 +318,9 @@ def shop_with(folder, **services):
     file = folder / "freehold.yaml"
     lines = ["system: shop", "gateway:", AUTH.rstrip(), "services:"]
     for name in SHOP_SERVICES:
-        migrations = ROOT / "examples" / "shop" / name / "migrations"
+        own = ROOT / "examples" / "shop" / name
         keys = {"program": str(PROGRAMS / name),
-                **({"migrations": str(migrations)} if migrations.exists() else {}),
+                **{one: str(own / one) for one in ("migrations", "reports") if (own / one).exists()},
                 **services.get(name, {})}
         lines.append(f"  {name}: {json.dumps(keys)}")
     file.write_text("\n".join(lines) + "\n")
