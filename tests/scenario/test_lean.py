@@ -65,7 +65,7 @@ def test_the_lean_build_has_what_the_demo_needs_and_no_more(tmp_path):
     run("/usr/bin/ninja", "-C", build, "--quiet", "demo")
     file = ROOT / "examples" / "shop" / "freehold.yaml"
     said = json.loads(run(build / "freehold", "check", file, "--programs", build / "examples" / "shop", "--json"))
-    assert said["services"] == 9 and said["errors"] == []
+    assert said["services"] == 11 and said["errors"] == []
     refused = subprocess.run([build / "freehold", "check", file, "--profile", "postgresql"], capture_output=True,
                              text=True, timeout=60, check=False)
     assert refused.returncode == 1 and "is not built in" in refused.stderr, refused

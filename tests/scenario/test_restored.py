@@ -95,7 +95,7 @@ def test_a_service_on_redis_reports_what_it_did_for_sagas_that_are_lost(request)
 
     def look():
         told = json.loads(shop.command("restore-report", "--json", "--state", shop.state, check=False).stdout)["services"]
-        return told if len(told) == 9 and not any(one["untold"] or one["looking"] for one in told) else None
+        return told if len(told) == 11 and not any(one["untold"] or one["looking"] for one in told) else None
 
     reports = {one["service"]: one for one in wait_for("all is told of the restore", look)}
     assert [(entry["saga"], entry["what"].partition(",")[0]) for entry in reports["carts"]["entries"]] == [

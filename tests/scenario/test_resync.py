@@ -13,7 +13,7 @@ def write_shop(folder, *without):
     """The shop without these services, whose products keep one event, whoever has not read the others."""
     text = with_programs(SHOP_FILE.read_text())
     for name in without:
-        text = re.sub(rf"^  {name}: {{ program:.*\n", "", text, flags=re.MULTILINE)
+        text = re.sub(rf"^ +{name}: {{.*\n", "", text, flags=re.MULTILINE)  # in profiles, too
     text, count = re.subn(r"^(  products: \{ program: \S+) \}$", r"\1, retention: { events_kept_s: 1, events_max: 1 } }", text,
                           flags=re.MULTILINE)
     assert count == 1
@@ -23,9 +23,9 @@ def write_shop(folder, *without):
 
 def copy_migrations(folder):
     for name in SHOP_SERVICES:
-        migrations = ROOT / "examples" / "shop" / name / "migrations"
-        if migrations.exists():
-            shutil.copytree(migrations, folder / name / "migrations")
+        for own in (ROOT / "examples" / "shop" / name / one for one in ("migrations", "reports")):
+            if own.exists():
+                shutil.copytree(own, folder / name / own.name)
 
 
 def test_a_new_search_finds_products_from_before_its_time(tmp_path):
