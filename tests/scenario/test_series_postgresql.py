@@ -28,8 +28,11 @@ def on_postgresql(text, at, folder):
                             flags=re.MULTILINE)
     assert changed == 1
     text = re.sub(r"program: (\w+)", rf"program: {PROGRAMS}/\1", text)
-    return (f"{text}servers:\n  curves: {{ derived: postgresql, host: {at['host']}, port: {at['port']}, user: {at['user']}, "
-            f"password_file: {password}, tls: {{ mode: off }}, options: {{ database: postgres }} }}\n")
+    server = (f"  curves: {{ derived: postgresql, host: {at['host']}, port: {at['port']}, user: {at['user']}, "
+              f"password_file: {password}, tls: {{ mode: off }}, options: {{ database: postgres }} }}\n")
+    text, changed = re.subn(r"^servers:\n", lambda found: found[0] + server, text, flags=re.MULTILINE)
+    assert changed == 1
+    return text
 
 
 def test_what_was_sent_is_on_the_server_whoever_is_killed():
