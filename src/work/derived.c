@@ -153,13 +153,22 @@ json_t *derived_ask_server(fh_work *w, const char *called, const struct fh_deriv
                            derived_asked_check *check, const void *what)
 {
     struct fh_error error = {0};
-    json_t *answer = NULL;
+    json_t *given = NULL, *answer;
     if (!w->read_only)
         work_must_be_asking(w, called);
     work_parks(w);
-    error.code = ask_carried(w, declared, check, what, &answer, &error);
+    /* Some are made beside the loop, where there is no arena: so all are on the heap. */
+    struct arena *arena = json_arena_set(NULL);
+    error.code = ask_carried(w, declared, check, what, &given, &error);
+    json_arena_set(arena);
     if (error.code != FH_OK)
         derived_fail(w, &error);
+    answer = json_copy_all(given);
+    json_arena_set(NULL);
+    json_decref(given);
+    json_arena_set(arena);
+    if (!answer)
+        work_fault(w, WORK_MEMORY_FAULT);
     return answer;
 }
 
