@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "base/json.h"
 #include "work/carried.h"
 #include "work/gate.h"
 
