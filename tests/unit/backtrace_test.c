@@ -2,6 +2,7 @@
 /* A process that crashes says so, whichever of its threads it is. */
 
 #include "../support/harness.h"
+#include "../support/skip.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -40,8 +41,7 @@ static void a_thread_beside_the_loops_says_that_it_crashes(void **state)
     ssize_t count;
     (void)state;
 #ifdef __SANITIZE_ADDRESS__
-    print_message("A sanitizer reports crashes itself.\n");
-    skip();
+    SKIP_BECAUSE("a sanitizer reports crashes itself");
 #endif
     assert_int_equal(pipe(said), 0);
     pid_t pid = fork();
