@@ -383,9 +383,11 @@ static bool settle_saga_doubts(struct saga_run *run)
     return false;
 }
 
+/* A connection may be lost while it is carried on: what is in doubt then is waited for by nobody. */
 void saga_run_process(struct saga_run *run)
 {
-    while (!run->manager->stopping && settle_saga_doubts(run) && !run->gone && carry_run_on(run))
+    while (!run->manager->stopping && settle_saga_doubts(run) && !run->gone &&
+           (carry_run_on(run) || saga_is_in_doubt(run)))
         ;
     if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
         saga_manager_remove(run->manager, run);
@@ -397,7 +399,7 @@ void saga_manager_begin(struct saga_manager *manager, struct saga_run *run)
 {
     if (!saga_manager_add(manager, run))
         return;
-    if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
+    if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK && !saga_is_in_doubt(run))
         saga_run_go_on(run);
     else
         saga_run_queue(run);

@@ -51,6 +51,14 @@ static enum fh_code begin_or_fail(struct store *store, enum store_mode mode,
     return broken.honest->begin(store, mode, ret, error);
 }
 
+static enum fh_code commit_and_lose(struct store_work *work, struct fh_error *error)
+{
+    struct store *store = work->store;
+    enum fh_code code = broken.honest->commit(work, error);
+    store->losses++;
+    return code;
+}
+
 /* ---- Waiting ---- */
 
 static bool nothing_is_in_memory(void *argument)
@@ -165,6 +173,21 @@ static void what_cannot_be_read_is_not_sent_until_it_can(void **state)
     expect_balance(fixture, 1);
 }
 
+/* As where another connection to the store is lost while this one commits. */
+static void doubts_that_come_while_it_is_carried_on_are_settled(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = fixture->contexts[2].store;
+    broken.honest = store->ops;
+    broken.ops = *store->ops;
+    broken.ops.commit = commit_and_lose;
+    store->ops = &broken.ops;
+    place_order(fixture, 1, NULL, NULL);
+    harness_until(&fixture->harness, no_saga_is_open, fixture);
+    store->ops = broken.honest;
+    expect_balance(fixture, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +196,7 @@ int main(void)
         STORED(a_saga_whose_last_steps_are_lost_goes_on_from_what_is_there),
         STORED(another_saga_of_its_number_is_not_taken_for_it),
         STORED(what_cannot_be_read_is_not_sent_until_it_can),
+        STORED(doubts_that_come_while_it_is_carried_on_are_settled),
     };
     json_memory_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
