@@ -26,13 +26,19 @@ STRUCTURED = "application/cloudevents+json"
 Message = collections.namedtuple("Message", "body partition kind key")
 
 
+def connected(broker):
+    """Without heartbeats: nobody would answer them from one reading to the next."""
+    pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
+    return pika.BlockingConnection(pika.ConnectionParameters(
+        broker["host"], broker["port"], heartbeat=0,
+        credentials=pika.PlainCredentials(broker["user"], broker["password"])))
+
+
 class Pika:
     """A queue of its own, bound to the topic's exchange: it gets what is published from then on."""
 
     def __init__(self, broker, topic, _folder):
-        pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
-        self.connection = pika.BlockingConnection(pika.ConnectionParameters(
-            broker["host"], broker["port"], credentials=pika.PlainCredentials(broker["user"], broker["password"])))
+        self.connection = connected(broker)
         self.channel = self.connection.channel()
         self.queue, self.seen = f"outsider-{topic}", []
         self.channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum", "x-expires": 600_000})
@@ -57,9 +63,7 @@ class PikaStream:
     """What the topic holds for readers outside, from its first message on, whoever was there when it was published."""
 
     def __init__(self, broker, topic, _folder):
-        pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
-        self.connection = pika.BlockingConnection(pika.ConnectionParameters(
-            broker["host"], broker["port"], credentials=pika.PlainCredentials(broker["user"], broker["password"])))
+        self.connection = connected(broker)
         self.stream = f"freehold.{topic}.outside"
 
     def read(self):
