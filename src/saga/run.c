@@ -383,7 +383,8 @@ static bool settle_saga_doubts(struct saga_run *run)
     return false;
 }
 
-/* A connection may be lost while it is carried on: what is in doubt then is waited for by nobody. */
+/* A connection may be lost while it is carried on: what is in doubt then is waited for by nobody.
+ */
 void saga_run_process(struct saga_run *run)
 {
     while (!run->manager->stopping && settle_saga_doubts(run) && !run->gone &&
