@@ -126,7 +126,8 @@ def test_a_publisher_is_made_anew_and_nothing_that_follows_happens_twice(slips):
     seller = threading.Thread(target=go_on)
     seller.start()
     try:
-        done = slips.rebuild("--json")
+        done = wait_for("its former store does not lag", lambda: (
+            one := slips.rebuild("--json")) and "lags no more" not in one.stderr and one)
     finally:
         ends.set()
         seller.join()
