@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The least that makes a derived store anew (docs/internals/carriers.md): what belongs into the new
- * generation is not read beside the outbox, but published into it, row by row, each in the unit of
- * work that reads it, as an op for that generation alone. So carriers only ever carry ops. And
- * there is no lease: two carriers do what they find at any time, and all that they note only rises.
+ * generation is not read beside the outbox, but published into it, row by row, as an op for that
+ * generation alone. So carriers only ever carry ops. And there is no lease: two carriers do what
+ * they find at any time, and all that they note only rises.
+ *
+ * The owner has many writers: whatever is committed can be read at once, and gets its position
+ * later, in any order but that of its key. So a row is read in a snapshot, published later, and
+ * numbered later still; its version is the position that the snapshot knew. The last of them is
+ * published with a mark, which is numbered behind all that was committed before it.
  *
  * The server compares versions, and what is gone leaves a stone. Requests come late, the owner is
  * restored and gives positions out again; its former life's carriers go on with what they had read.
@@ -18,10 +23,12 @@
 
 #include <cmocka.h>
 
-enum { OPS = 3, KEYS = 2, GENERATIONS = 4, CARRIERS = 2, PLACES = OPS + 2 * KEYS };
+enum { OPS = 3, KEYS = 2, GENERATIONS = 4, CARRIERS = 2 };
+enum { PLACES = OPS + 2 * (KEYS + 1) };
 
 enum rule {
-    AT_ONE,        /* a row is published in the work that reads it */
+    AS_OF_READ,    /* a row's version is the position that was known where it was read */
+    MARKED_LAST,   /* what was committed before the last row is numbered before its mark */
     BEGINS_BEFORE, /* the cursor begins where the outbox ended before the first row */
     RISES,         /* a cursor only rises */
     PAST_ROWS,     /* it serves once its cursor has passed the last row's op */
@@ -43,14 +50,22 @@ struct value {
 
 struct generation {
     uint8_t life, cursor;
-    uint8_t row, end; /* the next one, and the last one's position; 0 once it serves */
+    uint8_t row, end; /* the next one; the mark's position, or 0 */
+};
+
+struct row {
+    uint8_t waits, version, op; /* for a position */
 };
 
 struct owner {
     uint8_t life, published, ops, trimmed, serving, last;
+    uint8_t numbered;            /* ops that have a position, 1 << op */
     uint8_t op[PLACES + 1];      /* at a position */
-    uint8_t row_for[PLACES + 1]; /* a generation, if it is a row */
+    uint8_t row_for[PLACES + 1]; /* a generation, if it is a row ... */
+    uint8_t version[PLACES + 1]; /* ... and what that is as of */
     uint8_t life_of[OPS + 1];    /* by op */
+    struct row rows[KEYS];       /* that are published, of the generation that is filled ... */
+    uint8_t marked, marked_ops;  /* ... and the mark, when so many ops were committed */
     struct generation generations[GENERATIONS];
 };
 
@@ -58,6 +73,7 @@ enum what { NOTHING, OP, DROP, ROW /* read, and not published */, SERVE /* thoug
 
 struct carrier {
     uint8_t what, generation, life, answered;
+    uint8_t place; /* of an op; of a row, which it is */
     struct value value;
 };
 
@@ -65,6 +81,7 @@ struct rows {
     uint8_t without[RULES];
     /* Faults that are left, and reasons. */
     uint8_t cuts, begins, restores, trims;
+    uint8_t ops_max, waiting_max; /* ... these for positions, at a time */
     struct owner owner, backup;
     uint8_t there[GENERATIONS];
     struct value values[GENERATIONS][KEYS];
@@ -94,7 +111,17 @@ static bool is_put(int op)
     return op > 0 && op <= KEYS;
 }
 
-/* What a key has as of a position: an op that put it, or 0. */
+/* What a key has as of what is committed: an op that put it, or 0. */
+static uint8_t committed(const struct owner *owner, int key)
+{
+    for (int op = owner->ops; op > 0; op--) {
+        if (key_of(op) == key)
+            return is_put(op) ? (uint8_t)op : 0;
+    }
+    return 0;
+}
+
+/* The same as of a position. */
 static uint8_t content(const struct owner *owner, int key, int place)
 {
     for (; place > 0; place--) {
@@ -164,7 +191,8 @@ static bool is_level(const struct rows *s, int g)
 {
     const struct generation *generation = &s->owner.generations[g];
     const struct generation *former = &s->owner.generations[s->owner.serving];
-    if (!g || generation->row < KEYS || (has(s, PAST_ROWS) && generation->cursor < generation->end))
+    if (!g || generation->row < KEYS || !generation->end ||
+        (has(s, PAST_ROWS) && generation->cursor < generation->end))
         return false;
     return !has(s, PAST_SERVING) || former->life != generation->life ||
            generation->cursor >= former->cursor;
@@ -179,32 +207,83 @@ static void serve(struct rows *s, int g)
     s->owner.serving = (uint8_t)g;
 }
 
-static void publish(struct owner *owner, uint8_t op, uint8_t row_for)
+static uint8_t give_position(struct owner *owner, uint8_t op, uint8_t row_for)
 {
     owner->op[++owner->published] = op;
     owner->row_for[owner->published] = row_for;
+    return owner->published;
 }
 
-static void publish_row(struct owner *owner, int g, uint8_t op, bool begins_before)
+static bool waits(const struct owner *owner, int op)
 {
-    struct generation *generation = &owner->generations[g];
-    if (op)
-        publish(owner, op, (uint8_t)g);
-    generation->row++;
-    generation->end = owner->published;
-    if (generation->row == KEYS && !begins_before)
-        generation->cursor = owner->published;
+    return op <= owner->ops && !(owner->numbered >> op & 1);
+}
+
+static int waiting(const struct owner *owner)
+{
+    int count = 0;
+    for (int op = 1; op <= owner->ops; op++)
+        count += waits(owner, op);
+    for (int key = 0; key < KEYS; key++)
+        count += owner->rows[key].waits;
+    return count + owner->marked;
+}
+
+static bool may_be_marked(const struct rows *now)
+{
+    bool may = now->owner.marked;
+    for (int op = 1; op <= now->owner.marked_ops && has(now, MARKED_LAST); op++)
+        may = may && !waits(&now->owner, op);
+    for (int key = 0; key < KEYS; key++)
+        may = may && !now->owner.rows[key].waits;
+    return may;
+}
+
+static void numbers_mark(struct explore *explore, const struct rows *now)
+{
+    struct rows after = *now;
+    struct owner *owner = &after.owner;
+    if (!may_be_marked(now))
+        return;
+    owner->marked = owner->marked_ops = 0;
+    owner->generations[owner->last].end = give_position(owner, 0, owner->last);
+    step(explore, &after, "the mark is numbered, at", owner->published);
+}
+
+/* Of two ops of one key the first comes first. */
+static void numbers(struct explore *explore, const struct rows *now)
+{
+    for (int op = 1; op <= now->owner.ops; op++) {
+        struct rows after = *now;
+        if (!waits(&now->owner, op) || (op > KEYS && waits(&now->owner, op - KEYS)))
+            continue;
+        after.owner.numbered |= (uint8_t)(1 << op);
+        give_position(&after.owner, (uint8_t)op, 0);
+        step(explore, &after, "an op is numbered:", op);
+    }
+    for (int key = 0; key < KEYS; key++) {
+        struct rows after = *now;
+        struct owner *owner = &after.owner;
+        struct row *row = &owner->rows[key];
+        if (!row->waits)
+            continue;
+        uint8_t place = give_position(owner, row->op, owner->last);
+        owner->version[place] = has(now, AS_OF_READ) ? row->version : place;
+        *row = (struct row){0};
+        step(explore, &after, "a row is numbered, of key", key);
+    }
 }
 
 static void owner_steps(struct explore *explore, const struct rows *now)
 {
     struct rows after = *now;
     struct owner *owner = &after.owner;
-    if (owner->ops < OPS) {
+    if (owner->ops < now->ops_max && waiting(owner) < now->waiting_max) {
         owner->life_of[++owner->ops] = owner->life;
-        publish(owner, owner->ops, 0);
-        step(explore, &after, "an op is published at", owner->published);
+        step(explore, &after, "an op is committed:", owner->ops);
     }
+    numbers(explore, now);
+    numbers_mark(explore, now);
     after = *now;
     const struct generation *serves = &owner->generations[owner->serving];
     const struct generation *next = &owner->generations[filled(owner)];
@@ -244,6 +323,8 @@ static void begins(struct explore *explore, const struct rows *now)
     after.begins -= !needed;
     owner->last = (uint8_t)g;
     owner->generations[g] = (struct generation){.life = owner->life, .cursor = owner->published};
+    memset(owner->rows, 0, sizeof owner->rows);
+    owner->marked = owner->marked_ops = 0;
     after.there[name_of(now, g)] = 1;
     step(explore, &after, "there begins generation", g);
 }
@@ -251,15 +332,28 @@ static void begins(struct explore *explore, const struct rows *now)
 static void fills(struct explore *explore, const struct rows *now, int i)
 {
     struct rows after = *now;
-    int g = filled(&now->owner), row = now->owner.generations[g].row;
+    const struct owner *owner = &now->owner;
+    int g = filled(owner);
+    uint8_t row = owner->generations[g].row;
     if (!g || row == KEYS)
         return;
-    uint8_t op = content(&now->owner, row, now->owner.published);
-    if (has(now, AT_ONE))
-        publish_row(&after.owner, g, op, has(now, BEGINS_BEFORE));
-    else
-        after.carriers[i] = (struct carrier){ROW, (uint8_t)g, now->owner.life, 1, {0, op, 0}};
+    struct value value = {owner->published, committed(owner, row), 0};
+    after.carriers[i] = (struct carrier){ROW, (uint8_t)g, owner->life, 1, row, value};
     step(explore, &after, "a row is read for", g);
+}
+
+static void publish_row(struct rows *s, const struct carrier *carrier)
+{
+    struct owner *owner = &s->owner;
+    struct generation *generation = &owner->generations[carrier->generation];
+    if (carrier->value.op)
+        owner->rows[carrier->place] = (struct row){1, carrier->value.version, carrier->value.op};
+    if (++generation->row < KEYS)
+        return;
+    owner->marked = 1;
+    owner->marked_ops = owner->ops;
+    if (!has(s, BEGINS_BEFORE))
+        generation->cursor = owner->published;
 }
 
 static void reads(struct explore *explore, const struct rows *now, int i, int g)
@@ -270,9 +364,10 @@ static void reads(struct explore *explore, const struct rows *now, int i, int g)
     uint8_t place = (uint8_t)(generation->cursor + 1), op = place <= PLACES ? owner->op[place] : 0;
     if (generation->life != owner->life || place > owner->published || place <= owner->trimmed)
         return;
-    bool skips = owner->row_for[place] && owner->row_for[place] != g;
-    after.carriers[i] =
-        (struct carrier){OP, (uint8_t)g, owner->life, skips, {place, op, owner->life_of[op]}};
+    bool skips = owner->row_for[place] && (owner->row_for[place] != g || !op);
+    uint8_t version = owner->row_for[place] ? owner->version[place] : place;
+    struct value value = {version, op, owner->life_of[op]};
+    after.carriers[i] = (struct carrier){OP, (uint8_t)g, owner->life, skips, place, value};
     step(explore, &after, "an op is read, at", place);
 }
 
@@ -284,7 +379,7 @@ static void decides(struct explore *explore, const struct rows *now, int i)
         if (has(now, IN_ONE_WORK))
             serve(&after, g);
         else
-            after.carriers[i] = (struct carrier){SERVE, (uint8_t)g, now->owner.life, 1, {0}};
+            after.carriers[i] = (struct carrier){SERVE, (uint8_t)g, now->owner.life, 1, 0, {0}};
         step(explore, &after, "it is to serve:", g);
     }
     for (g = 1; g <= now->owner.last; g++) {
@@ -292,7 +387,7 @@ static void decides(struct explore *explore, const struct rows *now, int i)
         if (!now->there[name_of(now, g)] || g == now->owner.serving ||
             (g > now->owner.serving && has(now, DROPS_OLDER)))
             continue;
-        after.carriers[i] = (struct carrier){DROP, (uint8_t)g, now->owner.life, 0, {0}};
+        after.carriers[i] = (struct carrier){DROP, (uint8_t)g, now->owner.life, 0, 0, {0}};
         step(explore, &after, "it is to be dropped:", g);
     }
 }
@@ -305,11 +400,11 @@ static void notes(struct explore *explore, const struct rows *now, int i)
     int g = carrier->generation;
     struct generation *generation = &after.owner.generations[g];
     bool there = g <= now->owner.last && generation->life == carrier->life;
-    if (there && carrier->what == OP &&
-        (!has(now, RISES) || generation->cursor < carrier->value.version))
-        generation->cursor = carrier->value.version;
-    else if (there && carrier->what == ROW && generation->row < KEYS && g == filled(&now->owner))
-        publish_row(&after.owner, g, carrier->value.op, has(now, BEGINS_BEFORE));
+    if (there && carrier->what == OP && (!has(now, RISES) || generation->cursor < carrier->place))
+        generation->cursor = carrier->place;
+    else if (there && carrier->what == ROW && generation->row == carrier->place &&
+             g == filled(&now->owner) && waiting(&now->owner) < now->waiting_max)
+        publish_row(&after, carrier);
     else if (there && carrier->what == SERVE && g > now->owner.serving)
         serve(&after, g);
     after.carriers[i] = (struct carrier){0};
@@ -378,8 +473,8 @@ static bool goal(const void *state)
 {
     const struct owner *owner = &((const struct rows *)state)->owner;
     const struct generation *generation = &owner->generations[owner->serving];
-    return owner->ops == OPS && generation->life == owner->life &&
-           generation->cursor == owner->published;
+    return owner->ops == ((const struct rows *)state)->ops_max && !waiting(owner) &&
+           generation->life == owner->life && generation->cursor == owner->published;
 }
 
 static const struct explore_model model = {
@@ -390,12 +485,28 @@ static const struct explore_model model = {
 /* One op is published and carried, and one generation serves. */
 static struct rows once(void)
 {
-    struct rows first = {.cuts = 1, .begins = 1, .trims = 1};
+    struct rows first = {.cuts = 1, .begins = 1, .trims = 1, .ops_max = OPS, .waiting_max = 2};
     struct owner *owner = &first.owner;
     owner->life = owner->serving = owner->last = first.there[1] = 1;
     owner->ops = owner->published = owner->op[1] = owner->life_of[1] = 1;
+    owner->numbered = 1 << 1;
     owner->generations[1] = (struct generation){.life = 1, .cursor = 1, .row = KEYS};
     first.values[1][0] = (struct value){1, 1, 1};
+    return first;
+}
+
+static struct rows once_trimmed(void)
+{
+    struct rows first = once();
+    first.cuts = explore_deep();
+    return first;
+}
+
+static struct rows once_late(void)
+{
+    struct rows first = once();
+    first.trims = explore_deep();
+    first.waiting_max = (uint8_t)(1 + explore_deep());
     return first;
 }
 
@@ -404,6 +515,8 @@ static struct rows twice(void)
     struct rows first = once();
     first.begins = 2;
     first.cuts = first.trims = 0;
+    first.ops_max = (uint8_t)(OPS - 1 + explore_deep());
+    first.waiting_max = (uint8_t)(1 + explore_deep());
     return first;
 }
 
@@ -429,7 +542,14 @@ static struct rows made_anew_and_restored(void)
 static void what_serves_is_whole_with_two_carriers_and_no_lease(void **state)
 {
     (void)state;
-    struct rows first = once();
+    struct rows first = once_trimmed();
+    explore_holds(&model, &first);
+}
+
+static void what_serves_is_whole_where_requests_come_late(void **state)
+{
+    (void)state;
+    struct rows first = once_late();
     explore_holds(&model, &first);
 }
 
@@ -449,7 +569,8 @@ static void nothing_of_a_restored_owner_s_former_life_is_shown(void **state)
 
 /* ---- Wrong ones ---- */
 
-EXPLORE_CAUGHT(a_row_published_later_than_it_is_read, model, once, AT_ONE, half)
+EXPLORE_CAUGHT(a_row_of_a_later_version_than_it_is_read, model, once, AS_OF_READ, half)
+EXPLORE_CAUGHT(a_mark_before_what_its_rows_have_seen, model, once, MARKED_LAST, half)
 EXPLORE_CAUGHT(a_cursor_that_begins_behind_the_rows, model, once, BEGINS_BEFORE, half)
 EXPLORE_CAUGHT(a_cursor_that_goes_back, model, once, RISES, trimmed)
 EXPLORE_CAUGHT(a_switch_before_the_last_row, model, once, PAST_ROWS, half)
@@ -467,9 +588,11 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_serves_is_whole_with_two_carriers_and_no_lease),
+        cmocka_unit_test(what_serves_is_whole_where_requests_come_late),
         cmocka_unit_test(what_serves_is_whole_when_it_is_made_anew_again),
         cmocka_unit_test(nothing_of_a_restored_owner_s_former_life_is_shown),
-        cmocka_unit_test(a_row_published_later_than_it_is_read),
+        cmocka_unit_test(a_row_of_a_later_version_than_it_is_read),
+        cmocka_unit_test(a_mark_before_what_its_rows_have_seen),
         cmocka_unit_test(a_cursor_that_begins_behind_the_rows),
         cmocka_unit_test(a_cursor_that_goes_back),
         cmocka_unit_test(a_switch_before_the_last_row),
