@@ -87,12 +87,11 @@ enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error 
     return code;
 }
 
-/* 15, 16: it has passed its last row, and what served before it. */
+/* 15, 16 */
 static bool may_serve(const struct derived_carrier *carrier, const struct carrier_look *look)
 {
     const struct carried_generation *filling = &look->record.filling;
     return carrier_goes_on(carrier, look, filling) && filling->filled &&
-           filling->cursor >= filling->end &&
            (!look->serving_lives || filling->cursor >= look->record.serving.cursor);
 }
 
@@ -217,7 +216,7 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
     if (filling->cursor == filling->began)
         code = server->ops->make(server, carrier->declared, &filling->name, error);
     CRASH_POINT("carrier.made");
-    if (code == FH_OK && !filling->filled)
+    if (code == FH_OK && !filling->listed)
         code =
             (searched ? carrier_fill_state : carrier_fill_facts)(carrier, filling, ret_more, error);
     if (code == FH_OK)

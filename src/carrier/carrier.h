@@ -27,8 +27,6 @@
 #define CARRIED_TRIM_MS 3600000 /* from one trim to the next, at least */
 #define CARRIED_ASKS_MAX 4      /* of one question, where another generation serves each time */
 #define CARRIED_DROPS_MAX 8     /* generations found and dropped at once */
-/* Events that a page of rows may be older than its transaction. */
-#define CARRIED_BETWEEN_MAX 4096
 
 struct derived_carrier {
     struct work_context *context;

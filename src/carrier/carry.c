@@ -37,6 +37,7 @@ static enum fh_code read_carrier_page(struct derived_carrier *carrier,
 struct noting {
     const struct carried_name *generation;
     const struct carried_page *page;
+    bool fills;
 };
 
 static enum fh_code note_page(struct carrier_change *change, struct store_work *work,
@@ -59,6 +60,7 @@ static enum fh_code note_page(struct carrier_change *change, struct store_work *
                              CARRIED_PARKED_MAX, change->carrier->declared->name, op->refused);
     }
     generation->cursor = page->link.to;
+    generation->filled |= noting->fills;
     change->changed = true;
     return FH_OK;
 }
@@ -73,10 +75,11 @@ static void count_page(struct derived_carrier *carrier, const struct carried_pag
 
 static enum fh_code send_page(struct derived_carrier *carrier,
                               const struct carried_generation *generation,
-                              struct carried_page *page, struct fh_error *error)
+                              struct carried_reading *reading, struct fh_error *error)
 {
+    struct carried_page *page = &reading->page;
     struct carried_server *server = carrier->server;
-    struct noting noting = {&generation->name, page};
+    struct noting noting = {&generation->name, page, reading->fills};
     struct carrier_change change = {.carrier = carrier, .change = note_page, .what = &noting};
     enum fh_code code =
         server->ops->send(server, carrier->declared, &generation->name, page, error);
@@ -99,7 +102,7 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
     enum fh_code code = read_carrier_page(carrier, generation, &reading, error);
     if (code == FH_OK && reading.page.link.to > reading.page.link.from) {
         *ret_more = true;
-        code = send_page(carrier, generation, &reading.page, error);
+        code = send_page(carrier, generation, &reading, error);
     }
     carried_page_release(&reading);
     return code;

@@ -2,21 +2,20 @@
 /*
  * What belongs into a new generation is published into it (14): a page of rows, which the service's
  * own handler of `state` lists, or which are points or facts of its own store, becomes ops of that
- * generation alone. So each row has a position, and is overwritten by whatever changes it later, in
- * whatever order that arrives.
+ * generation alone.
  *
- * A row must not be published after an op of its key that it has not seen. Rows are not listed in
- * the transaction that publishes: that writes, and a handler of GET must not. They are listed in a
- * snapshot, of which the last position is known, and the transaction leaves out those whose keys
- * have been derived since: the op that did is their row, or removes it. That is what would have
- * been listed in the transaction. Nothing is published between that look and the commit, as the
- * store has one writer: on servers with many this would not do.
+ * Rows are not listed in the transaction that publishes them: that writes, and a handler of GET
+ * must not. They are listed in a snapshot, and their version is the last position that it knows. So
+ * a row is overwritten by whatever changes it later, in whatever order that arrives, and by what
+ * the snapshot has seen already and has no position yet: that says the same as the row, or is
+ * followed by what does.
  *
  * A point or fact that is in the snapshot, and whose own op is behind the generation's beginning,
  * comes twice, as an op and as a row, under one key: it counts once.
  *
- * In the same transaction the last key is noted, and where the outbox ends then: not only the rows
- * but also what the snapshot knew, and what was left out, is carried by there (15).
+ * In the same transaction the last key is noted. The event with the last row says so, and comes
+ * behind all that the snapshots have seen, as what is published does: once that is carried, the
+ * generation is of one time (15).
  *
  *     killed before the commit    the same rows are listed again
  *     killed after it             the next page begins after the last key
@@ -49,60 +48,29 @@ static enum fh_code list_filling_rows(struct filling_page *page, struct fh_error
     return code;
 }
 
-/* ---- What has changed since ---- */
-
-static void note_changed(struct filling_page *page, const json_t *ops)
-{
-    size_t i;
-    const json_t *op;
-    json_array_foreach (ops, i, op) {
-        const char *name = json_string_value(json_object_get(op, "name"));
-        const char *key = json_string_value(json_object_get(op, "key"));
-        if (name && key && strcmp(name, page->carrier->declared->name) == 0)
-            json_object_set_new_nocheck(page->changed, key, json_true());
-    }
-}
-
-/* Rows, of whichever generation, change nothing. */
-static bool look_at_event(void *context, const struct ledger_event *event)
-{
-    struct filling_page *page = context;
-    json_t *data = NULL;
-    page->between++;
-    if (strcmp(event->type, CARRIED_TYPE) == 0 &&
-        json_parse(event->data, strlen(event->data), &data, ERROR_UNHEEDED) == FH_OK &&
-        !json_object_get(data, "generation"))
-        note_changed(page, json_object_get(data, "ops"));
-    json_decref(data);
-    return true;
-}
-
-static enum fh_code look_between(struct filling_page *page, struct store_work *work,
-                                 struct fh_error *error)
-{
-    page->between = 0;
-    json_object_clear(page->changed);
-    enum fh_code code =
-        ledger_outbox_read(work, page->position, CARRIED_BETWEEN_MAX, look_at_event, page, error);
-    if (code == FH_OK && page->between >= CARRIED_BETWEEN_MAX)
-        return error_retry(error, FH_UNAVAILABLE,
-                           "More was published than can be looked at while rows of %s were listed.",
-                           page->carrier->declared->name);
-    return code;
-}
-
 /* ---- Publishing ---- */
 
-static void end_event(struct filling_page *page)
+static void begin_event(struct filling_page *page)
 {
+    const struct carried_name *name = &page->generation->name;
+    text_printf(&page->data, "{\"generation\":[\"%s\",%lld],\"as_of\":%lld,\"ops\":[",
+                name->incarnation, (long long)name->number, (long long)page->position);
+}
+
+static void end_event(struct filling_page *page, bool last)
+{
+    const char *name = page->carrier->declared->name;
     struct work_context *context = page->carrier->context;
     unsigned char random[10];
-    if (!page->data.length)
-        return;
     struct ledger_event *event = calloc(1, sizeof *event + ID_SIZE);
     FH_ASSERT(event != NULL);
     char *id = (char *)(event + 1);
-    text_add(&page->data, "]}");
+    text_add(&page->data, "]");
+    if (last) {
+        text_add(&page->data, ",\"last\":");
+        json_write_string(&page->data, name, strlen(name));
+    }
+    text_add(&page->data, "}");
     world_random(context->world, random, sizeof random);
     id_format(id, world_wall_ms(context->world), random);
     *event = (struct ledger_event){.time_ms = world_wall_ms(context->world),
@@ -120,14 +88,12 @@ static void end_event(struct filling_page *page)
 
 struct text *filling_add(struct filling_page *page)
 {
-    const struct carried_name *name = &page->generation->name;
     if (page->data.length > CARRIED_DATA_SIZE_MAX)
-        end_event(page);
+        end_event(page, false);
     if (page->data.length)
         text_add(&page->data, ",");
     else
-        text_printf(&page->data, "{\"generation\":[\"%s\",%lld],\"ops\":[", name->incarnation,
-                    (long long)name->number);
+        begin_event(page);
     return &page->data;
 }
 
@@ -146,15 +112,15 @@ static void free_events(struct filling_page *page)
 static enum fh_code publish_rows(struct filling_page *page, struct store_work *work,
                                  struct fh_error *error)
 {
-    enum fh_code code = look_between(page, work, error);
     free_events(page);
     snprintf(page->after, sizeof page->after, "%s", page->generation->after);
-    if (code == FH_OK)
-        code = page->source->publish(page, error);
+    enum fh_code code = page->source->publish(page, error);
+    if (code == FH_OK && page->ends && !page->data.length)
+        begin_event(page);
     if (code == FH_OK && page->data.overflow)
         return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
-    if (code == FH_OK)
-        end_event(page);
+    if (code == FH_OK && page->data.length)
+        end_event(page, page->ends);
     return code == FH_OK && page->first ? ledger_outbox_append(work, page->first, error) : code;
 }
 
@@ -163,7 +129,7 @@ static enum fh_code note_rows(struct carrier_change *change, struct store_work *
 {
     struct filling_page *page = change->what;
     struct carried_generation *filling = &look->record.filling;
-    if (carried_name_compare(&filling->name, &page->generation->name) != 0 || filling->filled ||
+    if (carried_name_compare(&filling->name, &page->generation->name) != 0 || filling->listed ||
         strcmp(filling->after, page->generation->after) != 0)
         return FH_OK; /* another carrier has published them */
     enum fh_code code = publish_rows(page, work, error);
@@ -173,8 +139,7 @@ static enum fh_code note_rows(struct carrier_change *change, struct store_work *
         return error_set(error, FH_INVALID, "The state of %s does not continue after `after`.",
                          change->carrier->declared->name);
     memcpy(filling->after, page->after, sizeof filling->after);
-    filling->filled = page->ends;
-    filling->end = page->last ? page->last->position : look->position;
+    filling->listed = page->ends;
     change->changed = true;
     return FH_OK;
 }
@@ -186,7 +151,6 @@ enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_er
     struct derived_carrier *carrier = page->carrier;
     struct carrier_change change = {.carrier = carrier, .change = note_rows, .what = page};
     struct arena *arena = json_arena_set(NULL);
-    page->changed = json_object();
     text_init(&page->data, TEXT_LENGTH_MAX);
     enum fh_code code = list_filling_rows(page, error);
     json_arena_set(NULL);
@@ -202,7 +166,6 @@ enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_er
     }
     free_events(page);
     text_release(&page->data);
-    json_decref(page->changed);
     json_arena_set(arena);
     return code;
 }

@@ -16,8 +16,8 @@ struct filling_source {
     /* Lists what follows page->generation->after, in a snapshot. On a fiber. */
     enum fh_code (*list)(struct filling_page *page, struct store_work *snapshot,
                          struct fh_error *error);
-    /* Takes what was listed, again and again perhaps: page->after becomes the last key, and what
-     * none has changed since is published (filling_takes, filling_add). */
+    /* Publishes what was listed (filling_add), again and again perhaps; page->after becomes the
+     * last key. */
     enum fh_code (*publish)(struct filling_page *page, struct fh_error *error);
 };
 
@@ -25,20 +25,13 @@ struct filling_page {
     struct derived_carrier *carrier;
     const struct carried_generation *generation;
     const struct filling_source *source;
-    int64_t position; /* of the snapshot that the rows are of */
+    int64_t position; /* that the snapshot knew which the rows are of */
     bool ends;        /* there are none behind them */
-    json_t *changed;  /* keys that were derived since, {"k": true}; on the heap */
-    int between;      /* events that were published since */
     struct text data; /* of the event that is being made */
     struct ledger_event *first, *last;
     char after[DERIVED_KEY_LENGTH_MAX + 1];
 };
 
-/* Whether a row of the key is the newest that there is. */
-static inline bool filling_takes(const struct filling_page *page, const char *key)
-{
-    return !json_object_get(page->changed, key);
-}
 /* A row's op is appended to the text that is returned. */
 struct text *filling_add(struct filling_page *page);
 /* Lists a page and publishes it. */

@@ -6,23 +6,16 @@
  * read, off the loop. What is too old by now is not in it.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "carrier/fill.h"
 #include "work/carried.h"
 #include "work/derived.h"
 
-/* Some are left out when they are published, so each has a text of its own. */
-struct fact_row {
-    size_t begins, ends; /* in `rows` */
-    int64_t id, at_ms;
-};
-
 struct facts_page {
     struct filling_page page; /* first: it is cast from */
     struct text rows;
-    struct fact_row *facts;
+    int64_t last_id, last_at_ms;
     int count;
     bool full;
 };
@@ -30,14 +23,15 @@ struct facts_page {
 static bool take_listed_fact(void *context, const struct derived_fact *fact)
 {
     struct facts_page *facts = context;
-    size_t begins = facts->rows.length;
-    if (facts->count == CARRIED_FACTS_MAX || begins >= CARRIED_DATA_SIZE_MAX) {
+    if (facts->count == CARRIED_FACTS_MAX || facts->rows.length >= CARRIED_DATA_SIZE_MAX) {
         facts->full = true;
         return false;
     }
+    if (facts->count++)
+        text_add(&facts->rows, ",");
     carried_write_fact(&facts->rows, facts->page.carrier->declared, fact);
-    facts->facts[facts->count++] =
-        (struct fact_row){begins, facts->rows.length, fact->id, fact->at_ms};
+    facts->last_id = fact->id;
+    facts->last_at_ms = fact->at_ms;
     return !facts->rows.overflow;
 }
 
@@ -67,15 +61,12 @@ static enum fh_code publish_own_facts(struct filling_page *page, struct fh_error
 {
     const struct facts_page *facts = (const struct facts_page *)page;
     (void)error;
-    for (int i = 0; i < facts->count; i++) {
-        const struct fact_row *row = &facts->facts[i];
-        char key[CARRIED_FACT_KEY_SIZE];
-        carried_fact_key(key, &(struct derived_fact){.id = row->id, .at_ms = row->at_ms});
-        if (filling_takes(page, key))
-            text_append(filling_add(page), facts->rows.data + row->begins, row->ends - row->begins);
-        if (i == facts->count - 1)
-            memcpy(page->after, key, sizeof key);
-    }
+    if (!facts->count)
+        return FH_OK;
+    char key[CARRIED_FACT_KEY_SIZE];
+    carried_fact_key(key, &(struct derived_fact){.id = facts->last_id, .at_ms = facts->last_at_ms});
+    memcpy(page->after, key, sizeof key);
+    text_append(filling_add(page), facts->rows.data, facts->rows.length);
     return FH_OK;
 }
 
@@ -86,12 +77,8 @@ enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
                                 struct fh_error *error)
 {
     struct facts_page facts = {.page = {carrier, generation, &facts_source}};
-    facts.facts = calloc(CARRIED_FACTS_MAX, sizeof *facts.facts);
-    if (!facts.facts)
-        return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
     text_init(&facts.rows, TEXT_LENGTH_MAX);
     enum fh_code code = filling_run(&facts.page, ret_more, error);
     text_release(&facts.rows);
-    free(facts.facts);
     return code;
 }

@@ -53,7 +53,7 @@ static enum fh_code take_state_row(struct filling_page *page, const json_t *row,
                          declared->name);
     snprintf(page->after, sizeof page->after, "%s", key);
     enum fh_code code = derived_value_check(declared, row, error);
-    if (code == FH_OK && filling_takes(page, key))
+    if (code == FH_OK)
         carried_write_op(filling_add(page), declared, key, row);
     return code;
 }

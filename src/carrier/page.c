@@ -45,12 +45,13 @@ static bool is_of_generation(const struct carried_reading *reading, const json_t
            json_integer_value(json_array_get(generation, 1)) == reading->generation.number;
 }
 
-static bool can_be_read(const json_t *generation, const json_t *ops)
+static bool can_be_read(const json_t *data, const json_t *ops)
 {
     size_t i;
-    const json_t *op;
+    const json_t *op, *generation = json_object_get(data, "generation");
     if (!json_is_array(ops) || (generation && (!json_is_string(json_array_get(generation, 0)) ||
-                                               !json_is_integer(json_array_get(generation, 1)))))
+                                               !json_is_integer(json_array_get(generation, 1)) ||
+                                               !json_is_integer(json_object_get(data, "as_of")))))
         return false;
     json_array_foreach (ops, i, op) {
         const json_t *value = json_object_get(op, "value"), *at_ms = json_object_get(op, "at_ms");
@@ -72,7 +73,7 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
     return count;
 }
 
-static void take_ops(struct carried_reading *reading, const struct ledger_event *event, json_t *ops)
+static void take_ops(struct carried_reading *reading, int64_t position, const json_t *ops)
 {
     size_t i;
     const json_t *op;
@@ -83,7 +84,7 @@ static void take_ops(struct carried_reading *reading, const struct ledger_event 
         if (page->count == reading->capacity)
             page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
         page->ops[page->count++] =
-            (struct carried_op){.position = event->position,
+            (struct carried_op){.position = position,
                                 .key = json_string_value(json_object_get(op, "key")),
                                 .at_ms = json_integer_value(json_object_get(op, "at_ms")),
                                 .value = json_object_get(op, "value")};
@@ -94,11 +95,12 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
                       json_t *data)
 {
     const json_t *generation = json_object_get(data, "generation");
-    json_t *ops = json_object_get(data, "ops");
+    const json_t *ops = json_object_get(data, "ops"), *as_of = json_object_get(data, "as_of");
     size_t size = strlen(event->data);
-    if (!can_be_read(generation, ops))
+    if (!can_be_read(data, ops))
         return page_damaged(reading, event);
-    int count = is_of_generation(reading, generation) ? ops_of_name(reading, ops) : 0;
+    bool ours = is_of_generation(reading, generation);
+    int count = ours ? ops_of_name(reading, ops) : 0;
     if (count && reading->page.count &&
         (reading->page.count + count > reading->ops_max ||
          reading->size + size > reading->size_max))
@@ -109,9 +111,11 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
                 grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
         reading->events[reading->event_count++] = json_incref(data);
         reading->size += size;
-        take_ops(reading, event, ops);
+        take_ops(reading, generation ? json_integer_value(as_of) : event->position, ops);
     }
     reading->page.link.to = event->position;
+    const char *last = json_string_at(data, "last");
+    reading->fills |= ours && last && strcmp(last, reading->name) == 0;
     return true;
 }
 

@@ -14,6 +14,7 @@ struct carried_reading {
     size_t size;
     json_t **events; /* whose data the ops point into */
     int event_count, event_capacity;
+    bool fills; /* its generation: the last of its rows are in it */
     struct carried_name generation;
     const char *name; /* of the derived store */
     int ops_max;

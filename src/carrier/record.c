@@ -63,6 +63,7 @@ static bool take_generation(const json_t *from, struct carried_generation *ret)
 {
     if (!from)
         return true;
+    ret->listed = json_is_true(json_object_get(from, "listed"));
     ret->filled = json_is_true(json_object_get(from, "filled"));
     ret->lost = json_is_true(json_object_get(from, "lost"));
     return take_carried_place(from, "number", &ret->name.number) && ret->name.number > 0 &&
@@ -72,7 +73,6 @@ static bool take_generation(const json_t *from, struct carried_generation *ret)
            take_carried_text(from, "after", ret->after, sizeof ret->after) &&
            take_carried_place(from, "began", &ret->began) &&
            take_carried_place(from, "cursor", &ret->cursor) &&
-           take_carried_place(from, "end", &ret->end) &&
            take_carried_parked(json_object_get(from, "parked"), ret);
 }
 
@@ -121,12 +121,12 @@ static json_t *generation_json(const struct carried_generation *generation)
                                                 (json_int_t)one->position, "reason",
                                                 json_string_lossy(one->reason)));
     }
-    return json_pack(
-        "{s:I, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o}", "number",
-        (json_int_t)generation->name.number, "incarnation", generation->name.incarnation, "digest",
-        generation->digest, "after", generation->after, "filled", generation->filled, "lost",
-        generation->lost, "began", (json_int_t)generation->began, "cursor",
-        (json_int_t)generation->cursor, "end", (json_int_t)generation->end, "parked", parked);
+    return json_pack("{s:I, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o}", "number",
+                     (json_int_t)generation->name.number, "incarnation",
+                     generation->name.incarnation, "digest", generation->digest, "after",
+                     generation->after, "listed", generation->listed, "filled", generation->filled,
+                     "lost", generation->lost, "began", (json_int_t)generation->began, "cursor",
+                     (json_int_t)generation->cursor, "parked", parked);
 }
 
 enum fh_code carried_record_write(struct store_work *work, const char *name,

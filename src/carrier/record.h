@@ -8,7 +8,7 @@
  * about both; a server says only whether it still has what it once acknowledged.
  *
  *     {"last": 3, "serving": {"number": 2, "incarnation": "...", "digest": "...", "began": 10,
- *      "cursor": 870, "after": "", "filled": true, "end": 17, "parked": [{"key", "position",
+ *      "cursor": 870, "after": "", "listed": true, "filled": true, "parked": [{"key", "position",
  *      "reason"}]}, "filling": {...}}
  *
  * Whoever changes it reads it in the same unit of work.
@@ -37,9 +37,8 @@ struct carried_generation {
     int64_t began;  /* its first link begins here: where the outbox ended before its first row */
     int64_t cursor; /* carried up to here; only rises */
     char after[DERIVED_KEY_LENGTH_MAX + 1]; /* rows up to this key are published */
-    bool filled;                            /* all are */
-    int64_t end; /* of the outbox when rows were published last; once the cursor is there, and all
-                    are, it is of one time */
+    bool listed;                            /* all are */
+    bool filled; /* all are carried, and what they have seen: it is of one time */
     bool lost;   /* the server lacks something that it had acknowledged */
     struct carried_parked parked[CARRIED_PARKED_MAX];
     int parked_count;

@@ -49,8 +49,10 @@ struct carried_link {
 };
 
 struct carried_op {
-    int64_t position; /* its version: of two of one key the higher one stands, in whatever order
-                         they arrive, and however often */
+    /* Its version: of two of one key the higher one stands, in whatever order they arrive, and
+     * however often. Of a row of a generation that is filled it is the one that its snapshot knew:
+     * not above its own. */
+    int64_t position;
     /* Of a point or fact shorter than CARRIED_KEY_SIZE: "ID@AT_MS", the same whenever it is sent,
      * and of no other that the owner keeps. Of a point its tags and time say the same. */
     const char *key;
@@ -65,8 +67,8 @@ struct carried_op {
 
 struct carried_page {
     struct carried_link link;
-    /* In order of their positions. Of one key there may be several, of different positions; ops of
-     * one position, thousands perhaps, have different keys. */
+    /* In the order in which they were published, of the outbox up to link.to. Of one key there may
+     * be several, and a row among them of the same position as another, which says the same. */
     struct carried_op *ops;
     int count; /* may be 0: there is a link all the same */
 };

@@ -16,7 +16,8 @@
  * FH_COLUMNS, has its time besides, and a key by which the service's own store, which has it too,
  * knows it: {"name": "measured", "key": "17@1700000000000", "at_ms": 1700000000000, "value":
  * {...}}. A unit of work has one op of a name and key. Of rows for a generation that is made anew:
- * {"generation": ["INCARNATION", 7], "ops": ...}.
+ * {"generation": ["INCARNATION", 7], "as_of": 870, "ops": ...}, where their snapshot knew 870 as
+ * the last position; "last": "products": there are no more.
  */
 
 #include <jansson.h>

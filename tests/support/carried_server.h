@@ -276,7 +276,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
     for (int i = 0; i < page->count; i++) {
         struct carried_op *op = &page->ops[i];
         struct memory_value *value = &request.ops[request.count];
-        FH_ASSERT(op->position > page->link.from && op->position <= page->link.to);
+        FH_ASSERT(op->position >= 0 && op->position <= page->link.to);
         bool bad;
         uint32_t text = memory_text_of(server, declared, op->value, &bad);
         if (bad) {

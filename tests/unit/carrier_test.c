@@ -82,12 +82,13 @@ static void a_cursor_only_rises(void **state)
     (void)state;
     carrying_settle(0);
     carrying_settle(1);
+    uint64_t pages = carrying.carriers[0].counters.pages;
     carrying_item("a", "apple");
     carrying.server->between = carry_meanwhile;
     assert_int_equal(carrying_turn(0).code, FH_OK);
     const struct carrying_ledger *ledger = carrying_ledger(NULL);
     assert_int_equal(ledger->record.serving.cursor, ledger->position);
-    assert_int_equal(carrying.carriers[0].counters.pages, 0); /* it noted nothing */
+    assert_int_equal(carrying.carriers[0].counters.pages, pages); /* it noted nothing */
     carrying_restart(0);
     carrying_settle(0); /* which walks */
     carrying_assert_found("a=apple b=bread ");
@@ -463,7 +464,7 @@ static void what_the_ledger_knows_is_read_as_it_was_written(void **state)
                                            .digest = "d",
                                            .began = 1,
                                            .cursor = 7,
-                                           .end = 3,
+                                           .listed = true,
                                            .filled = true,
                                            .lost = true,
                                            .parked_count = CARRIED_PARKED_MAX};
