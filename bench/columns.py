@@ -16,7 +16,7 @@ import beside
 import recorded
 from buses import wait_for
 from carried import Derives, Facts
-from common import ORDER, Failed, KeptOpen, Service, show, title
+from common import ORDER, Failed, KeptOpen, Service, load, show, title
 from filling import fill
 from loaders import ask_server
 from rivals import ROUNDS, latencies_us
@@ -25,7 +25,8 @@ from turns import show_figures
 ASKED_BAR_S, P99_BAR, FINAL_BAR = 5, 1.5, 3
 ASKED, P99 = "sums and different values of all facts, embedded", "p99 of orders while facts are summed up, times at rest"
 FINAL = "columns on ClickHouse, times the same without FINAL"
-RATE, RATE_S = 1000, 3  # orders a second
+RATE, RATE_S = 1000, 3  # orders a second, or half of what can be had
+CONNECTIONS = 64
 PART_ROWS = 100_000  # of ClickHouse's, which it merges as it likes
 CATEGORIES, CUSTOMERS, PRICES = 20, 30_011, 9_973
 
@@ -94,18 +95,19 @@ def filled(stack, build, folder, facts):
 @bars.part("columns, embedded", ASKED, P99)
 def measure_embedded(build, folder, facts):
     with contextlib.ExitStack() as stack:
-        title(f"Columns, embedded: sums and different values of {facts:,} facts while {RATE:,} orders/s come in, "
-              f"{ROUNDS} rounds in turn")
+        title(f"Columns, embedded: sums and different values of {facts:,} facts while orders come in, {ROUNDS} rounds in turn")
         service = filled(stack, build, folder, facts)
         asked_s(KeptOpen(service.address), facts)
+        rate = min(RATE, load(service.url + "/orders", CONNECTIONS, 1, "order") / 2)
+        show("orders meanwhile", rate, "works/s")
         rest, meanwhile, longest = [], [], []
 
         def at_rest():
-            rest.append(latencies_us(build, service.url, RATE, RATE_S)[1])
+            rest.append(latencies_us(build, service.url, rate, RATE_S)[1])
 
         def while_asked():
             with Asked(service, facts) as asked:
-                meanwhile.append(latencies_us(build, service.url, RATE, RATE_S)[1])
+                meanwhile.append(latencies_us(build, service.url, rate, RATE_S)[1])
             longest.append(max(asked.took))
 
         for number in range(ROUNDS):

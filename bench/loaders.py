@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 
 import recorded
-from common import PATIENCE_S, Failed
+from common import Failed
 
 LOAD_S_MAX = 300
 
@@ -21,7 +21,7 @@ def ask_server(url, body=None, method="POST", headers=None, text=True):
     """Of an HTTP server. Its answer."""
     request = urllib.request.Request(url, body, method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        with urllib.request.urlopen(request, timeout=LOAD_S_MAX) as answer:
             return answer.read().decode() if text else answer.read()
     except urllib.error.HTTPError as error:
         raise Failed(f"{url.split('?')[0]}: {error.code} {error.read()[:300]}") from None

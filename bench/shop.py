@@ -14,7 +14,7 @@ from feeds import FILL_S, Feed, Numbered, embedded, ours
 from turns import in_turn, show_figures
 
 BAR = 0.7
-ORDERS, AT_ONCE = 20_000, 50  # two events each
+ORDERS, AT_ONCE = 60_000, 50  # two events each
 SHOP = HERE.parent / "examples" / "shop"
 WAREHOUSE, VIEW = "the shop's warehouse, times the feed", "the shop's view, times the feed"
 
