@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 
-from common import HERE
+from common import HERE, Failed
 
 TOLD = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
 
 
 @contextlib.contextmanager
 def server(kind):
-    """Its settings, as tools/servers tells them, and why there is none: one of both is None."""
+    """Its settings, as tools/servers tells them, and why this machine has none: one of both is None."""
     name = f"FREEHOLD_TEST_{kind.upper()}"
     if told := os.environ.get(name):
         yield json.loads(told), None
@@ -24,8 +24,9 @@ def server(kind):
         try:
             environment = json.loads(process.stdout.readline() or "{}")
             missing = json.loads(environment.get("FREEHOLD_TEST_MISSING", "{}"))
-            told = environment.get(name)
-            yield (json.loads(told), None) if told else (None, missing.get(kind, "it did not start"))
+            if name not in environment and kind not in missing:
+                raise Failed(f"{kind} did not start")
+            yield (None, missing[kind]) if kind in missing else (json.loads(environment[name]), None)
         finally:
             process.stdin.close()
             process.wait()

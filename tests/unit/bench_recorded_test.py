@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bench/recorded writes down of requests and statements, and what the loaders make of it."""
+"""What bench/recorded writes down of requests and statements, and what the loaders make of it; and which servers there
+are."""
 
 import contextlib
 import io
@@ -11,11 +12,13 @@ import sys
 import tempfile
 import threading
 import traceback
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench"))
-import carried  # noqa: E402
 import bars  # noqa: E402
+import beside  # noqa: E402
+import carried  # noqa: E402
 import common  # noqa: E402
 import loaders  # noqa: E402
 import recorded  # noqa: E402
@@ -130,6 +133,27 @@ def test_a_load_that_did_not_come_in_lets_no_bar_be_met():
             bars.close()
         assert f" {word} " in out.getvalue(), (word, out.getvalue())
     bars._reached.clear()
+
+
+def test_a_server_that_is_not_installed_is_named_and_one_that_does_not_start_is_a_failure():
+    fake = "#!/bin/sh\nshift\n%s\nexec \"$@\"\n"
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder) / "tools" / "servers"
+        program.parent.mkdir()
+        program.touch(mode=0o755)
+        with mock.patch.object(beside, "HERE", pathlib.Path(folder) / "bench"):
+            program.write_text(fake % """export FREEHOLD_TEST_FAKE='{"port": 7}' FREEHOLD_TEST_MISSING={}""")
+            with beside.server("fake") as (told, missing):
+                assert told == {"port": 7} and missing is None
+            program.write_text(fake % """export FREEHOLD_TEST_MISSING='{"fake": "apt-get install fake"}'""")
+            with beside.server("fake") as (told, missing):
+                assert told is None and missing == "apt-get install fake"
+            program.write_text(fake % "exit 1")
+            try:
+                with beside.server("fake"):
+                    raise AssertionError("it did start")
+            except common.Failed as failed:
+                assert "fake did not start" in str(failed)
 
 
 def main():
