@@ -104,16 +104,23 @@ static void *send_pages(void *context)
     return NULL;
 }
 
+static int number_of(const char *text, int least, int most)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (*end || end == text || number < least || number > most)
+        fail("usage: resend PORT FILE CONNECTIONS (1 to 16)");
+    return (int)number;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4)
         fail("usage: resend PORT FILE CONNECTIONS");
-    int count = atoi(argv[3]);
-    if (count < 1 || count > CONNECTIONS_MAX)
-        fail("connections are 1 to 16");
+    int port = number_of(argv[1], 1, 65535), count = number_of(argv[3], 1, CONNECTIONS_MAX);
     read_pages(argv[2]);
     for (int i = 0; i < count; i++)
-        connect_to(&connections[i], atoi(argv[1]));
+        connect_to(&connections[i], port);
     int64_t began_ns = now_ns();
     for (int i = 1; i < count; i++) {
         if (pthread_create(&connections[i].thread, NULL, send_pages, &connections[i]) != 0)
