@@ -2,7 +2,8 @@
 /*
  * Orders, for the benchmarks: the least that a real service does. A few tables; an answer without
  * the store, one row read, an order with its event, the same placed by a timer, one of three
- * statements, and an order that is a saga of three steps.
+ * statements, and an order that is a saga of three steps. With DERIVES it declares derived stores,
+ * and derives nothing.
  */
 
 #include <freehold.h>
@@ -115,6 +116,26 @@ static const fh_field order_shape[] = {{"id", FH_INT},
                                        {"status", FH_STRING},
                                        {0}};
 
+#ifdef DERIVES
+static const struct fh_derived_field searched_fields[] = {{"product_id", FH_STRING, FH_TEXT}, {0}};
+static const struct fh_derived_field sold_fields[] = {
+    {"product_id", FH_STRING, FH_TAG}, {"total", FH_INT}, {0}};
+#define DERIVED                                                                                    \
+    {                                                                                              \
+        {"searched", FH_SEARCH, searched_fields},                                                  \
+        {                                                                                          \
+            "sold", FH_COLUMNS, sold_fields                                                        \
+        }                                                                                          \
+    }
+#else
+#define DERIVED                                                                                    \
+    {                                                                                              \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+#endif
+
 FH_SERVICE(orders, .model = FH_RELATIONAL,
            .routes = {{"GET", "/constant", constant, .auth = FH_ANYONE},
                       {"GET", "/orders/{id:int}", get_order, .auth = FH_ANYONE},
@@ -126,4 +147,4 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
                        .auth = FH_ANYONE}},
            .publishes = {{"OrderCreated", 1, order_shape, .key = "id", .state = every_order}},
            .sagas = {{"buy", buy_steps, .undone = cancel}},
-           .timers = {{"place", place_when_due, .data = wanted_shape}});
+           .timers = {{"place", place_when_due, .data = wanted_shape}}, .derives = DERIVED);

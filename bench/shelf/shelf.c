@@ -58,6 +58,25 @@ static void add_books(fh_work *w)
     fh_reply(w, 201, NULL);
 }
 
+/* One more, of a word that no other book has: its number. */
+static void add_marked_book(fh_work *w)
+{
+    int id = (int)json_integer_value(json_object_get(fh_path(w), "id"));
+    json_t *book = book_of(w, id);
+    json_object_set(book, "title", json_string(fh_format(w, "mark%d", id)));
+    fh_exec(w, "INSERT INTO books VALUES (:id, :title, :text, :shelf, :year)", book);
+    fh_derive(w, "books", fh_format(w, "%d", id), book);
+    fh_reply(w, 201, NULL);
+}
+
+/* Of all of them, though not all may have been given out to be searched: those on a server are. */
+static void every_book(fh_work *w)
+{
+    fh_reply(
+        w, 200,
+        fh_rows(w, "SELECT * FROM books WHERE id > :after ORDER BY id LIMIT :limit", fh_query(w)));
+}
+
 /* What a rival is given: the same books, as they are. */
 static void make_books(fh_work *w)
 {
@@ -87,6 +106,7 @@ static const struct fh_derived_field book_fields[] = {{"title", FH_STRING, FH_TE
 
 FH_SERVICE(shelf, .model = FH_RELATIONAL,
            .routes = {{"POST", "/books/{from:int}", add_books, .body = added_shape},
+                      {"POST", "/marked/{id:int}", add_marked_book, .auth = FH_ANYONE},
                       {"GET", "/books/{from:int}", make_books},
                       {"GET", "/search", search, .query = search_shape, .auth = FH_ANYONE}},
-           .derives = {{"books", FH_SEARCH, book_fields}});
+           .derives = {{"books", FH_SEARCH, book_fields, .state = every_book, .keys = FH_INT}});
