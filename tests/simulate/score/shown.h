@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIMULATE_SCORE_SHOWN_H
+#define SIMULATE_SCORE_SHOWN_H
+
+/* What both views keep of a team: `n` as the event says that was applied last, which an event that
+ * is applied again sets back, and the most that any has said, which none does. */
+
+#include <freehold.h>
+
+static const fh_field team_shape[] = {{"team", FH_STRING}, {"n", FH_INT}, {"most", FH_INT}, {0}};
+
+static inline void keep_team(fh_work *w)
+{
+    fh_exec(w,
+            "INSERT INTO team (id, n, most) VALUES (:team, :n, :n) ON CONFLICT (id) DO UPDATE SET"
+            " n = excluded.n,"
+            " most = CASE WHEN excluded.n > team.most THEN excluded.n ELSE team.most END",
+            fh_event_data(w));
+}
+
+static inline json_t *kept_teams(fh_work *w)
+{
+    return fh_rows(w, "SELECT id AS team, n, most FROM team ORDER BY id", NULL);
+}
+
+#endif
