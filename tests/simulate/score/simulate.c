@@ -19,10 +19,12 @@
 #include <string.h>
 
 #define TEAMS 4
-#define CLIENTS 6 /* the first one is the operator */
+#define CLIENTS 5 /* the first one is the operator, the second one watches what he does */
 #define ACTIONS 24
-#define GOALS_MAX (CLIENTS * ACTIONS)
-#define LOOKS_MAX (CLIENTS * ACTIONS * 2)
+#define EARLY 20       /* goals before anything fails */
+#define WATCHED_MS 150 /* after an operator's word */
+#define GOALS_MAX (CLIENTS * ACTIONS + EARLY)
+#define LOOKS_MAX 2000
 
 static const char *const views[] = {"board", "ticker"};
 
@@ -43,6 +45,9 @@ struct state {
     int sent[TEAMS];
     struct goal goals[TEAMS][GOALS_MAX + 1]; /* by their number, from 1 */
     bool abandons, abandoned;                /* replays, in this run; and by now */
+    const char *watched;                     /* a view that is told something now */
+    int64_t watched_ms;                      /* the same: up to then */
+    bool operated;                           /* nothing more is told */
     int looks;
     struct look seen[LOOKS_MAX];
 };
@@ -318,14 +323,33 @@ static void abandon(fh_client *client, const char *view)
 
 static void operate(fh_client *client)
 {
-    const struct state *state = fh_client_state(client);
+    struct state *state = fh_client_state(client);
     for (int i = 0; i < ACTIONS; i++) {
-        const char *view = views[fh_client_random(client, 3) == 0];
+        const char *view = views[fh_client_random(client, 4) == 0];
+        state->watched = view;
+        state->watched_ms = fh_client_ms(client) + WATCHED_MS;
         if (state->abandons && fh_client_random(client, 3) == 0)
             abandon(client, view);
         else if (state->last)
-            replay(client, view, (int64_t)fh_client_random(client, (uint64_t)state->last));
+            replay(client, view,
+                   (int64_t)(fh_client_random(client, 2) *
+                             fh_client_random(client, (uint64_t)state->last)));
         fh_client_sleep_ms(client, (int)fh_client_random(client, 700));
+    }
+    state->operated = true;
+}
+
+/* What others see while events are applied again: one look after the other, as soon as that is
+ * said, and now and then in between, so that each instance has something to remember. */
+static void watch(fh_client *client)
+{
+    const struct state *state = fh_client_state(client);
+    int64_t seen = 0;
+    for (int i = 0; !state->operated; i++) {
+        bool now = fh_client_ms(client) < state->watched_ms;
+        if (now || i % 20 == 0)
+            look(client, now ? state->watched : views[0], 0, 0, &seen);
+        fh_client_sleep_ms(client, now ? 1 : 10);
     }
 }
 
@@ -335,6 +359,11 @@ static void prepare(fh_client *client)
 {
     struct state *state = fh_client_state(client);
     state->abandons = fh_client_random(client, 4) == 0;
+    for (int i = 0; i < EARLY; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "early-%d", i);
+        score(client, key);
+    }
 }
 
 /* What it has seen once it wants to see again, mostly, and what it has done itself. */
@@ -363,6 +392,8 @@ static void client(fh_client *client, int number)
 {
     if (number == 0)
         operate(client);
+    else if (number == 1)
+        watch(client);
     else
         use(client, number);
 }
