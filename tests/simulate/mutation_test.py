@@ -30,7 +30,6 @@ WITHIN = {
     "absence_not_applied": ("shop", 200),
     "acts_before_commit": ("shop", 50),
     "age_rounded_down": ("score", 60),
-    "age_since_answer": ("score", 100),
     "arrays_left_out": ("shop", 20),
     "backup_end_unsynced": ("deals", 1200),
     "backup_without_log": ("deals", 50),
