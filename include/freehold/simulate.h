@@ -77,6 +77,10 @@ struct fh_ask {
     const char *user, *grants;
     json_t *claims;        /* borrowed; NULL: none */
     const char *statement; /* a Freehold-User, sent as it stands: to see it refused; or NULL */
+    json_t *headers; /* borrowed; {"Freehold-Wait": "..."}, at most 8 texts; NULL: no others */
+    /* Where the answer's headers are put, {"freehold-as-of": "..."}, names in lower case: a new
+     * reference, of no answer NULL. NULL: nobody asks. */
+    json_t **ret_headers;
 };
 
 /* One request, one attempt. Returns the status; 0: no answer. *ret_answer (may be NULL) is a new
@@ -95,6 +99,7 @@ FH_API bool fh_client_loses(fh_client *client, const char *service);
 FH_API void *fh_client_state(fh_client *client);
 FH_API uint64_t fh_client_random(fh_client *client, uint64_t below);
 FH_API void fh_client_sleep_ms(fh_client *client, int ms);
+FH_API int64_t fh_client_ms(fh_client *client); /* of virtual time, from some moment on */
 /* Adds to a counter in the summary of all runs: "orders". `what` is a string literal. */
 FH_API void fh_client_count(fh_client *client, const char *what, int64_t more);
 /* Adds a line to the trace. */

@@ -17,6 +17,7 @@
 #define INSIST_PAUSE_MS_MIN 20
 #define INSIST_PAUSE_MS_MAX 2000
 #define INSIST_MS_MAX 7200000
+#define ASKED_HEADERS_MAX 8
 
 static struct simulate *client_simulate(fh_client *client)
 {
@@ -45,6 +46,28 @@ static bool state_user(fh_client *client, const struct fh_ask *ask,
     return code == FH_OK;
 }
 
+/* What it adds to those that there are. */
+static void add_asked_headers(const struct fh_ask *ask, struct world_request *request, int count)
+{
+    const char *name;
+    json_t *value;
+    FH_ASSERT(json_object_size(ask->headers) <= ASKED_HEADERS_MAX);
+    json_object_foreach (ask->headers, name, value)
+        request->headers[count++] = (struct world_header){name, json_string_value(value)};
+}
+
+/* Of a request that is repeated, what the answer before said is forgotten. */
+static void tell_answer_headers(const struct fh_ask *ask, const struct world_request *request)
+{
+    if (!ask->ret_headers)
+        return;
+    json_decref(*ask->ret_headers);
+    *ask->ret_headers = request->status ? json_object() : NULL;
+    for (size_t i = 0; request->status && i < request->answer_header_count; i++)
+        json_object_set_new(*ask->ret_headers, request->answer_headers[i].name,
+                            json_string(request->answer_headers[i].value));
+}
+
 static int ask_from_outside(fh_client *client, const struct fh_ask *ask,
                             const struct run_body *body, struct run_body *ret)
 {
@@ -68,8 +91,10 @@ static int ask_from_outside(fh_client *client, const struct fh_ask *ask,
         request.headers[count++] = (struct world_header){"Freehold-From", "operator"};
     if (body->type)
         request.headers[count++] = (struct world_header){"Content-Type", body->type};
+    add_asked_headers(ask, &request, count);
     world_request_wait(world, &request);
     int status = request.status;
+    tell_answer_headers(ask, &request);
     *ret = (struct run_body){.length = status ? request.answer_length : 0};
     ret->bytes = malloc(ret->length + 1);
     FH_ASSERT(ret->bytes != NULL);
@@ -86,6 +111,8 @@ int run_client_ask(fh_client *client, const struct fh_ask *ask, bool insists,
     struct simulate *simulate = client_simulate(client);
     int64_t until_ns = simulate->now_ns + INSIST_MS_MAX * SIMULATE_MS;
     int64_t pause_ms = INSIST_PAUSE_MS_MIN;
+    if (ask->ret_headers)
+        *ask->ret_headers = NULL;
     for (;;) {
         int status = ask_from_outside(client, ask, body, ret);
         if (!insists || (status && status < 500) || simulate->now_ns >= until_ns)
@@ -158,6 +185,11 @@ void fh_client_note(fh_client *client, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     simulate_say(client_simulate(client), client->run->outside, "%s", text);
+}
+
+int64_t fh_client_ms(fh_client *client)
+{
+    return client_simulate(client)->now_ns / SIMULATE_MS;
 }
 
 bool fh_client_expect(fh_client *client, bool holds, const char *format, ...)

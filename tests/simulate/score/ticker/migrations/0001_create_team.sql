@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE team (id TEXT PRIMARY KEY, n INTEGER NOT NULL, most INTEGER NOT NULL);
+CREATE TABLE heard (team TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (team, n));
