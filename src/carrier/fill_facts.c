@@ -35,7 +35,9 @@ static bool take_listed_fact(void *context, const struct derived_fact *fact)
         facts->full = true;
         return false;
     }
-    carried_write_fact(&facts->rows, facts->page.carrier->declared, fact);
+    char key[CARRIED_FACT_KEY_SIZE];
+    carried_fact_key(key, fact);
+    carried_write_fact(&facts->rows, facts->page.carrier->declared, key, fact);
     facts->facts[facts->count++] =
         (struct fact_row){begins, facts->rows.length, fact->id, fact->at_ms};
     return !facts->rows.overflow;

@@ -15,6 +15,7 @@ struct carried_reading {
     json_t **events; /* whose data the ops point into */
     int event_count, event_capacity;
     struct carried_name generation;
+    char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
     const char *name; /* of the derived store */
     int ops_max;
     size_t size_max;

@@ -139,7 +139,7 @@ static void a_table_has_the_declared_fields(void **state)
              "Int64, `paid` UInt8, `cents` Nullable(Int64), `fh_fh_at` Nullable(Float64)) ENGINE = "
              "ReplacingMergeTree(fh_position) ORDER BY (fh_kind, fh_at, fh_key)",
              digest);
-    clickhouse_write_create(&written, &server, "t", &sold);
+    clickhouse_write_create(&written, &server, "t", &sold, false);
     assert_string_equal(written.data, expected);
 }
 
@@ -173,7 +173,7 @@ static void a_row_is_bytes(void **state)
     clickhouse_write_fact(
         &written, &sold,
         &(struct carried_op){.position = 5, .key = "5@2", .at_ms = -2, .value = value});
-    clickhouse_write_link(&written, &sold, &(struct carried_link){4, 9});
+    clickhouse_write_link(&written, &sold, &(struct carried_link){4, 9}, "");
     assert_int_equal(written.length, sizeof expected - 1);
     assert_memory_equal(written.data, expected, sizeof expected - 1);
     json_decref(value);
@@ -187,7 +187,7 @@ static void a_long_text_has_a_long_length(void **state)
     json_t *value = json_pack("{s:s, s:i, s:b, s:i, s:f}", "kind", text, "site", 1, "paid", 0,
                               "cents", 1, "fh_at", 0.5);
     (void)state;
-    clickhouse_write_fact(&written, &sold, &(struct carried_op){.key = "", .value = value});
+    clickhouse_write_fact(&written, &sold, &(struct carried_op){.key = "", .value = value}, "");
     assert_memory_equal(written.data + 1 + 8 + 1 + 8,
                         "\xff\x01"
                         "aaa",
