@@ -93,7 +93,7 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
                                   struct fh_error *error);
 
 /* carriers_show.c: [{"name", "server", "state", "serves", "depth", "age_ms", "refused": [{"key",
- * "position", "reason"}], "reason"}], for the service's state; NULL: it has none. New reference. */
+ * "position", "reason"}], "kept", "reason"}], for the service's state; NULL: it has none. New reference. */
 json_t *carriers_state(const struct runtime *runtime);
 void carriers_write_metrics(struct text *text, const struct runtime *runtime);
 

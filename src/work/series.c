@@ -62,7 +62,7 @@ static void note_kept_fact(fh_work *w, const struct fh_derived *declared, int64_
     const struct work_carried *carried = w->context->carried;
     struct fh_error error;
     if (carried->room && carried->room(w->context, declared, &error) != FH_OK)
-        work_fail(w, &error);
+        work_fail_as(w, PROBLEM_DEPENDENCY_UNAVAILABLE, NULL, error.message);
     note_fact(w, declared, number, at_ms, fact);
 }
 

@@ -5,70 +5,11 @@
  * is sent again as long as the outbox has it, and is said to be lost where it has not.
  */
 
-#include "../support/carrying.h"
+#include "../support/keeping.h"
 
-#include "carrier/kept.h"
 #include "event/outbox/trim.h"
-#include "tallied.h"
 
 #define S INT64_C(1000000000)
-
-/* ---- What was ever written ---- */
-
-static struct tallied_fact facts[200];
-static json_t *values[200];
-static int fact_count;
-
-static void note_written(const char *tag, int64_t at_ms, int64_t number)
-{
-    values[fact_count] = carrying_fact_value(tag, number);
-    facts[fact_count] = (struct tallied_fact){.at_ms = at_ms, .value = values[fact_count]};
-    fact_count++;
-}
-
-static void write_fact(const char *tag, int64_t at_ms, int64_t number)
-{
-    carrying_fact(tag, at_ms, number);
-    note_written(tag, at_ms, number);
-}
-
-/* Of one number they are as alike as facts can be. */
-static void write_facts(int first, int count)
-{
-    static const char *const tags[] = {"d1", "d2", "d3"};
-    for (int i = first; i < first + count; i++)
-        write_fact(tags[i % 3], 1000 + (i % 5) * 250, i % 5);
-}
-
-/* Those in [from, to) are not there. */
-static void assert_answered_without(int from, int to)
-{
-    char expected[CARRYING_TEXT_SIZE];
-    struct tallied_fact left[200];
-    struct fh_error error;
-    json_t *answer = NULL;
-    int count = 0;
-    for (int i = 0; i < fact_count; i++) {
-        if (i < from || i >= to)
-            left[count++] = facts[i];
-    }
-    assert_int_equal(
-        tallied(carrying_declared(), left, count, carrying_question(), INT64_MIN, &answer, &error),
-        FH_OK);
-    carrying_write_answer(answer, expected);
-    json_decref(answer);
-    carrying_assert_found(expected);
-}
-
-static void assert_all_answered(void)
-{
-    assert_answered_without(0, 0);
-}
-
-static const struct carried_generation *serving(void)
-{
-    return &carrying_ledger(NULL)->record.serving;
-}
 
 /* ---- Carrying ---- */
 
@@ -83,18 +24,18 @@ static void the_server_alone_has_them(void **state)
 {
     bool own = true;
     (void)state;
-    write_facts(0, 3); /* before there is a generation */
+    keeping_write_facts(0, 3); /* before there is a generation */
     carrying_settle(0);
-    write_facts(3, 30);
+    keeping_write_facts(3, 30);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
     harness_run(&carrying.fixture->harness, count_own_facts, &own);
     assert_false(own);
     assert_int_equal(carrying.carriers[0].counters.begun, 1);
-    assert_int_equal(serving()->cursor, carrying_ledger(NULL)->position);
+    assert_int_equal(keeping_serving()->cursor, carrying_ledger(NULL)->position);
     carrying_restart(0);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
 }
 
@@ -115,10 +56,10 @@ static void alike_ones_of_a_unit_of_work_are_two(void **state)
     carrying_settle(0);
     assert_int_equal(run_one(state, write_two, false).status, 204);
     assert_int_equal(run_one(state, write_two_and_fail, false).status, 409);
-    note_written("d1", 1000, 4);
-    note_written("d1", 1000, 4);
+    keeping_note_written("d1", 1000, 4);
+    keeping_note_written("d1", 1000, 4);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 static void each_is_there_once_however_late_requests_come(void **state)
@@ -128,7 +69,7 @@ static void each_is_there_once_however_late_requests_come(void **state)
     (void)state;
     carrying_settle(0);
     for (int i = 0; i < 12; i++) {
-        write_facts(i * 3, 3);
+        keeping_write_facts(i * 3, 3);
         carrying.server->fault = faults[i % 4];
         carrying_turn(i / 2 % 2);
         carrying_turn((i + 1) % 2);
@@ -137,11 +78,11 @@ static void each_is_there_once_however_late_requests_come(void **state)
     carrying_settle(1);
     while (memory_deliver(carrying.server))
         ;
-    assert_all_answered();
+    keeping_assert_all_answered();
     carrying_restart(0);
     carrying_settle(0);
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
-    assert_int_equal(serving()->cursor, carrying_ledger(NULL)->position);
+    assert_int_equal(keeping_serving()->cursor, carrying_ledger(NULL)->position);
 }
 
 /* ---- What the server loses ---- */
@@ -149,13 +90,13 @@ static void each_is_there_once_however_late_requests_come(void **state)
 static void what_the_outbox_has_is_sent_again(void **state)
 {
     (void)state;
-    write_facts(0, 5);
+    keeping_write_facts(0, 5);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    write_facts(5, 5);
+    keeping_write_facts(5, 5);
     carrying_settle(0);
     memory_restore(carrying.server);
-    assert_answered_without(5, 10); /* nobody has noticed */
+    keeping_assert_answered_without(5, 10); /* nobody has noticed */
     carrying_restart(0);
     carrying.server->away = true;
     carrying_turn(0);
@@ -163,13 +104,13 @@ static void what_the_outbox_has_is_sent_again(void **state)
     carrying_turn(0);
     assert_int_equal(carrying.carriers[0].counters.resent, 1);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
     memory_empty(carrying.server);
     carrying_restart(0);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
     assert_int_equal(carrying.carriers[0].counters.lost, 0);
-    assert_int_equal(serving()->name.number, 1);
+    assert_int_equal(keeping_serving()->name.number, 1);
 }
 
 /* While it is sent again, nothing is answered, and the outbox is held. */
@@ -189,23 +130,23 @@ static void what_is_sent_again_is_not_answered_before(void **state)
     (void)state;
     ops.page_ops = 2;
     carrying.server->base.ops = &ops;
-    write_facts(0, 2);
+    keeping_write_facts(0, 2);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    write_facts(2, 6);
+    keeping_write_facts(2, 6);
     carrying_settle(0);
     carrying.carriers[0].walks_ns = 0;
     carrying_settle(0);
-    assert_int_equal(serving()->kept.settled, serving()->cursor);
+    assert_int_equal(keeping_serving()->kept.settled, keeping_serving()->cursor);
     memory_restore(carrying.server);
     carrying.carriers[0].walks_ns = 0;
     carrying.server->between = between_two_pages;
     assert_int_equal(carrying_turn(0).code, FH_OK);
     assert_null(carrying.server->between);
-    assert_int_equal(serving()->kept.settled, 2);
+    assert_int_equal(keeping_serving()->kept.settled, 2);
     carrying_assert_not_asked();
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 static void assert_stopped(int carrier)
@@ -217,55 +158,35 @@ static void assert_stopped(int carrier)
     carrying_assert_not_asked();
 }
 
-struct accepting {
-    struct carried_loss loss;
-    struct fh_error error;
-    enum fh_code code;
-};
-
-static void accept_entry(void *argument)
-{
-    struct accepting *accepting = argument;
-    accepting->code =
-        carrier_accept_loss(&carrying.carriers[0], &accepting->loss, &accepting->error);
-}
-
-static struct accepting accept_loss(void)
-{
-    struct accepting accepting = {0};
-    harness_run(&carrying.fixture->harness, accept_entry, &accepting);
-    return accepting;
-}
-
 static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **state)
 {
     (void)state;
-    write_facts(0, 3);
+    keeping_write_facts(0, 3);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    write_facts(3, 4);
+    keeping_write_facts(3, 4);
     carrying_settle(0);
-    assert_int_equal(accept_loss().code, FH_CONFLICT);
+    assert_int_equal(keeping_accept_loss().code, FH_CONFLICT);
     carrying_ledger(&(struct carrying_ledger){.trim = 5});
     memory_restore(carrying.server);
     carrying_restart(0);
     assert_stopped(0);
     assert_int_equal(carrying.carriers[0].counters.lost, 1);
-    assert_true(serving()->lost);
-    write_facts(7, 2);
+    assert_true(keeping_serving()->lost);
+    keeping_write_facts(7, 2);
     carrying_restart(0);
     carrying_restart(1);
     assert_stopped(0);
     assert_stopped(1);
-    struct accepting accepting = accept_loss();
+    struct keeping_accepting accepting = keeping_accept_loss();
     assert_int_equal(accepting.code, FH_OK);
     assert_int_equal(accepting.loss.after, 3);
     assert_int_equal(accepting.loss.to, 5);
     carrying_settle(0);
-    assert_answered_without(3, 5);
-    assert_int_equal(serving()->kept.loss_count, 1);
-    assert_int_equal(serving()->kept.losses[0].to, 5);
-    assert_int_equal(accept_loss().code, FH_CONFLICT);
+    keeping_assert_answered_without(3, 5);
+    assert_int_equal(keeping_serving()->kept.loss_count, 1);
+    assert_int_equal(keeping_serving()->kept.losses[0].to, 5);
+    assert_int_equal(keeping_accept_loss().code, FH_CONFLICT);
     carrying_restart(0);
     carrying_settle(0);
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
@@ -274,30 +195,30 @@ static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **sta
 static void a_server_that_was_emptied_for_good_goes_on_with_what_is_left(void **state)
 {
     (void)state;
-    write_facts(0, 6);
+    keeping_write_facts(0, 6);
     carrying_settle(0);
     carrying_ledger(&(struct carrying_ledger){.trim = 4});
     memory_empty(carrying.server);
-    write_facts(6, 1);
+    keeping_write_facts(6, 1);
     assert_stopped(0); /* by the page that is not taken */
-    assert_int_equal(accept_loss().code, FH_OK);
+    assert_int_equal(keeping_accept_loss().code, FH_OK);
     carrying_settle(0);
-    assert_answered_without(0, 4);
+    keeping_assert_answered_without(0, 4);
 }
 
 static void what_one_of_two_carriers_has_trimmed_is_not_lost_for_the_other(void **state)
 {
     (void)state;
-    write_facts(0, 4);
+    keeping_write_facts(0, 4);
     carrying_settle(0);
     carrying_settle(1);
-    write_facts(4, 4);
+    keeping_write_facts(4, 4);
     carrying_settle(0);
     carrying_ledger(&(struct carrying_ledger){.trim = 8});
-    write_facts(8, 1);
+    keeping_write_facts(8, 1);
     carrying_settle(1);
     assert_int_equal(carrying.carriers[1].counters.lost, 0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 /* ---- The outbox ---- */
@@ -349,13 +270,13 @@ static void the_outbox_is_held_until_it_has_settled(void **state)
     (void)state;
     carrying.server->settle_s = 480;
     carrying.server->running_s = 1000;
-    write_facts(0, 4);
+    keeping_write_facts(0, 4);
     assert_int_equal(trimmed(), 0); /* nothing has begun */
     carrying_settle(0);
     assert_int_equal(trimmed(), 0);
     look_now();
     assert_int_equal(carrying.carriers[0].settling.to, 4);
-    write_facts(4, 3);
+    keeping_write_facts(4, 3);
     carrying_settle(0);
     look_now();
     assert_int_equal(trimmed(), 0);
@@ -366,12 +287,12 @@ static void the_outbox_is_held_until_it_has_settled(void **state)
     assert_int_equal(carrying.carriers[0].settling.to, 7);
     carrying.carriers[0].settling.began_ns -= 500 * S;
     carrying.server->running_s = 520;
-    write_facts(7, 1);
+    keeping_write_facts(7, 1);
     look_now();
     assert_int_equal(carrying_ledger(NULL)->settled, 7);
     assert_int_equal(trimmed(), 7);
     assert_int_equal(carrying_ledger(NULL)->needed, 7);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 static void what_is_not_whole_does_not_settle(void **state)
@@ -379,17 +300,17 @@ static void what_is_not_whole_does_not_settle(void **state)
     (void)state;
     carrying.server->settle_s = 480;
     carrying.server->running_s = 1000;
-    write_facts(0, 2);
+    keeping_write_facts(0, 2);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    write_facts(2, 2);
+    keeping_write_facts(2, 2);
     carrying_settle(0);
     look_now();
     carrying.carriers[0].settling.began_ns -= 500 * S;
     memory_restore(carrying.server);
     look_now();
     assert_int_equal(trimmed(), 0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 static enum fh_code has_no_room(struct work_context *context, const struct fh_derived *declared,
@@ -408,114 +329,78 @@ static void where_there_is_no_room_nothing_is_derived(void **state)
     assert_int_equal(run_one(state, write_two, false).status, 503);
     assert_int_equal(carrying_ledger(NULL)->position, position);
     carrying_room = NULL;
-    write_facts(0, 1);
+    keeping_write_facts(0, 1);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 /* ---- The owner's restores ---- */
-
-struct restoring {
-    struct carried_record record;
-    int64_t position;
-};
-
-/* The store is as of when it had that position and record. */
-static void restore_entry(void *argument)
-{
-    struct restoring *restoring = argument;
-    struct store *store = carrying.fixture->context.store;
-    struct store_work *work;
-    struct fh_error error;
-    char sql[128];
-    FH_ASSERT(store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &error) == FH_OK);
-    snprintf(sql, sizeof sql, "DELETE FROM fh_outbox WHERE position > %lld",
-             (long long)restoring->position);
-    FH_ASSERT(sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
-    snprintf(sql, sizeof sql, "UPDATE fh_counter SET position = %lld",
-             (long long)restoring->position);
-    FH_ASSERT(sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
-    FH_ASSERT(carried_record_write(work, "sold", &restoring->record, &error) == FH_OK);
-    FH_ASSERT(store_commit(work, &error) == FH_OK);
-}
-
-static void restore_owner(struct restoring *restoring)
-{
-    harness_run(&carrying.fixture->harness, restore_entry, restoring);
-    carrying_ledger(&(struct carrying_ledger){.renew = true, .restored = true});
-}
-
-static struct restoring back_up_owner(void)
-{
-    const struct carrying_ledger *ledger = carrying_ledger(NULL);
-    return (struct restoring){.record = ledger->record, .position = ledger->position};
-}
 
 /* 23, 24: what the lost life had carried stays, and is counted. */
 static void positions_that_are_given_out_again_are_other_facts(void **state)
 {
     (void)state;
-    write_facts(0, 4);
+    keeping_write_facts(0, 4);
     carrying_settle(0);
-    write_facts(4, 2); /* not carried in the backup */
-    struct restoring restoring = back_up_owner();
-    write_facts(6, 3);
+    keeping_write_facts(4, 2); /* not carried in the backup */
+    struct keeping_restoring restoring = keeping_back_up_owner();
+    keeping_write_facts(6, 3);
     carrying_settle(0);
     carrying.server->fault = MEMORY_LATER;
-    write_facts(9, 1);
+    keeping_write_facts(9, 1);
     carrying_turn(1);
-    restore_owner(&restoring);
+    keeping_restore_owner(&restoring);
     carrying_restart(0);
     carrying_restart(1);
-    write_facts(10, 5); /* at the positions of 6 to 8, and on */
+    keeping_write_facts(10, 5); /* at the positions of 6 to 8, and on */
     carrying_settle(0);
-    assert_answered_without(9, 10);
+    keeping_assert_answered_without(9, 10);
     assert_true(memory_deliver(carrying.server));
-    assert_all_answered();
-    const struct carried_kept *kept = &serving()->kept;
+    keeping_assert_all_answered();
+    const struct carried_kept *kept = &keeping_serving()->kept;
     assert_int_equal(kept->former_count, 1);
     assert_int_equal(kept->formers[0].facts, 3);
     assert_int_equal(kept->formers[0].position, 6);
     assert_string_equal(kept->formers[0].incarnation, restoring.record.serving.kept.life);
     assert_string_equal(kept->life, carrying.fixture->context.store->incarnation);
-    assert_int_equal(serving()->name.number, 1);
+    assert_int_equal(keeping_serving()->name.number, 1);
     carrying_restart(0);
     carrying_settle(0);
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
     carrying_settle(1);
-    assert_int_equal(serving()->kept.former_count, 1);
+    assert_int_equal(keeping_serving()->kept.former_count, 1);
 }
 
 /* Both: links of the lost life lead farther than the present one's, and do not count. */
 static void a_lost_life_s_links_hide_no_hole(void **state)
 {
     (void)state;
-    write_facts(0, 2);
+    keeping_write_facts(0, 2);
     carrying_settle(0);
-    struct restoring restoring = back_up_owner();
-    write_facts(2, 4);
+    struct keeping_restoring restoring = keeping_back_up_owner();
+    keeping_write_facts(2, 4);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    restore_owner(&restoring);
+    keeping_restore_owner(&restoring);
     carrying_restart(0);
-    write_facts(6, 4);
+    keeping_write_facts(6, 4);
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
     memory_restore(carrying.server);
     carrying_restart(0);
     carrying_settle(0);
     assert_int_equal(carrying.carriers[0].counters.resent, 1);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
-static struct restoring restored_meanwhile;
+static struct keeping_restoring restored_meanwhile;
 
 static void restore_while_it_is_sent(struct memory_server *server, bool done)
 {
     if (!done)
         return;
     server->between = NULL;
-    restore_entry(&restored_meanwhile);
+    keeping_restore_entry(&restored_meanwhile);
     carrying_ledger_entry(&(struct carrying_ledger){.renew = true, .restored = true});
     carrying_fact_here("d1", 1000, 1);
 }
@@ -524,43 +409,43 @@ static void restore_while_it_is_sent(struct memory_server *server, bool done)
 static void a_page_of_a_lost_life_moves_no_cursor(void **state)
 {
     (void)state;
-    write_facts(0, 2);
+    keeping_write_facts(0, 2);
     carrying_settle(0);
-    restored_meanwhile = back_up_owner();
-    write_facts(2, 1);
+    restored_meanwhile = keeping_back_up_owner();
+    keeping_write_facts(2, 1);
     carrying.server->between = restore_while_it_is_sent;
     carrying_turn(0);
-    note_written("d1", 1000, 1);
-    assert_int_equal(serving()->cursor, 2);
+    keeping_note_written("d1", 1000, 1);
+    assert_int_equal(keeping_serving()->cursor, 2);
     carrying_settle(0);
-    assert_int_equal(serving()->cursor, 3);
-    assert_all_answered();
+    assert_int_equal(keeping_serving()->cursor, 3);
+    keeping_assert_all_answered();
 }
 
 static void a_backup_from_before_it_all_begins_another_one(void **state)
 {
     (void)state;
-    struct restoring restoring = back_up_owner();
-    write_facts(0, 4);
+    struct keeping_restoring restoring = keeping_back_up_owner();
+    keeping_write_facts(0, 4);
     carrying_settle(0);
-    restore_owner(&restoring);
+    keeping_restore_owner(&restoring);
     carrying_restart(0);
-    write_facts(4, 2);
+    keeping_write_facts(4, 2);
     carrying_settle(0);
-    assert_answered_without(0, 4);
+    keeping_assert_answered_without(0, 4);
     assert_int_equal(memory_count(carrying.server), 2); /* nothing is dropped */
 }
 
 static void a_moved_owner_goes_on(void **state)
 {
     (void)state;
-    write_facts(0, 3);
+    keeping_write_facts(0, 3);
     carrying_settle(0);
     carrying_ledger(&(struct carrying_ledger){.renew = true});
-    write_facts(3, 3);
+    keeping_write_facts(3, 3);
     carrying_settle(0);
-    assert_all_answered();
-    assert_int_equal(serving()->kept.former_count, 0);
+    keeping_assert_all_answered();
+    assert_int_equal(keeping_serving()->kept.former_count, 0);
 }
 
 /* ---- What it is declared as ---- */
@@ -568,39 +453,39 @@ static void a_moved_owner_goes_on(void **state)
 static void another_declaration_stops_it(void **state)
 {
     (void)state;
-    write_facts(0, 3);
+    keeping_write_facts(0, 3);
     carrying_settle(0);
     carrying_service.derives[CARRYING_SOLD].version = 7;
     assert_stopped(0);
     carrying_service.derives[CARRYING_SOLD].version = 0;
     carrying_settle(0);
-    assert_all_answered();
+    keeping_assert_all_answered();
 }
 
 static void it_is_not_made_anew_nor_dropped_by_another_kind(void **state)
 {
     (void)state;
-    write_facts(0, 3);
+    keeping_write_facts(0, 3);
     carrying_settle(0);
     assert_int_equal(carrying_make_anew(), FH_CONFLICT);
     carrying.carriers[1].kept = false; /* a carrier of what the store itself has */
     carrying_settle(1);
     assert_int_equal(memory_count(carrying.server), 2);
-    struct accepting accepting = {0};
+    struct keeping_accepting accepting = {0};
     carrying.carriers[0].kept = false;
-    accepting = accept_loss();
+    accepting = keeping_accept_loss();
     assert_int_equal(accepting.code, FH_CONFLICT);
 }
 
 static void what_a_server_refuses_stops_it(void **state)
 {
     (void)state;
-    write_facts(0, 1);
+    keeping_write_facts(0, 1);
     carrying_settle(0);
     carrying_fact("bad", 1000, 1);
     struct carrying_turn turn = carrying_turn(0);
     assert_int_equal(turn.code, FH_UNSUPPORTED);
-    assert_int_equal(serving()->cursor, 1);
+    assert_int_equal(keeping_serving()->cursor, 1);
 }
 
 /* ---- The walk ---- */
@@ -630,14 +515,13 @@ static int set_up_kept(void **state)
 {
     carrying_set_up(state);
     carrying_begin_kept();
-    fact_count = 0;
+    keeping_begin();
     return 0;
 }
 
 static int tear_down_kept(void **state)
 {
-    for (int i = 0; i < fact_count; i++)
-        json_decref(values[i]);
+    keeping_end();
     carrying_room = NULL;
     return carrying_tear_down(state);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is asked of a server that alone has facts. It answers when a part is renamed, which is synced
- * later: so what it has acknowledged may be gone after a power cut, each part by itself, and not
- * after a kill. It keeps parts that it has merged for some time for the same reason, and by then
- * takes for granted that the kernel has written what they became.
+ * What is asked of a server that alone has facts. It answers when a part is renamed, which is
+ * synced later: so what it has acknowledged may be gone after a power cut, each part by itself, and
+ * not after a kill. It keeps parts that it has merged for some time for the same reason, and by
+ * then takes for granted that the kernel has written what they became.
  */
 
 #include "base/json.h"

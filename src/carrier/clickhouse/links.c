@@ -127,8 +127,8 @@ enum fh_code clickhouse_links(struct carried_server *base, const struct fh_deriv
     clickhouse_table(declared, generation, table);
     enum fh_code code = ask_links(server, table, generation->kept, after, limit, &rows, error);
     if (code == FH_OK)
-        code = show_link_rows(server, rows, generation->kept, after, limit, visit, context, ret_count,
-                              error);
+        code = show_link_rows(server, rows, generation->kept, after, limit, visit, context,
+                              ret_count, error);
     json_decref(rows);
     return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;
 }
