@@ -3,14 +3,16 @@
  * Facts that a server alone has (docs/internals/carriers.md, 23 to 30). They can't be made anew, so
  * there is one generation, which serves from the beginning; the owner's outbox has what is not
  * settled there, and whatever the server lacks of that is sent again. What it lacks beyond that is
- * gone: the carrier stops and says so, until an operator gives it up.
+ * gone: the carrier stops and says so, until it is there again or an operator gives it up.
  *
- *     a generation is begun            the server has none: it is made, until its first page is
- * noted a page is sent                   it is sent again, and leaves a second link at most the
- * cursor is noted              in the life in which the page was read (24) it was whole, and has
- * settled    is noted; only then the outbox is trimmed (25, 29) the owner was restored what its
- * lost life had carried is counted, and noted it is not whole                  where it is sent
- * again from is in this carrier's memory: the next one looks anew that is trimmed is noted as lost
+ *     a generation is begun         the server has none: it is made, until a page is noted
+ *     a page is sent                it is sent again, and leaves a second link at most
+ *     the cursor is noted           in the life in which the page was read (24)
+ *     it has settled                is noted; only then the outbox is trimmed (25, 29)
+ *     the owner was restored        what its lost life had carried is counted, and noted
+ *     it is not whole               from where it is sent again is in this carrier's memory: the
+ *                                   next one looks anew
+ *     and the outbox is trimmed     it is noted as lost
  */
 
 #include "carrier/kept.h"
@@ -176,7 +178,7 @@ static enum fh_code send_kept_again(struct derived_carrier *carrier, struct kept
     const struct carried_generation *serving = &carrier->look.record.serving;
     struct carrier_change change = {.carrier = carrier, .change = note_not_whole, .what = whole};
     carrier->settling.to = 0;
-    carrier->lacks = serving->kept.made;
+    carrier->lacks = true;
     *ret_more = true;
     enum fh_code code = carrier_change_run(&change, error);
     CRASH_POINT("kept.lost");
@@ -236,6 +238,22 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ke
     return code;
 }
 
+static bool is_look_due(const struct derived_carrier *carrier)
+{
+    const struct carried_generation *serving = &carrier->look.record.serving;
+    return carried_name_compare(&carrier->walked, &serving->name) != 0 ||
+           world_monotonic_ns(carrier->context->world) >= carrier->walks_ns;
+}
+
+static void note_looked(struct derived_carrier *carrier, int64_t began_ns)
+{
+    int64_t now_ns = world_monotonic_ns(carrier->context->world);
+    int64_t rest_ns = CARRIED_WALK_REST * (now_ns - began_ns);
+    int64_t least_ns = CARRIED_WALK_MS * INT64_C(1000000);
+    carrier->walked = carrier->look.record.serving.name;
+    carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
+}
+
 static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_more,
                                    struct fh_error *error)
 {
@@ -245,18 +263,14 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     int64_t began_ns = world_monotonic_ns(world), settle_s = 0, running_s = 0;
     struct kept_place whole;
     bool there = true;
-    if (carried_name_compare(&carrier->walked, &serving->name) == 0 &&
-        began_ns < carrier->walks_ns && carrier->from.position >= carrier->look.trimmed)
+    if (!is_look_due(carrier) && carrier->from.position >= carrier->look.trimmed)
         return FH_OK;
     enum fh_code code = server->ops->settles(server, &settle_s, &running_s, error);
     if (code == FH_OK)
         code = kept_look(carrier, serving, &whole, &there, error);
     if (code != FH_OK)
         return code;
-    int64_t now_ns = world_monotonic_ns(world), rest_ns = CARRIED_WALK_REST * (now_ns - began_ns);
-    int64_t least_ns = CARRIED_WALK_MS * INT64_C(1000000);
-    carrier->walked = serving->name;
-    carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
+    note_looked(carrier, began_ns);
     if (!there || whole.position != serving->cursor)
         return send_kept_again(carrier, &whole, there, ret_more, error);
     carrier->from = whole;
@@ -358,13 +372,49 @@ static enum fh_code check_kept(const struct derived_carrier *carrier, struct fh_
                          "The derived store %s was declared otherwise when its server began to "
                          "keep its facts: expected that declaration, or another name.",
                          name);
-    if (serving->lost)
-        return error_set(error, FH_UNSUPPORTED,
-                         "The server has lost facts of %s that nobody else has, of positions %lld "
-                         "to %lld at most; nothing is carried until that is accepted.",
-                         name, (long long)serving->kept.whole + 1,
-                         (long long)carrier->look.trimmed);
     return FH_OK;
+}
+
+static enum fh_code note_found(struct carrier_change *change, struct store_work *work,
+                               struct carrier_look *look, struct fh_error *error)
+{
+    const struct kept_place *whole = change->what;
+    (void)work;
+    (void)error;
+    change->changed = look->record.serving.lost && whole->position >= look->trimmed;
+    if (change->changed)
+        look->record.serving.lost = false;
+    return FH_OK;
+}
+
+/* It stays lost until it is given up, or a backup of the server was put back: that is looked for as
+ * often as it is walked otherwise. */
+static enum fh_code look_for_lost(struct derived_carrier *carrier, struct fh_error *error)
+{
+    const struct carried_generation *serving = &carrier->look.record.serving;
+    struct kept_place whole = {0};
+    struct carrier_change change = {.carrier = carrier, .change = note_found, .what = &whole};
+    bool there = true, due = is_look_due(carrier);
+    enum fh_code code = FH_OK;
+    if (!serving->lost)
+        return FH_OK;
+    if (due)
+        code = kept_look(carrier, serving, &whole, &there, error);
+    if (code == FH_OK && due)
+        note_looked(carrier, world_monotonic_ns(carrier->context->world));
+    if (code == FH_OK && due && there && whole.position >= carrier->look.trimmed) {
+        code = carrier_change_run(&change, error);
+        CRASH_POINT("kept.found");
+        carrier->walked = (struct carried_name){0};
+        return code == FH_OK ? look_at_kept(carrier, error) : code;
+    }
+    if (code != FH_OK)
+        return code;
+    return error_set(error, FH_UNSUPPORTED,
+                     "The server has lost facts of %s that nobody else has, of positions %lld to "
+                     "%lld at most; nothing is carried until that is accepted.",
+                     carrier->declared->name, (long long)serving->kept.whole + 1,
+                     (long long)carrier->look.trimmed);
 }
 
 static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_more,
@@ -421,6 +471,8 @@ enum fh_code kept_turn(struct derived_carrier *carrier, bool *ret_more, struct f
     enum fh_code code = begin_kept_turn(carrier, ret_more, error);
     if (code == FH_OK)
         code = check_kept(carrier, error);
+    if (code == FH_OK)
+        code = look_for_lost(carrier, error);
     if (code == FH_OK)
         code = make_kept(carrier, error);
     if (code == FH_OK && strcmp(carrier->look.record.serving.kept.life, carrier->life) != 0) {

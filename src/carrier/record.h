@@ -47,7 +47,7 @@ struct carried_former {
     int64_t position, facts;
 };
 
-/* Of facts that a server alone has (23 to 28): they are in one generation, which serves from the
+/* Of facts that a server alone has (23 to 30): they are in one generation, which serves from the
  * beginning and is never made anew. */
 struct carried_kept {
     char began_id[ID_SIZE], cursor_id[ID_SIZE]; /* of the events there */

@@ -192,6 +192,27 @@ static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **sta
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
 }
 
+static void what_was_lost_may_come_back_with_a_backup_of_the_server(void **state)
+{
+    (void)state;
+    keeping_write_facts(0, 6);
+    carrying_settle(0);
+    memory_back_up(carrying.server);
+    keeping_write_facts(6, 2);
+    carrying_settle(0);
+    carrying_ledger(&(struct carrying_ledger){.trim = 5});
+    memory_empty(carrying.server);
+    carrying_restart(0);
+    assert_stopped(0);
+    memory_restore(carrying.server);
+    assert_int_equal(carrying_turn(0).code, FH_UNSUPPORTED); /* it is not looked at each time */
+    carrying.carriers[0].walks_ns = 0;
+    carrying_settle(0);
+    keeping_assert_all_answered();
+    assert_false(keeping_serving()->lost);
+    assert_int_equal(keeping_serving()->kept.loss_count, 0);
+}
+
 static void a_server_that_was_emptied_for_good_goes_on_with_what_is_left(void **state)
 {
     (void)state;
@@ -536,6 +557,7 @@ int main(void)
         KEPT_TEST(what_the_outbox_has_is_sent_again),
         KEPT_TEST(what_is_sent_again_is_not_answered_before),
         KEPT_TEST(what_nobody_has_is_said_to_be_lost_until_that_is_accepted),
+        KEPT_TEST(what_was_lost_may_come_back_with_a_backup_of_the_server),
         KEPT_TEST(a_server_that_was_emptied_for_good_goes_on_with_what_is_left),
         KEPT_TEST(what_one_of_two_carriers_has_trimmed_is_not_lost_for_the_other),
         KEPT_TEST(the_outbox_is_held_until_it_has_settled),
