@@ -58,7 +58,8 @@ struct derived_carrier {
         int64_t began_ns;
     } settling;
     struct carrier_counters {
-        uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims, resent;
+        uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
+        uint64_t resent, left, formers; /* of facts that the server alone has */
     } counters;
 };
 

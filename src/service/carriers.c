@@ -25,26 +25,12 @@
 
 /* ---- What units of work need of them ---- */
 
-/* The next turn is taken at once. */
-static void wake_carriers(struct carriers *carriers)
-{
-    for (int i = 0; i < carriers->count; i++)
-        carriers->fibers[i].woken = true;
-    fiber_wake_all(&carriers->idle);
-}
-
-void carriers_hurry(struct carriers *carriers)
-{
-    wake_carriers(carriers);
-    fiber_wake_all(&carriers->resting);
-}
-
 /* These events are not for others, so they do not count as published. */
 static void derived_committed(struct work_context *context, int64_t position, int count)
 {
     (void)count;
     event_manager_committed(context->events, position, 0);
-    wake_carriers(carriers_of(context));
+    carriers_wake(carriers_of(context));
 }
 
 static enum fh_code carried_all_needed(struct work_context *context, struct store_work *work,
@@ -81,11 +67,28 @@ static enum fh_code ask_carrying_server(struct work_context *context,
                            declared->name);
     enum fh_code code = carrier_ask(&fiber->carrier, question, deadline_ns, ret, error);
     if (code == FH_UNAVAILABLE) /* perhaps it is lost */
-        wake_carriers(carriers);
+        carriers_wake(carriers);
     return code;
 }
 
 /* ---- A fiber ---- */
+
+static void tell_kept_lives(const struct carrying_fiber *fiber,
+                            const struct carrier_counters *before)
+{
+    const struct carrier_counters *now = &fiber->carrier.counters;
+    const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
+    if (now->left > before->left)
+        log_warning("derived-left",
+                    "%s has earlier generations of the derived store %s, which the service's store "
+                    "does not know: they stay there, and are not asked",
+                    title, name);
+    if (now->formers > before->formers)
+        log_warning("derived-former",
+                    "%s has facts of the derived store %s of a life that was lost when a backup "
+                    "was restored: they stay; `freehold derive %s %s` says how many",
+                    title, name, fiber->carriers->runtime->service->name, name);
+}
 
 /* What a turn has done that an operator may want to know. */
 static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counters *before)
@@ -109,6 +112,8 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
                     "%s has lost facts of the derived store %s, which the outbox has: they are "
                     "sent again",
                     title, name);
+    if (fiber->carrier.kept)
+        tell_kept_lives(fiber, before);
     if (now->begun > before->begun && fiber->carrier.kept)
         log_info("derived-kept", "%s alone has the facts of the derived store %s from now on",
                  title, name);

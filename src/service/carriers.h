@@ -71,8 +71,13 @@ static inline struct carriers *carriers_of(const struct work_context *context)
     return (struct carriers *)(uintptr_t)context->carried;
 }
 
-/* The next turns are taken at once, failures or not. */
-void carriers_hurry(struct carriers *carriers);
+/* The next turns are taken at once. */
+static inline void carriers_wake(struct carriers *carriers)
+{
+    for (int i = 0; i < carriers->count; i++)
+        carriers->fibers[i].woken = true;
+    fiber_wake_all(&carriers->idle);
+}
 
 /* carriers_kept.c: facts that a server alone has. Whether the driver and what is declared can be
  * so. FH_INVALID. */
@@ -93,7 +98,8 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
                                   struct fh_error *error);
 
 /* carriers_show.c: [{"name", "server", "state", "serves", "depth", "age_ms", "refused": [{"key",
- * "position", "reason"}], "kept", "reason"}], for the service's state; NULL: it has none. New reference. */
+ * "position", "reason"}], "kept", "reason"}], for the service's state; NULL: it has none. New
+ * reference. */
 json_t *carriers_state(const struct runtime *runtime);
 void carriers_write_metrics(struct text *text, const struct runtime *runtime);
 

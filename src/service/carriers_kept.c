@@ -161,6 +161,7 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
                 name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
     *ret = json_pack("{s:s, s:I, s:I}", "name", name, "after", (json_int_t)loss.after, "to",
                      (json_int_t)loss.to);
-    carriers_hurry(fiber->carriers);
+    carriers_wake(fiber->carriers);
+    fiber_wake_all(&fiber->carriers->resting);
     return FH_OK;
 }

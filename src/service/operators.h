@@ -50,7 +50,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);
 void operators_events(struct runtime *runtime, struct exchange *exchange);
 void operators_replay(struct runtime *runtime, struct exchange *exchange);
 void operators_replay_end(struct runtime *runtime, struct exchange *exchange);
-void operators_derived_accept(struct runtime *runtime, struct exchange *exchange);
+void operators_accept(struct runtime *runtime, struct exchange *exchange);
 void operators_spans(struct runtime *runtime, struct exchange *exchange);
 void operators_restored(struct runtime *runtime, struct exchange *exchange);
 void operators_seen(struct runtime *runtime, struct exchange *exchange);

@@ -110,7 +110,7 @@ void operators_replay_end(struct runtime *runtime, struct exchange *exchange)
 
 /* ---- Derived stores ---- */
 
-void operators_derived_accept(struct runtime *runtime, struct exchange *exchange)
+void operators_accept(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     json_t *value = NULL, *body = operators_body(exchange);
