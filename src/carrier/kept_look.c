@@ -42,7 +42,7 @@ static enum fh_code find_kept_place(struct derived_carrier *carrier, struct kept
                                     struct fh_error *error)
 {
     struct store_work *work;
-    char id[ID_SIZE];
+    char id[ID_SIZE] = "";
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
