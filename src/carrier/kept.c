@@ -26,6 +26,8 @@
 #include "work/derived.h"
 #include "world/world.h"
 
+#define KEPT_LOOK_MS_MIN 10000 /* from one walk to the next */
+
 static enum fh_code look_at_kept(struct derived_carrier *carrier, struct fh_error *error)
 {
     struct store_work *work;
@@ -158,11 +160,19 @@ static bool is_look_due(const struct derived_carrier *carrier)
            world_monotonic_ns(carrier->context->world) >= carrier->walks_ns;
 }
 
-static void note_looked(struct derived_carrier *carrier, int64_t began_ns)
+/* What is whole now has settled by then, and the outbox may be trimmed. */
+static int64_t look_rest_ms(int64_t settle_s)
+{
+    int64_t rest_ms = (settle_s + 1) * 1000;
+    rest_ms = rest_ms < KEPT_LOOK_MS_MIN ? KEPT_LOOK_MS_MIN : rest_ms;
+    return rest_ms < CARRIED_WALK_MS ? rest_ms : CARRIED_WALK_MS;
+}
+
+static void note_looked(struct derived_carrier *carrier, int64_t began_ns, int64_t least_ms)
 {
     int64_t now_ns = world_monotonic_ns(carrier->context->world);
     int64_t rest_ns = CARRIED_WALK_REST * (now_ns - began_ns);
-    int64_t least_ns = CARRIED_WALK_MS * INT64_C(1000000);
+    int64_t least_ns = least_ms * 1000000;
     carrier->walked = carrier->look.record.serving.name;
     carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
 }
@@ -183,7 +193,7 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
         code = kept_look(carrier, serving, &whole, &there, error);
     if (code != FH_OK)
         return code;
-    note_looked(carrier, began_ns);
+    note_looked(carrier, began_ns, look_rest_ms(settle_s));
     if (!there || whole.position != serving->cursor)
         return send_kept_again(carrier, &whole, there, ret_more, error);
     carrier->from = whole;
@@ -314,7 +324,7 @@ static enum fh_code look_for_lost_facts(struct derived_carrier *carrier, struct 
     if (due)
         code = kept_look(carrier, serving, &whole, &there, error);
     if (code == FH_OK && due)
-        note_looked(carrier, world_monotonic_ns(carrier->context->world));
+        note_looked(carrier, world_monotonic_ns(carrier->context->world), CARRIED_WALK_MS);
     if (code == FH_OK && due && there && whole.position >= carrier->look.trimmed) {
         code = carrier_change_run(&change, error);
         CRASH_POINT("kept.found");

@@ -11,13 +11,14 @@ import signal
 import sqlite3
 import sys
 import urllib.error
+import urllib.request
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
-from test_derived import Shelf  # noqa: E402
+from test_derived import WRONG_CONFIGURATION, Shelf  # noqa: E402
 
 ALL = {point for file in (ROOT / "src" / "carrier").glob("*.c")
        for point in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', file.read_text(encoding="utf-8"))}
@@ -143,8 +144,15 @@ def lose_all(keeper):
     keeper.counter.rename(keeper.folder / "counter.lost")
 
 
+def operate(keeper, path, body=None):
+    asked = urllib.request.Request(f"http://127.0.0.1:{keeper.port}{path}", json.dumps(body).encode() if body else None,
+                                   {"Content-Type": "application/json", "Freehold-From": "operator"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
 def is_lost(keeper):
-    state = next(one for one in json.loads(keeper.ask("/_freehold/state"))["derived"] if one["name"] == "puts")
+    state = next(one for one in operate(keeper, "/_freehold/state")["derived"] if one["name"] == "puts")
     return "lost" in state["kept"]
 
 
@@ -161,7 +169,9 @@ def test_killed_where_facts_are_lost_it_waits_for_a_word_or_for_a_backup(keeper,
     if point == "kept.accepted":
         crash.write_text(point)
         with pytest.raises(OSError):
-            keeper.ask("/_freehold/derived/accept", {"name": "puts"})
+            operate(keeper, "/_freehold/derived/accept", {"name": "puts"})
+        wait_for("it died", lambda: keeper.process.poll() is not None)
+        assert not crash.exists()
         keeper.until("it is given up", lambda: json.loads(keeper.ask("/api/puts"))["found"]["rows"] == [["b", 1]])
         return
     keeper.end()
@@ -170,6 +180,46 @@ def test_killed_where_facts_are_lost_it_waits_for_a_word_or_for_a_backup(keeper,
         crash.write_text(point)
     keeper.until("it is there again", keeper.are_counted)
     assert not crash.exists()
+
+
+def test_where_the_outbox_is_full_nothing_more_is_derived(keeper):
+    away = keeper.folder / "counter.away"
+    keeper.config["retention"]["events_max"] = 20
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    away.write_text("")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        for number in range(30):
+            keeper.ask("/api/items", {"id": "b", "name": f"n{number}"}, "PUT")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        keeper.ask("/api/items", {"id": "b", "name": "again"}, "PUT")
+    keeper.end(signal.SIGKILL)
+    away.unlink()
+    keeper.put("c", "cheese")
+    keeper.until("each counts once", keeper.are_counted)
+
+
+def test_facts_do_not_change_their_place_by_the_configuration(keeper):
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    keeper.end()
+    puts = keeper.config["derives"].pop("puts")  # its own store has none
+    assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    keeper.config["derives"]["puts"] = {**puts, "kept": False}
+    assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    assert "A server alone has the facts" in keeper.log()
+    keeper.config["derives"]["puts"] = puts
+    keeper.until("each counts once", keeper.are_counted)
+
+
+def test_facts_of_its_own_store_do_not_become_kept(stand):
+    stand.put("a", "apple")
+    stand.until("each counts once", stand.are_counted)
+    stand.end()
+    stand.config["derives"]["puts"]["kept"] = True
+    assert stand.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    del stand.config["derives"]["puts"]["kept"]
+    stand.until("each counts once", stand.are_counted)
 
 
 def test_it_goes_on_when_the_server_is_back(stand):
