@@ -150,7 +150,8 @@ struct older {
 static void note_older_generation(void *context, const struct carried_name *name)
 {
     struct older *older = context;
-    if (!name->kept && older->count < CARRIED_DROPS_MAX && carried_name_compare(name, &older->serving) < 0)
+    if (!name->kept && older->count < CARRIED_DROPS_MAX &&
+        carried_name_compare(name, &older->serving) < 0)
         older->found[older->count++] = *name;
 }
 

@@ -16,7 +16,7 @@ struct carried_reading {
     int event_count, event_capacity;
     struct carried_name generation;
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
-    const char *name; /* of the derived store */
+    const char *name;   /* of the derived store */
     int ops_max;
     size_t size_max;
     enum fh_code code;

@@ -105,8 +105,8 @@ enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *
 enum fh_code carried_kept_settled(struct store_work *work, const char *name, int64_t *ret,
                                   struct fh_error *error);
 /* The first derived store of the service whose facts a server alone has; NULL: there is none. */
-enum fh_code carried_kept_find(struct store_work *work, const fh_service *service,
-                               const char **ret, struct fh_error *error);
+enum fh_code carried_kept_find(struct store_work *work, const fh_service *service, const char **ret,
+                               struct fh_error *error);
 /* The id of the event at a position of the outbox that is not before what is trimmed; "" at 0. */
 enum fh_code carried_place_id(struct store_work *work, int64_t position, char ret[static ID_SIZE],
                               struct fh_error *error);

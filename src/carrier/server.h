@@ -73,7 +73,7 @@ struct carried_page {
     /* In order of their positions. Of one key there may be several, of different positions; ops of
      * one position, thousands perhaps, have different keys. */
     struct carried_op *ops;
-    int count; /* may be 0: there is a link all the same */
+    int count;          /* may be 0: there is a link all the same */
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's incarnation; else "" */
 };
 

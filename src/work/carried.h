@@ -16,7 +16,8 @@
  * FH_COLUMNS, has its time besides, and a key by which the service's own store, which has it too,
  * knows it: {"name": "measured", "key": "17@1700000000000", "at_ms": 1700000000000, "value":
  * {...}}. A fact that the server alone has is told by its event and its key, which is its number
- * among those of its unit of work: "0", "1". A unit of work has one op of a name and key. Of rows for a generation that is made anew:
+ * among those of its unit of work: "0", "1". A unit of work has one op of a name and key. Of rows
+ * for a generation that is made anew:
  * {"generation": ["INCARNATION", 7], "ops": ...}.
  */
 
