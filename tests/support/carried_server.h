@@ -461,7 +461,9 @@ static inline enum fh_code memory_trim(struct carried_server *base,
 static inline enum fh_code memory_settles(struct carried_server *base, int64_t *ret_settle_s,
                                           int64_t *ret_running_s, struct fh_error *error)
 {
-    const struct memory_server *server = (struct memory_server *)base;
+    struct memory_server *server = (struct memory_server *)base;
+    if (server->between)
+        server->between(server, false);
     *ret_settle_s = server->settle_s;
     *ret_running_s = server->running_s;
     return server->away ? error_set(error, FH_UNAVAILABLE, "It is away.") : FH_OK;
