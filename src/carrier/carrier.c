@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "carrier/kept.h"
 #include "carrier/parts.h"
 #include "work/derived.h"
 #include "world/world.h"
@@ -82,6 +83,10 @@ static enum fh_code begin_anyway(struct carrier_change *change, struct store_wor
 enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error)
 {
     struct carrier_change change = {.carrier = carrier, .change = begin_anyway};
+    if (carrier->kept)
+        return error_set(error, FH_CONFLICT,
+                         "The derived store %s can't be made anew: its server alone has its facts.",
+                         carrier->declared->name);
     enum fh_code code = carrier_change_run(&change, error);
     carrier->counters.begun += code == FH_OK;
     return code;
@@ -144,7 +149,8 @@ struct older {
 static void note_older_generation(void *context, const struct carried_name *name)
 {
     struct older *older = context;
-    if (older->count < CARRIED_DROPS_MAX && carried_name_compare(name, &older->serving) < 0)
+    if (!name->kept && older->count < CARRIED_DROPS_MAX &&
+        carried_name_compare(name, &older->serving) < 0)
         older->found[older->count++] = *name;
 }
 
@@ -269,6 +275,8 @@ static enum fh_code trim_where_due(struct derived_carrier *carrier, struct fh_er
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error)
 {
     struct fh_error other;
+    if (carrier->kept)
+        return kept_turn(carrier, ret_more, error);
     *ret_more = false;
     enum fh_code code = turn_begin(carrier, ret_more, error);
     if (code != FH_OK)

@@ -15,6 +15,7 @@
  */
 
 #include "base/portion.h"
+#include "carrier/kept_walk.h"
 #include "carrier/record.h"
 #include "carrier/server.h"
 #include "work/work.h"
@@ -32,6 +33,7 @@ struct derived_carrier {
     struct work_context *context;
     const struct fh_derived *declared; /* an FH_SEARCH has a `state` */
     struct carried_server *server;
+    bool kept; /* an FH_COLUMNS: the server alone has its facts (23 to 30) */
     /* The rest is its own; zero at first. */
     struct carrier_look {
         struct carried_record record;
@@ -44,8 +46,18 @@ struct derived_carrier {
     bool drops;                  /* there may be older generations */
     struct carried_name trimmed; /* that served, when what is too old was removed last */
     int64_t trims_ns;            /* when it is removed next */
+    /* Of facts that the server alone has. */
+    char life[ID_SIZE];     /* the owner's incarnation, at the last look */
+    struct kept_place from; /* behind it the next page begins: the cursor, or before it */
+    bool lacks;             /* the server lacks something, which is being sent again */
+    struct carrier_settling {
+        int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
+        char id[ID_SIZE];
+        int64_t began_ns;
+    } settling;
     struct carrier_counters {
         uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
+        uint64_t resent, left, formers; /* of facts that the server alone has */
     } counters;
 };
 
@@ -66,6 +78,11 @@ enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struc
 /* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is
  * being filled already. On a fiber. */
 enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error);
+
+/* Goes on although the server has lost facts that nobody else has: *ret says which. FH_CONFLICT: it
+ * has not. On a fiber. */
+enum fh_code carrier_accept_loss(struct derived_carrier *carrier, struct carried_loss *ret,
+                                 struct fh_error *error);
 
 /* As derived_ops.search, .series or .columns; `question` is a struct fh_search, and so on, by the
  * model of what is declared. FH_UNAVAILABLE, too: no generation can be asked now. On a fiber,

@@ -14,9 +14,9 @@
 #include "carrier/parts.h"
 #include "carrier/walk.h"
 
-static enum fh_code read_carrier_page(struct derived_carrier *carrier,
-                                      const struct carried_generation *generation,
-                                      struct carried_reading *reading, struct fh_error *error)
+enum fh_code carrier_read_page(struct derived_carrier *carrier,
+                               const struct carried_generation *generation,
+                               struct carried_reading *reading, struct fh_error *error)
 {
     struct store_work *work;
     char id[ID_SIZE];
@@ -99,7 +99,7 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
                            struct fh_error *error)
 {
     struct carried_reading reading = {0};
-    enum fh_code code = read_carrier_page(carrier, generation, &reading, error);
+    enum fh_code code = carrier_read_page(carrier, generation, &reading, error);
     if (code == FH_OK && reading.page.link.to > reading.page.link.from) {
         *ret_more = true;
         code = send_page(carrier, generation, &reading, error);
@@ -159,7 +159,7 @@ static enum fh_code walk_links(struct derived_carrier *carrier,
     struct carried_link before;
     enum fh_code code;
     int count = 0;
-    walking->last = (struct carried_link){0, generation->began};
+    walking->last = (struct carried_link){.to = generation->began};
     carried_walk_begin(&walking->walk, generation->began, generation->cursor);
     do {
         before = walking->last;

@@ -23,6 +23,7 @@ struct carried_driver {
     const char *name;  /* as system files spell it: "opensearch" */
     const char *title; /* as people write it */
     unsigned models;   /* 1u << enum fh_model: those it can hold, as carried_server_ops has them */
+    unsigned keeps;    /* the same: those that it can be the only one to have (server.h) */
     int port;          /* the usual one */
     /* Those it has besides host, port, user, password and tls, separated by spaces. */
     const char *options;
@@ -57,6 +58,10 @@ extern const char *const carried_drivers_lacking[];
 /* Adds a driver, as simulations and tests do. Ends the process if a slot is missing or the name is
  * taken. Call it before there are threads. */
 void carried_driver_register(const struct carried_driver *driver);
+/* Whether a server of this kind can be the only one that has what is derived of a model; if not,
+ * why, as the end of a sentence. */
+bool carried_keeps(const struct carried_driver *driver, enum fh_model model,
+                   char ret_why[static 160]);
 /* NULL: not built in. */
 const struct carried_driver *carried_driver_named(const char *name);
 /* The driver after this one (NULL: the first); NULL: no more. */

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "carrier/driver.h"
@@ -43,6 +44,23 @@ void carried_driver_register(const struct carried_driver *driver)
 {
     pthread_once(&carried_drivers_begun, add_built_in_carried);
     add_carried_driver(driver);
+}
+
+bool carried_keeps(const struct carried_driver *driver, enum fh_model model,
+                   char ret_why[static 160])
+{
+    if (model == FH_SEARCH)
+        snprintf(ret_why, 160,
+                 "what an FH_SEARCH has is made of the service's own rows, and made anew of them");
+    else if (model == FH_SERIES)
+        snprintf(ret_why, 160,
+                 "a point that is corrected is told from the former one by its position, which a "
+                 "restored service gives out again; facts (FH_COLUMNS) are not corrected");
+    else
+        snprintf(ret_why, 160,
+                 "%s has no names for facts that stay the same after a service was restored",
+                 driver->title);
+    return model == FH_COLUMNS && driver->keeps >> model & 1;
 }
 
 const struct carried_driver *carried_driver_named(const char *name)

@@ -27,9 +27,11 @@ static bool take_listed_fact(void *context, const struct derived_fact *fact)
         facts->full = true;
         return false;
     }
+    char key[CARRIED_FACT_KEY_SIZE];
+    carried_fact_key(key, fact);
     if (facts->count++)
         text_add(&facts->rows, ",");
-    carried_write_fact(&facts->rows, facts->page.carrier->declared, fact);
+    carried_write_fact(&facts->rows, facts->page.carrier->declared, key, fact);
     facts->last_id = fact->id;
     facts->last_at_ms = fact->at_ms;
     return !facts->rows.overflow;

@@ -61,8 +61,9 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
     char digest[DERIVED_DIGEST_SIZE];
     bool serves = generation == &look->record.serving;
     derived_digest(carrier->declared, digest);
-    return generation->name.number && !generation->lost &&
-           (serves ? look->serving_lives : look->filling_lives) &&
+    bool lives = serves ? look->serving_lives : look->filling_lives;
+    return generation->name.number && !generation->lost && !carrier->lacks &&
+           generation->name.kept == carrier->kept && (lives || carrier->kept) &&
            strcmp(generation->digest, digest) == 0;
 }
 

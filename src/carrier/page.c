@@ -11,6 +11,7 @@
 
 #include "carrier/page.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,14 +74,25 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
     return count;
 }
 
-static void take_ops(struct carried_reading *reading, int64_t position, const json_t *ops)
+/* 23. The event's data are the reading's own. */
+static void name_kept_fact(const struct ledger_event *event, json_t *op)
+{
+    char key[CARRIED_KEY_SIZE];
+    snprintf(key, sizeof key, "%s.%s", event->id, json_string_value(json_object_get(op, "key")));
+    json_object_set_new(op, "key", json_string(key));
+}
+
+static void take_ops(struct carried_reading *reading, const struct ledger_event *event,
+                     int64_t position, const json_t *ops)
 {
     size_t i;
-    const json_t *op;
+    json_t *op;
     struct carried_page *page = &reading->page;
     json_array_foreach (ops, i, op) {
         if (strcmp(json_string_value(json_object_get(op, "name")), reading->name) != 0)
             continue;
+        if (reading->generation.kept)
+            name_kept_fact(event, op);
         if (page->count == reading->capacity)
             page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
         page->ops[page->count++] =
@@ -89,6 +101,14 @@ static void take_ops(struct carried_reading *reading, int64_t position, const js
                                 .at_ms = json_integer_value(json_object_get(op, "at_ms")),
                                 .value = json_object_get(op, "value")};
     }
+}
+
+static void end_link(struct carried_reading *reading, const struct ledger_event *event)
+{
+    struct carried_link *link = &reading->page.link;
+    link->to = event->position;
+    if (reading->generation.kept) /* 24 */
+        snprintf(link->to_id, sizeof link->to_id, "%s", event->id);
 }
 
 static bool take_data(struct carried_reading *reading, const struct ledger_event *event,
@@ -111,11 +131,11 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
                 grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
         reading->events[reading->event_count++] = json_incref(data);
         reading->size += size;
-        take_ops(reading, generation ? json_integer_value(as_of) : event->position, ops);
+        take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, ops);
     }
-    reading->page.link.to = event->position;
     const char *last = json_string_at(data, "last");
     reading->fills |= ours && last && strcmp(last, reading->name) == 0;
+    end_link(reading, event);
     return true;
 }
 
@@ -124,7 +144,7 @@ static bool take_carried_event(void *context, const struct ledger_event *event)
     struct carried_reading *reading = context;
     json_t *data = NULL;
     if (strcmp(event->type, CARRIED_TYPE) != 0) {
-        reading->page.link.to = event->position;
+        end_link(reading, event);
         return true;
     }
     if (event->version != CARRIED_VERSION ||
@@ -144,10 +164,19 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
     reading->size_max = server->page_size ? server->page_size : CARRIED_SIZE_MAX;
     reading->generation = generation->name;
     reading->error = error;
-    reading->page.link = (struct carried_link){generation->cursor, generation->cursor};
+    reading->page.link =
+        (struct carried_link){.from = generation->cursor, .to = generation->cursor};
+    enum fh_code code = FH_OK;
+    if (generation->name.kept) {
+        memcpy(reading->page.link.from_id, generation->kept.cursor_id, ID_SIZE);
+        code = ledger_meta_get(work, LEDGER_INCARNATION, reading->life, ID_SIZE, error);
+        memcpy(reading->page.life, reading->life, ID_SIZE);
+    }
+    if (code != FH_OK)
+        return code;
     struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX,
-                                           take_carried_event, reading, error);
+    code = ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, take_carried_event,
+                              reading, error);
     json_arena_set(arena);
     return code == FH_OK ? reading->code : code;
 }

@@ -16,7 +16,8 @@ struct carried_reading {
     int event_count, event_capacity;
     bool fills; /* its generation: the last of its rows are in it */
     struct carried_name generation;
-    const char *name; /* of the derived store */
+    char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
+    const char *name;   /* of the derived store */
     int ops_max;
     size_t size_max;
     enum fh_code code;

@@ -27,6 +27,12 @@ struct carrier_change {
 };
 enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error);
 
+/* Reads what follows the generation's cursor; nothing if that is behind what is trimmed. */
+struct carried_reading;
+enum fh_code carrier_read_page(struct derived_carrier *carrier,
+                               const struct carried_generation *generation,
+                               struct carried_reading *reading, struct fh_error *error);
+
 /* All of them: *ret_more becomes true if something was done. */
 /* Sends what follows the generation's cursor, and notes the cursor. */
 enum fh_code carrier_carry(struct derived_carrier *carrier,

@@ -59,10 +59,58 @@ static bool take_carried_parked(const json_t *from, struct carried_generation *g
     return true;
 }
 
+static bool take_losses(const json_t *from, struct carried_kept *kept)
+{
+    size_t i;
+    const json_t *item;
+    if (!json_is_array(from) || json_array_size(from) > CARRIED_LOSSES_MAX)
+        return false;
+    json_array_foreach (from, i, item) {
+        struct carried_loss *loss = &kept->losses[i];
+        if (!take_carried_place(item, "after", &loss->after) ||
+            !take_carried_place(item, "to", &loss->to) ||
+            !take_carried_place(item, "at_ms", &loss->at_ms))
+            return false;
+    }
+    kept->loss_count = (int)json_array_size(from);
+    return true;
+}
+
+static bool take_formers(const json_t *from, struct carried_kept *kept)
+{
+    size_t i;
+    const json_t *item;
+    if (!json_is_array(from) || json_array_size(from) > CARRIED_LOSSES_MAX)
+        return false;
+    json_array_foreach (from, i, item) {
+        struct carried_former *former = &kept->formers[i];
+        if (!take_carried_text(item, "incarnation", former->incarnation, ID_SIZE) ||
+            !take_carried_place(item, "position", &former->position) ||
+            !take_carried_place(item, "facts", &former->facts))
+            return false;
+    }
+    kept->former_count = (int)json_array_size(from);
+    return true;
+}
+
+static bool take_kept(const json_t *from, struct carried_kept *kept)
+{
+    kept->made = json_is_true(json_object_get(from, "made"));
+    return take_carried_text(from, "began_id", kept->began_id, ID_SIZE) &&
+           take_carried_text(from, "cursor_id", kept->cursor_id, ID_SIZE) &&
+           take_carried_text(from, "life", kept->life, ID_SIZE) &&
+           take_carried_place(from, "settled", &kept->settled) &&
+           take_carried_place(from, "whole", &kept->whole) &&
+           take_losses(json_object_get(from, "losses"), kept) &&
+           take_formers(json_object_get(from, "formers"), kept);
+}
+
 static bool take_generation(const json_t *from, struct carried_generation *ret)
 {
     if (!from)
         return true;
+    const json_t *kept = json_object_get(from, "kept");
+    ret->name.kept = kept != NULL;
     ret->listed = json_is_true(json_object_get(from, "listed"));
     ret->filled = json_is_true(json_object_get(from, "filled"));
     ret->lost = json_is_true(json_object_get(from, "lost"));
@@ -73,7 +121,8 @@ static bool take_generation(const json_t *from, struct carried_generation *ret)
            take_carried_text(from, "after", ret->after, sizeof ret->after) &&
            take_carried_place(from, "began", &ret->began) &&
            take_carried_place(from, "cursor", &ret->cursor) &&
-           take_carried_parked(json_object_get(from, "parked"), ret);
+           (kept ? take_kept(kept, &ret->kept)
+                 : take_carried_parked(json_object_get(from, "parked"), ret));
 }
 
 static enum fh_code record_parse(const char *text, const char *name, struct carried_record *ret,
@@ -112,6 +161,25 @@ enum fh_code carried_record_read(struct store_work *work, const char *name,
 
 /* ---- Writing ---- */
 
+static json_t *kept_json(const struct carried_kept *kept)
+{
+    json_t *losses = json_array(), *formers = json_array();
+    for (int i = 0; i < kept->loss_count; i++)
+        json_array_append_new(losses, json_pack("{s:I, s:I, s:I}", "after",
+                                                (json_int_t)kept->losses[i].after, "to",
+                                                (json_int_t)kept->losses[i].to, "at_ms",
+                                                (json_int_t)kept->losses[i].at_ms));
+    for (int i = 0; i < kept->former_count; i++)
+        json_array_append_new(formers, json_pack("{s:s, s:I, s:I}", "incarnation",
+                                                 kept->formers[i].incarnation, "position",
+                                                 (json_int_t)kept->formers[i].position, "facts",
+                                                 (json_int_t)kept->formers[i].facts));
+    return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:o}", "began_id", kept->began_id,
+                     "cursor_id", kept->cursor_id, "life", kept->life, "made", kept->made,
+                     "settled", (json_int_t)kept->settled, "whole", (json_int_t)kept->whole,
+                     "losses", losses, "formers", formers);
+}
+
 static json_t *generation_json(const struct carried_generation *generation)
 {
     json_t *parked = json_array();
@@ -121,12 +189,17 @@ static json_t *generation_json(const struct carried_generation *generation)
                                                 (json_int_t)one->position, "reason",
                                                 json_string_lossy(one->reason)));
     }
+    if (generation->name.kept) {
+        json_decref(parked);
+        parked = kept_json(&generation->kept);
+    }
     return json_pack("{s:I, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o}", "number",
                      (json_int_t)generation->name.number, "incarnation",
                      generation->name.incarnation, "digest", generation->digest, "after",
                      generation->after, "listed", generation->listed, "filled", generation->filled,
                      "lost", generation->lost, "began", (json_int_t)generation->began, "cursor",
-                     (json_int_t)generation->cursor, "parked", parked);
+                     (json_int_t)generation->cursor, generation->name.kept ? "kept" : "parked",
+                     parked);
 }
 
 enum fh_code carried_record_write(struct store_work *work, const char *name,
@@ -203,7 +276,10 @@ static enum fh_code needed_for(struct store_work *work, const struct carried_gen
                                int64_t trimmed, int64_t *needed, struct fh_error *error)
 {
     bool same = false;
-    if (!generation->name.number || generation->lost || generation->cursor < trimmed)
+    if (generation->name.kept && generation->kept.settled < *needed)
+        *needed = generation->kept.settled;
+    if (!generation->name.number || generation->name.kept || generation->lost ||
+        generation->cursor < trimmed)
         return FH_OK;
     enum fh_code code = carried_same_life(work, generation->name.incarnation, &same, error);
     if (code == FH_OK && same && generation->cursor < *needed)
@@ -225,6 +301,45 @@ enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *
         code = needed_for(work, &record.serving, trimmed, ret, error);
     if (code == FH_OK)
         code = needed_for(work, &record.filling, trimmed, ret, error);
+    return code;
+}
+
+enum fh_code carried_kept_settled(struct store_work *work, const char *name, int64_t *ret,
+                                  struct fh_error *error)
+{
+    struct carried_record record;
+    enum fh_code code = carried_record_read(work, name, &record, error);
+    *ret = record.serving.name.kept ? record.serving.kept.settled : 0;
+    return code;
+}
+
+enum fh_code carried_kept_find(struct store_work *work, const fh_service *service, const char **ret,
+                               struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    *ret = NULL;
+    for (int i = 0; i < derived_count(service) && code == FH_OK && !*ret; i++) {
+        struct carried_record record;
+        code = carried_record_read(work, service->derives[i].name, &record, error);
+        if (code == FH_OK && record.serving.name.kept)
+            *ret = service->derives[i].name;
+    }
+    return code;
+}
+
+enum fh_code carried_place_id(struct store_work *work, int64_t position, char ret[static ID_SIZE],
+                              struct fh_error *error)
+{
+    char trimmed_id[ID_SIZE];
+    int64_t trimmed = 0;
+    ret[0] = '\0';
+    if (!position)
+        return FH_OK;
+    enum fh_code code = ledger_outbox_id_at(work, position, ret, error);
+    if (code == FH_OK && !ret[0])
+        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+    if (code == FH_OK && !ret[0] && trimmed == position)
+        memcpy(ret, trimmed_id, ID_SIZE);
     return code;
 }
 

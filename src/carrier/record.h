@@ -11,6 +11,9 @@
  *      "cursor": 870, "after": "", "listed": true, "filled": true, "parked": [{"key", "position",
  *      "reason"}]}, "filling": {...}}
  *
+ * One of facts that the server alone has carries "kept": {...} and no "parked", so that a version
+ * of the library that does not know them can't read it.
+ *
  * Whoever changes it reads it in the same unit of work.
  */
 
@@ -24,11 +27,38 @@
 /* Of a generation. Where more keys are refused its cursor stays: something is wrong with all of
  * them, and a record of each would only fill the store. */
 #define CARRIED_PARKED_MAX 32
+#define CARRIED_LOSSES_MAX 16
 
 struct carried_parked {
     char key[DERIVED_KEY_LENGTH_MAX + 1];
     int64_t position;
     char reason[CARRIED_REASON_SIZE];
+};
+
+/* What was given up, by an operator's word: events behind `after`, up to `to`. */
+struct carried_loss {
+    int64_t after, to, at_ms;
+};
+
+/* A life that the owner has lost: a backup of it was restored, which ends at `position`. What it
+ * did later has been carried all the same: so many facts. */
+struct carried_former {
+    char incarnation[ID_SIZE];
+    int64_t position, facts;
+};
+
+/* Of facts that a server alone has (23 to 30): they are in one generation, which serves from the
+ * beginning and is never made anew. */
+struct carried_kept {
+    char began_id[ID_SIZE], cursor_id[ID_SIZE]; /* of the events there */
+    int64_t settled;    /* up to here it is durable there: the outbox is kept behind it */
+    int64_t whole;      /* if it is lost: up to here it is whole */
+    bool made;          /* it has been carried to since it began, or began again */
+    char life[ID_SIZE]; /* the owner's incarnation, when it was carried last */
+    struct carried_loss losses[CARRIED_LOSSES_MAX]; /* the newest ones */
+    int loss_count;
+    struct carried_former formers[CARRIED_LOSSES_MAX];
+    int former_count;
 };
 
 struct carried_generation {
@@ -42,6 +72,7 @@ struct carried_generation {
     bool lost;   /* the server lacks something that it had acknowledged */
     struct carried_parked parked[CARRIED_PARKED_MAX];
     int parked_count;
+    struct carried_kept kept; /* if name.kept */
 };
 
 struct carried_record {
@@ -67,6 +98,17 @@ enum fh_code carried_same_life(struct store_work *work, const char *incarnation,
  * nothing. In a unit of work. */
 enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error);
+
+/* The same of facts that the server alone has: the outbox is never trimmed behind it, whatever its
+ * bounds are. 0 before there is a generation. */
+enum fh_code carried_kept_settled(struct store_work *work, const char *name, int64_t *ret,
+                                  struct fh_error *error);
+/* The first derived store of the service whose facts a server alone has; NULL: there is none. */
+enum fh_code carried_kept_find(struct store_work *work, const fh_service *service, const char **ret,
+                               struct fh_error *error);
+/* The id of the event at a position of the outbox that is not before what is trimmed; "" at 0. */
+enum fh_code carried_place_id(struct store_work *work, int64_t position, char ret[static ID_SIZE],
+                              struct fh_error *error);
 
 /* names.c: notes that these derived stores, up to NULL, are carried from now on, and no others;
  * what was carried before and is not any more is made anew if it ever is again. Before anything is

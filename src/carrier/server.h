@@ -42,10 +42,14 @@
 struct carried_name {
     char incarnation[ID_SIZE]; /* the owner's, when it was made: a later one is greater */
     int64_t number;            /* from 1, rising */
+    bool kept; /* the server alone has its facts. Names of these are others than all that are not */
 };
 
 struct carried_link {
     int64_t from, to; /* positions; 0 <= from < to */
+    /* Of facts that the server alone has: the ids of the events there, "" before the first one. A
+     * restored owner gives positions out again (24). Else "". */
+    char from_id[ID_SIZE], to_id[ID_SIZE];
 };
 
 struct carried_op {
@@ -54,7 +58,8 @@ struct carried_op {
      * not above its own. */
     int64_t position;
     /* Of a point or fact shorter than CARRIED_KEY_SIZE: "ID@AT_MS", the same whenever it is sent,
-     * and of no other that the owner keeps. Of a point its tags and time say the same. */
+     * and of no other that the owner keeps. Of a point its tags and time say the same. Of a fact
+     * that the server alone has "EVENT.INDEX", which is never another's (23). */
     const char *key;
     int64_t at_ms; /* of a point or fact; else 0 */
     /* All that is declared; NULL: gone, which points and facts never are. Of these an FH_INT is an
@@ -70,7 +75,8 @@ struct carried_page {
     /* In the order in which they were published, of the outbox up to link.to. Of one key there may
      * be several, and a row among them of the same position as another, which says the same. */
     struct carried_op *ops;
-    int count; /* may be 0: there is a link all the same */
+    int count;          /* may be 0: there is a link all the same */
+    char life[ID_SIZE]; /* of facts that the server alone has: the owner's incarnation; else "" */
 };
 
 struct carried_server; /* a connection to one, of the kind's own form */
@@ -125,6 +131,16 @@ struct carried_server_ops {
                             const struct carried_name *generation, const struct fh_columns *columns,
                             int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
                             struct fh_error *error);
+    /* Of facts that the server alone has; NULL: it can't be the only one that has any. How long
+     * after its answer a page is durable, 0: at once; and for how long the server has been running.
+     * It fails as the others do. */
+    enum fh_code (*settles)(struct carried_server *server, int64_t *ret_settle_s,
+                            int64_t *ret_running_s, struct fh_error *error);
+    /* The same. How many facts there are of events behind `position`, whichever life they are of.
+     * FH_NOT_FOUND: no such generation. */
+    enum fh_code (*count)(struct carried_server *server, const struct fh_derived *declared,
+                          const struct carried_name *generation, int64_t position,
+                          int64_t *ret_count, struct fh_error *error);
     /* Removes what is before `oldest_ms`, as far as that is cheap (whole partitions); questions
      * leave it out in any case. NULL: nothing is. FH_NOT_FOUND: no such generation. */
     enum fh_code (*trim)(struct carried_server *server, const struct fh_derived *declared,

@@ -71,7 +71,7 @@ extern const struct cli_command cli_up, cli_move, cli_rebuild, cli_status, cli_s
     cli_check, cli_gateway, cli_simulate, cli_test, cli_parked, cli_saga, cli_timers, cli_scale,
     cli_upgrade, cli_rotate_keys, cli_keep, cli_migrate, cli_config, cli_new, cli_help, cli_version,
     cli_complete, cli_logs, cli_trace, cli_events, cli_audit, cli_restore_report, cli_backup,
-    cli_restore, cli_personal, cli_key, cli_describe, cli_report;
+    cli_restore, cli_personal, cli_key, cli_describe, cli_report, cli_derive;
 
 /* The default for FILE. */
 #define CLI_SYSTEM_FILE "freehold.yaml"

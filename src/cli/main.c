@@ -12,13 +12,12 @@
 
 /* In the order of a system's life, as `help` lists them. */
 static const struct cli_command *const all[] = {
-    &cli_new,     &cli_config,      &cli_check,    &cli_describe,       &cli_personal,
-    &cli_up,      &cli_status,      &cli_stop,     &cli_logs,           &cli_trace,
-    &cli_events,  &cli_audit,       &cli_call,     &cli_report,         &cli_key,
-    &cli_parked,  &cli_saga,        &cli_timers,   &cli_restore_report, &cli_scale,
-    &cli_upgrade, &cli_rotate_keys, &cli_move,     &cli_rebuild,        &cli_migrate,
-    &cli_backup,  &cli_restore,     &cli_simulate, &cli_test,           &cli_help,
-    &cli_version, &cli_gateway,     &cli_keep,     &cli_complete,       NULL};
+    &cli_new,     &cli_config,         &cli_check,   &cli_describe, &cli_personal,    &cli_up,
+    &cli_status,  &cli_stop,           &cli_logs,    &cli_trace,    &cli_events,      &cli_audit,
+    &cli_call,    &cli_report,         &cli_key,     &cli_parked,   &cli_saga,        &cli_timers,
+    &cli_derive,  &cli_restore_report, &cli_scale,   &cli_upgrade,  &cli_rotate_keys, &cli_move,
+    &cli_rebuild, &cli_migrate,        &cli_backup,  &cli_restore,  &cli_simulate,    &cli_test,
+    &cli_help,    &cli_version,        &cli_gateway, &cli_keep,     &cli_complete,    NULL};
 
 static int unknown_option(const struct cli_command *command, const char *given)
 {

@@ -25,31 +25,28 @@
 
 /* ---- What units of work need of them ---- */
 
-/* The next turn is taken at once. */
-static void wake_carriers(struct carriers *carriers)
-{
-    for (int i = 0; i < carriers->count; i++)
-        carriers->fibers[i].woken = true;
-    fiber_wake_all(&carriers->idle);
-}
-
 /* These events are not for others, so they do not count as published. */
 static void derived_committed(struct work_context *context, int64_t position, int count)
 {
     (void)count;
     event_manager_committed(context->events, position, 0);
-    wake_carriers(carriers_of(context));
+    carriers_wake(carriers_of(context));
 }
 
 static enum fh_code carried_all_needed(struct work_context *context, struct store_work *work,
-                                       int64_t *ret, struct fh_error *error)
+                                       int64_t *ret, int64_t *ret_held, struct fh_error *error)
 {
     const struct carriers *carriers = carriers_of(context);
     enum fh_code code = FH_OK;
-    *ret = INT64_MAX;
+    *ret = *ret_held = INT64_MAX;
     for (int i = 0; i < carriers->count && code == FH_OK; i++) {
-        int64_t needed;
-        code = carried_needed(work, carriers->fibers[i].carrier.declared->name, &needed, error);
+        const struct derived_carrier *carrier = &carriers->fibers[i].carrier;
+        int64_t needed, held = INT64_MAX;
+        code = carried_needed(work, carrier->declared->name, &needed, error);
+        if (code == FH_OK && carrier->kept)
+            code = carried_kept_settled(work, carrier->declared->name, &held, error);
+        if (code == FH_OK && held < *ret_held)
+            *ret_held = held;
         if (code == FH_OK && needed < *ret)
             *ret = needed;
     }
@@ -70,11 +67,28 @@ static enum fh_code ask_carrying_server(struct work_context *context,
                            declared->name);
     enum fh_code code = carrier_ask(&fiber->carrier, question, deadline_ns, ret, error);
     if (code == FH_UNAVAILABLE) /* perhaps it is lost */
-        wake_carriers(carriers);
+        carriers_wake(carriers);
     return code;
 }
 
 /* ---- A fiber ---- */
+
+static void tell_kept_lives(const struct carrying_fiber *fiber,
+                            const struct carrier_counters *before)
+{
+    const struct carrier_counters *now = &fiber->carrier.counters;
+    const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
+    if (now->left > before->left)
+        log_warning("derived-left",
+                    "%s has earlier generations of the derived store %s, which the service's store "
+                    "does not know: they stay there, and are not asked",
+                    title, name);
+    if (now->formers > before->formers)
+        log_warning("derived-former",
+                    "%s has facts of the derived store %s of a life that was lost when a backup "
+                    "was restored: they stay; `freehold derive %s %s` says how many",
+                    title, name, fiber->carriers->runtime->service->name, name);
+}
 
 /* What a turn has done that an operator may want to know. */
 static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counters *before)
@@ -83,11 +97,27 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
     unsigned more;
     const struct carrier_counters *now = &fiber->carrier.counters;
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
-    if (now->lost > before->lost)
+    if (now->lost > before->lost && fiber->carrier.kept)
+        log_error(
+            "derived-facts-lost",
+            "%s has lost facts of the derived store %s that nobody else has: `freehold derive "
+            "%s %s` says which",
+            title, name, fiber->carriers->runtime->service->name, name);
+    else if (now->lost > before->lost)
         log_warning("derived-lost",
                     "%s has lost something of the derived store %s, which is made anew", title,
                     name);
-    if (now->begun > before->begun)
+    if (now->resent > before->resent)
+        log_warning("derived-resent",
+                    "%s has lost facts of the derived store %s, which the outbox has: they are "
+                    "sent again",
+                    title, name);
+    if (fiber->carrier.kept)
+        tell_kept_lives(fiber, before);
+    if (now->begun > before->begun && fiber->carrier.kept)
+        log_info("derived-kept", "%s alone has the facts of the derived store %s from now on",
+                 title, name);
+    else if (now->begun > before->begun)
         log_info("derived-begun", "making the derived store %s anew on %s", name, title);
     if (now->switched > before->switched)
         log_info("derived-switched", "the derived store %s is complete on %s", name, title);
@@ -180,6 +210,7 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     bool more = false;
     fiber->woken = false;
     enum fh_code code = carrier_turn(&fiber->carrier, &more, &error);
+    fiber->settled = fiber->carrier.look.record.serving.kept.settled;
     tell_turn(fiber, &before);
     if (carriers->runtime->phase != RUNTIME_READY)
         return;
@@ -243,9 +274,15 @@ static enum fh_code open_server(struct carriers *carriers, const struct fh_deriv
             error, FH_INVALID,
             "The derived store %s is an %s, and %s holds none: expected another server.",
             declared->name, derived_model_name(declared->model), fiber->driver->title);
+    bool kept = json_is_true(json_object_get(options, "kept"));
+    if (kept && carriers_kept_check(fiber->driver, declared, error) != FH_OK)
+        return error->code;
     snprintf(owner, sizeof owner, "%s.%s", system ? system : "alone", runtime->service->name);
     fiber->carriers = carriers;
-    fiber->carrier = (struct derived_carrier){.context = &runtime->context, .declared = declared};
+    fiber->carrier =
+        (struct derived_carrier){.context = &runtime->context, .declared = declared, .kept = kept};
+    if (kept)
+        carriers->carried.kept |= 1u << (declared - runtime->service->derives);
     enum fh_code code =
         fiber->driver->open(runtime->world, options, owner, &fiber->carrier.server, error);
     if (code == FH_OK)
@@ -265,6 +302,7 @@ enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
         return error_set(error, FH_NO_MEMORY, "There is no memory for carriers.");
     carriers->carried = (struct work_carried){.declared = declared,
                                               .committed = derived_committed,
+                                              .room = carriers_room,
                                               .needed = carried_all_needed,
                                               .ask = ask_carrying_server};
     carriers->runtime = runtime;
@@ -287,6 +325,9 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
             *error = why;
         return carriers ? why.code : FH_OK;
     }
+    enum fh_code code = carriers_kept_prepare(runtime, false, error);
+    if (code != FH_OK)
+        return code;
     for (int i = 0; carriers && i < carriers->count; i++)
         names[i] = carriers->fibers[i].carrier.declared->name;
     return carried_names_settle(store, names, error);

@@ -7,7 +7,8 @@
  *
  *     "derives": {"products": {"driver": "opensearch", "host": ..., ...}}
  *
- * Each is what the driver takes as its options (carrier/driver.h). What is not named there lies in
+ * Each is what the driver takes as its options (carrier/driver.h), and "kept": true where the
+ * server alone is to have its facts (carriers_kept.c). What is not named there lies in
  * the service's own store. Each has a carrier (carrier/carrier.h) with a fiber that takes turns,
  * from when the process answers requests until it drains: in a copy of a store, which a trial or a
  * rebuild has, there is none. An owner has one process, so there is no lease either.
@@ -35,6 +36,7 @@ struct carrying_fiber {
     bool stopped;             /* the last failure needs somebody */
     char why[256];            /* of the last failure */
     uint64_t failed;          /* in all */
+    int64_t settled;          /* of facts that the server alone has: up to here it has them */
     /* Everything that was there at level_ns is carried. What was there at seen_ns, when the turn
      * before began, is up to seen_position. */
     int64_t level_ns, seen_ns, seen_position;
@@ -69,8 +71,35 @@ static inline struct carriers *carriers_of(const struct work_context *context)
     return (struct carriers *)(uintptr_t)context->carried;
 }
 
+/* The next turns are taken at once. */
+static inline void carriers_wake(struct carriers *carriers)
+{
+    for (int i = 0; i < carriers->count; i++)
+        carriers->fibers[i].woken = true;
+    fiber_wake_all(&carriers->idle);
+}
+
+/* carriers_kept.c: facts that a server alone has. Whether the driver and what is declared can be
+ * so. FH_INVALID. */
+enum fh_code carriers_kept_check(const struct carried_driver *driver,
+                                 const struct fh_derived *declared, struct fh_error *error);
+/* Of each derived store, before anything is derived: whether its facts are where they are now
+ * declared to be. FH_UNSUPPORTED: they are not. `own`: the service's own store is looked into, too,
+ * once derived_prepare is done. On a fiber. */
+enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error);
+/* work_carried.room */
+enum fh_code carriers_room(struct work_context *context, const struct fh_derived *declared,
+                           struct fh_error *error);
+/* NULL: it is no derived store on a server. */
+struct carrying_fiber *carriers_find(const struct work_context *context, const char *name);
+/* *ret: {"name", "after", "to"}: which positions were given up. FH_NOT_FOUND, FH_CONFLICT. On a
+ * fiber. */
+enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, json_t **ret,
+                                  struct fh_error *error);
+
 /* carriers_show.c: [{"name", "server", "state", "serves", "depth", "age_ms", "refused": [{"key",
- * "position", "reason"}], "reason"}], for the service's state; NULL: it has none. New reference. */
+ * "position", "reason"}], "kept", "reason"}], for the service's state; NULL: it has none. New
+ * reference. */
 json_t *carriers_state(const struct runtime *runtime);
 void carriers_write_metrics(struct text *text, const struct runtime *runtime);
 

@@ -55,6 +55,34 @@ static json_t *show_refused(const struct carried_generation *generation)
     return list;
 }
 
+/* Of facts that its server alone has: where the outbox is held, what was given up, and what lost
+ * lives of the owner have left there. */
+static json_t *show_kept(const struct carrying_fiber *fiber)
+{
+    const struct carrier_look *look = &fiber->carrier.look;
+    const struct carried_generation *serving = &look->record.serving;
+    json_t *losses = json_array(), *formers = json_array();
+    for (int i = 0; i < serving->kept.loss_count; i++) {
+        const struct carried_loss *loss = &serving->kept.losses[i];
+        json_array_append_new(losses,
+                              json_pack("{s:I, s:I, s:I}", "after", (json_int_t)loss->after, "to",
+                                        (json_int_t)loss->to, "at_ms", (json_int_t)loss->at_ms));
+    }
+    for (int i = 0; i < serving->kept.former_count; i++) {
+        const struct carried_former *former = &serving->kept.formers[i];
+        json_array_append_new(
+            formers, json_pack("{s:s, s:I, s:I}", "incarnation", former->incarnation, "position",
+                               (json_int_t)former->position, "facts", (json_int_t)former->facts));
+    }
+    json_t *kept = json_pack("{s:I, s:o, s:o}", "settled", (json_int_t)fiber->settled, "losses",
+                             losses, "formers", formers);
+    if (serving->lost)
+        json_object_set_new(kept, "lost",
+                            json_pack("{s:I, s:I}", "after", (json_int_t)serving->kept.whole, "to",
+                                      (json_int_t)look->trimmed));
+    return kept;
+}
+
 json_t *carriers_state(const struct runtime *runtime)
 {
     const struct carriers *carriers = carriers_of(&runtime->context);
@@ -66,6 +94,8 @@ json_t *carriers_state(const struct runtime *runtime)
                                 view.server, "state", view.state, "serves", view.serves, "depth",
                                 (json_int_t)view.depth, "age_ms", (json_int_t)view.age_ms,
                                 "refused", show_refused(view.generation));
+        if (fiber->carrier.kept)
+            json_object_set_new(one, "kept", show_kept(fiber));
         if (*fiber->why)
             json_object_set_new(one, "reason", json_string_lossy(fiber->why));
         json_array_append_new(list, one);
@@ -83,6 +113,7 @@ enum derived_metric {
     DERIVED_OPS,
     DERIVED_BEGUN,
     DERIVED_LOST,
+    DERIVED_FACTS_LOST,
     DERIVED_FAILURES,
     DERIVED_METRICS
 };
@@ -99,6 +130,8 @@ static void write_derived_value(struct text *text, const struct carrying_fiber *
         [DERIVED_OPS] = counters->ops,
         [DERIVED_BEGUN] = counters->begun,
         [DERIVED_LOST] = counters->lost,
+        [DERIVED_FACTS_LOST] =
+            fiber->carrier.look.record.serving.name.kept && fiber->carrier.look.record.serving.lost,
         [DERIVED_FAILURES] = fiber->failed,
     };
     if (metric == DERIVED_AGE)
@@ -123,6 +156,8 @@ void carriers_write_metrics(struct text *text, const struct runtime *runtime)
         [DERIVED_BEGUN] = {"freehold_derived_anew_total", "counter", "Times it was made anew."},
         [DERIVED_LOST] = {"freehold_derived_lost_total", "counter",
                           "Times that its server had lost something of it."},
+        [DERIVED_FACTS_LOST] = {"freehold_derived_facts_lost", "gauge",
+                                "1: its server has lost facts that nobody else has."},
         [DERIVED_FAILURES] = {"freehold_derived_failures_total", "counter",
                               "Attempts to carry that failed."},
     };

@@ -27,6 +27,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "carrier/record.h"
 #include "engine/engines.h"
 #include "service/fill.h"
 #include "store/beside.h"
@@ -194,6 +195,24 @@ static bool move_is_marked(const struct moving *moving)
     return strcmp(moving->fresh.unfinished, moving->from->incarnation) == 0;
 }
 
+/* How far they are is noted in the old store alone. */
+static enum fh_code has_no_kept_facts_to_move(struct moving *moving)
+{
+    struct store_work *work;
+    const char *name;
+    enum fh_code code = store_begin(moving->from, STORE_READ, &work, &moving->error);
+    if (code != FH_OK)
+        return code;
+    code = carried_kept_find(work, moving->service, &name, &moving->error);
+    store_rollback(work);
+    if (code == FH_OK && name)
+        return error_set(&moving->error, FH_INVALID,
+                         "A server alone has the facts of the derived store %s (kept): its service "
+                         "can't be moved.",
+                         name);
+    return code;
+}
+
 /* Before the old store is marked: with that mark a complete new store counts as this move's. */
 static enum fh_code may_fill(struct moving *moving)
 {
@@ -202,7 +221,9 @@ static enum fh_code may_fill(struct moving *moving)
         moving->fresh.moved[0] != '\0'; /* its service moved elsewhere, and is coming back */
     if (move_is_marked(moving))
         return FH_OK;
-    enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
+    enum fh_code code = has_no_kept_facts_to_move(moving);
+    if (code == FH_OK)
+        code = service_store_used(moving->service, moving->to, &used, &moving->error);
     if (code != FH_OK)
         return code;
     if ((used && !left) || moving->fresh.unfinished[0])

@@ -18,6 +18,8 @@
  *   POST /_freehold/replay                 {"source", "incarnation", "position", "id", "effects",
  *                                          "shares"}: apply again what follows (replay.h)
  *   POST /_freehold/replay/abandon         {"source"}
+ *   POST /_freehold/derived/accept         {"name"}: what its server has lost of facts that nobody
+ *                                          else has is given up (carriers_accept_loss)
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
@@ -48,6 +50,7 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);
 void operators_events(struct runtime *runtime, struct exchange *exchange);
 void operators_replay(struct runtime *runtime, struct exchange *exchange);
 void operators_replay_end(struct runtime *runtime, struct exchange *exchange);
+void operators_accept(struct runtime *runtime, struct exchange *exchange);
 void operators_spans(struct runtime *runtime, struct exchange *exchange);
 void operators_restored(struct runtime *runtime, struct exchange *exchange);
 void operators_seen(struct runtime *runtime, struct exchange *exchange);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "event/outbox/list.h"
 #include "event/subscribe/replay.h"
+#include "service/carriers.h"
 #include "service/operators.h"
 #include "service/operators_parts.h"
 
@@ -103,6 +104,21 @@ void operators_replay_end(struct runtime *runtime, struct exchange *exchange)
     const char *source = json_string_at(body, "source");
     enum fh_code code = source ? replay_abandon(runtime->context.events, source, &value, &error)
                                : error_set(&error, FH_INVALID, "Name the `source` (a text).");
+    json_decref(body);
+    operators_answer(exchange, code, value, &error);
+}
+
+/* ---- Derived stores ---- */
+
+void operators_accept(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL, *body = operators_body(exchange);
+    if (!body)
+        return;
+    const char *name = json_string_at(body, "name");
+    enum fh_code code = name ? carriers_accept_loss(runtime, name, &value, &error)
+                             : error_set(&error, FH_INVALID, "Name the `name` (a text).");
     json_decref(body);
     operators_answer(exchange, code, value, &error);
 }

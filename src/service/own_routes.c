@@ -261,6 +261,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"GET", "/_freehold/events", false, FH_OPERATORS, operators_events},
                   {"POST", "/_freehold/replay", false, FH_OPERATORS, operators_replay},
                   {"POST", "/_freehold/replay/abandon", false, FH_OPERATORS, operators_replay_end},
+                  {"POST", "/_freehold/derived/accept", false, FH_OPERATORS, operators_accept},
                   {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
                   {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
                   {"GET", "/_freehold/reports", false, FH_OPERATORS, operators_reports},

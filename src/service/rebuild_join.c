@@ -71,6 +71,17 @@ static enum fh_code has_nothing_else(struct rebuild_join *join, struct fh_error 
     return FH_OK;
 }
 
+/* A server has them by the events of the former one's outbox, and would have them twice. */
+static enum fh_code has_no_kept_facts(struct rebuild_join *join, struct fh_error *error)
+{
+    const char *name;
+    enum fh_code code = carried_kept_find(join->read, join->service, &name, error);
+    if (code == FH_OK && name)
+        return error_set(error, FH_INVALID,
+                         "A server alone has the facts of its derived store %s (kept).", name);
+    return code;
+}
+
 /* ---- Where the former store was ---- */
 
 /* What the former one says of one partition. */
@@ -200,7 +211,9 @@ static enum fh_code read_and_write(struct rebuild_join *join, struct fh_error *e
         code = store_begin(join->former, STORE_READ, &join->read, error);
     if (code != FH_OK)
         return code;
-    code = join_sources(join, error);
+    code = has_no_kept_facts(join, error);
+    if (code == FH_OK)
+        code = join_sources(join, error);
     if (code == FH_OK)
         code = beside ? beside->copy_published(join->write, error)
                       : copy_published(join->former, join->write, error);

@@ -256,10 +256,10 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code = prepare_schema(runtime, error);
     if (code == FH_OK)
         code = carriers_prepare(runtime, error);
-    return code == FH_OK
-               ? derived_prepare(context->store, runtime->service,
-                                 carriers_declared(runtime->service, runtime->config), error)
-               : code;
+    if (code == FH_OK)
+        code = derived_prepare(context->store, runtime->service,
+                               carriers_declared(runtime->service, runtime->config), error);
+    return code == FH_OK ? carriers_kept_prepare(runtime, true, error) : code;
 }
 
 /* Before anything else: a service with wrong settings touches nothing. */

@@ -58,6 +58,12 @@ bool work_carries(const struct work_context *context, const struct fh_derived *d
     return context->carried->declared >> (declared - context->service->derives) & 1;
 }
 
+bool work_carries_alone(const struct work_context *context, const struct fh_derived *declared)
+{
+    return work_carries(context, declared) &&
+           context->carried->kept >> (declared - context->service->derives) & 1;
+}
+
 void carried_write_op(struct text *text, const struct fh_derived *declared, const char *key,
                       const json_t *value)
 {
@@ -110,11 +116,9 @@ bool carried_fact_of_key(const char *key, int64_t *ret_id, int64_t *ret_at_ms)
     return end != at && !*end;
 }
 
-void carried_write_fact(struct text *text, const struct fh_derived *declared,
+void carried_write_fact(struct text *text, const struct fh_derived *declared, const char *key,
                         const struct derived_fact *fact)
 {
-    char key[CARRIED_FACT_KEY_SIZE];
-    carried_fact_key(key, fact);
     text_add(text, "{\"name\":");
     json_write_string(text, declared->name, strlen(declared->name));
     text_printf(text, ",\"key\":\"%s\",\"at_ms\":%lld,\"value\":", key, (long long)fact->at_ms);
@@ -271,16 +275,29 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
     note_carried_text(w, declared, key, &text);
 }
 
-void carried_note_fact(fh_work *w, const struct fh_derived *declared,
-                       const struct derived_fact *fact)
+static void note_fact_op(fh_work *w, const struct fh_derived *declared, const char *key,
+                         const struct derived_fact *fact)
 {
-    char key[CARRIED_FACT_KEY_SIZE];
     struct fh_error error;
     struct text text;
     if (carried_engine_check(w->context->store->engine, &error) != FH_OK)
         work_fail(w, &error);
-    carried_fact_key(key, fact);
     text_init(&text, TEXT_LENGTH_MAX);
-    carried_write_fact(&text, declared, fact);
+    carried_write_fact(&text, declared, key, fact);
     note_carried_text(w, declared, key, &text);
+}
+
+void carried_note_fact(fh_work *w, const struct fh_derived *declared,
+                       const struct derived_fact *fact)
+{
+    char key[CARRIED_FACT_KEY_SIZE];
+    carried_fact_key(key, fact);
+    note_fact_op(w, declared, key, fact);
+}
+
+void carried_note_kept(fh_work *w, const struct fh_derived *declared,
+                       const struct derived_fact *fact)
+{
+    char key[TEXT_INTEGER_SIZE];
+    note_fact_op(w, declared, text_of_integer(fact->id, key), fact);
 }

@@ -15,9 +15,10 @@
  * An op without a value says that there is none any more. A point of an FH_SERIES, or a fact of an
  * FH_COLUMNS, has its time besides, and a key by which the service's own store, which has it too,
  * knows it: {"name": "measured", "key": "17@1700000000000", "at_ms": 1700000000000, "value":
- * {...}}. A unit of work has one op of a name and key. Of rows for a generation that is made anew:
- * {"generation": ["INCARNATION", 7], "as_of": 870, "ops": ...}, where their snapshot knew 870 as
- * the last position; "last": "products": there are no more.
+ * {...}}. A fact that the server alone has is told by its event and its key, which is its number
+ * among those of its unit of work: "0", "1". A unit of work has one op of a name and key. Of rows
+ * for a generation that is made anew: {"generation": ["INCARNATION", 7], "as_of": 870, "ops": ...},
+ * where their snapshot knew 870 as the last position; "last": "products": there are no more.
  */
 
 #include <jansson.h>
@@ -36,13 +37,19 @@ struct engine;
 /* What is to be known of them for units of work: work_context.carried. */
 struct work_carried {
     unsigned declared; /* 1u << i: fh_service.derives[i] lies on a server */
+    unsigned kept;     /* and of these: the server alone has its facts */
+    /* FH_UNAVAILABLE: the outbox holds so much for its sake that no more may be derived now. NULL:
+     * it never does. */
+    enum fh_code (*room)(struct work_context *context, const struct fh_derived *declared,
+                         struct fh_error *error);
     /* Events up to `position` are durable. */
     void (*committed)(struct work_context *context, int64_t position, int count); /* or NULL */
     /* Up to where the outbox may be trimmed for their sake: nowhere before what is trimmed already;
-     * INT64_MAX: they need nothing of it. In an open unit of work that reads. NULL: the same as
-     * that. */
+     * INT64_MAX: they need nothing of it. *ret_held: the same of what nobody else has, which is not
+     * trimmed whatever the outbox's bounds are. In an open unit of work that reads. NULL: the same
+     * as that. */
     enum fh_code (*needed)(struct work_context *context, struct store_work *work, int64_t *ret,
-                           struct fh_error *error);
+                           int64_t *ret_held, struct fh_error *error);
     /* As derived_ops.search, .series or .columns, by its model: `question` is what these are asked,
      * a struct fh_search, and so on. Without a unit of work; parks. NULL: none can be asked. */
     enum fh_code (*ask)(struct work_context *context, const struct fh_derived *declared,
@@ -54,13 +61,15 @@ struct work_carried {
  * a time (rule 14). What they derive has no order that a server could keep. */
 enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error);
 bool work_carries(const struct work_context *context, const struct fh_derived *declared);
+/* Whether the server that it lies on alone has its facts. */
+bool work_carries_alone(const struct work_context *context, const struct fh_derived *declared);
 
 /* Appends {"name", "key", "value"} to `text`; of a value what is declared; NULL: it is gone. */
 void carried_write_op(struct text *text, const struct fh_derived *declared, const char *key,
                       const json_t *value);
 
 /* The same of a point or fact, with its time. */
-void carried_write_fact(struct text *text, const struct fh_derived *declared,
+void carried_write_fact(struct text *text, const struct fh_derived *declared, const char *key,
                         const struct derived_fact *fact);
 /* "ID@AT_MS", which is read back as the id and the time; false: it is none. */
 void carried_fact_key(char ret[static CARRIED_FACT_KEY_SIZE], const struct derived_fact *fact);
@@ -70,6 +79,9 @@ bool carried_fact_of_key(const char *key, int64_t *ret_id, int64_t *ret_at_ms);
 void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
                   const json_t *value);
 void carried_note_fact(fh_work *w, const struct fh_derived *declared,
+                       const struct derived_fact *fact);
+/* The same of one that the server alone has; fact->id: its number in the unit of work. */
+void carried_note_kept(fh_work *w, const struct fh_derived *declared,
                        const struct derived_fact *fact);
 
 #endif

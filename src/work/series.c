@@ -3,7 +3,9 @@
  * Series as handlers see them, and the sweep of what is older than they keep.
  *
  * Where a derived store of them lies on a server, the service's own store has them all the same,
- * and the server a copy (carried.c), which is what answers.
+ * and the server a copy (carried.c), which is what answers. But for facts that are declared to be
+ * on the server alone (work_carried.kept): of these the store has no more than the outbox, until
+ * they are durable there.
  *
  * A point that is too old already is left out, once it was checked: whether it comes a moment
  * before or after it is too old makes no difference to whoever asks. Until the sweep comes by what
@@ -40,15 +42,28 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
 
 /* ---- Handlers ---- */
 
-/* A server has a copy of it. */
+/* A server has a copy of it, or is the only one to have it. */
 static void note_fact(fh_work *w, const struct fh_derived *declared, int64_t id, int64_t at_ms,
                       const json_t *fact)
 {
+    bool alone = work_carries_alone(w->context, declared);
     struct sql_value values[DERIVED_FIELDS_MAX];
     for (int i = 0; declared->fields[i].name; i++)
         values[i] =
             series_value_of(&declared->fields[i], json_object_get(fact, declared->fields[i].name));
-    carried_note_fact(w, declared, &(struct derived_fact){id, at_ms, values});
+    (alone ? carried_note_kept : carried_note_fact)(w, declared,
+                                                    &(struct derived_fact){id, at_ms, values});
+}
+
+/* Where the outbox is full of what the server has not got yet, there is no other place for more. */
+static void note_kept_fact(fh_work *w, const struct fh_derived *declared, int64_t number,
+                           int64_t at_ms, const json_t *fact)
+{
+    const struct work_carried *carried = w->context->carried;
+    struct fh_error error;
+    if (carried->room && carried->room(w->context, declared, &error) != FH_OK)
+        work_fail_as(w, PROBLEM_DEPENDENCY_UNAVAILABLE, NULL, error.message);
+    note_fact(w, declared, number, at_ms, fact);
 }
 
 void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
@@ -66,6 +81,10 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
         derived_fail(w, &error);
     if (at_ms < work_series_oldest_ms(w->context, declared))
         return;
+    if (columns && work_carries_alone(w->context, declared)) {
+        note_kept_fact(w, declared, (*number)++, at_ms, fact);
+        return;
+    }
     work_waits(w);
     const struct derived_ops *derived = derived_engine(work->store);
     if ((columns ? derived->add : derived->measure)(work, declared, number, at_ms, fact, &id,

@@ -420,13 +420,13 @@ static void of_a_page_that_was_cut_there_is_no_link(struct trial *t)
     text_init(&sql, CLICKHOUSE_SMALL);
     text_init(&path, CLICKHOUSE_SMALL);
     clickhouse_table(&sold, &t->name, table);
-    clickhouse_write_insert(&sql, server, table, &sold);
+    clickhouse_write_insert(&sql, server, table, &sold, false);
     text_add(&path, "/?query=");
     clickhouse_write_encoded(&path, sql.data);
     for (int i = 0; i < 3; i++)
-        clickhouse_write_fact(&body, &sold, &facts.ops[i]);
+        clickhouse_write_fact(&body, &sold, &facts.ops[i], "");
     size_t whole = body.length;
-    clickhouse_write_link(&body, &sold, &(struct carried_link){0, 3});
+    clickhouse_write_link(&body, &sold, &(struct carried_link){0, 3}, "");
     for (size_t length = 0; length < body.length && !t->wrong[0]; length++) {
         struct clickhouse_call call = {.path = path.data, .body = body.data, .body_length = length};
         enum fh_code code = clickhouse_ask(server, &call, &t->error);

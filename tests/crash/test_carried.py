@@ -8,18 +8,24 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import sys
 import urllib.error
+import urllib.request
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from conftest import FREEHOLD, System, build_crash_programs, open_folder, wait_for  # noqa: E402
-from test_derived import Shelf  # noqa: E402
+from test_derived import WRONG_CONFIGURATION, Shelf  # noqa: E402
 
-POINTS = sorted({point for file in (ROOT / "src" / "carrier").glob("*.c")
-                 for point in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', file.read_text(encoding="utf-8"))})
+ALL = {point for file in (ROOT / "src" / "carrier").glob("*.c")
+       for point in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', file.read_text(encoding="utf-8"))}
+POINTS = sorted(point for point in ALL if not point.startswith("kept."))
+KEPT = ("kept.begun", "kept.made", "kept.sent", "kept.noted", "kept.settled")  # passed when all is well
+KEPT_LOST = ("kept.lost", "kept.accepted", "kept.found")  # where the server has lost facts
+KEPT_RESTORED = ("kept.counted",)  # where the service's store was restored: unit carrier_kept has that without a death
 
 
 class Stand(Shelf):
@@ -92,6 +98,128 @@ def test_killed_anywhere_it_goes_on(stand):
         stand.until(f"it died at {point}", lambda: not crash.exists())
         stand.until("it is found", stand.is_found)
         stand.until("each counts once", stand.are_counted)
+
+
+def test_the_points_of_kept_facts_are_there():
+    assert ALL - set(POINTS) == {*KEPT, *KEPT_LOST, *KEPT_RESTORED}
+
+
+@pytest.fixture
+def keeper(stand):
+    """Its facts are on its server alone, and in the outbox until they are."""
+    stand.config["derives"]["puts"]["kept"] = True
+    stand.config["retention"] = {"events_kept_ms": 0, "look_ms": 50}
+    return stand
+
+
+@pytest.mark.parametrize("point", KEPT)
+def test_killed_where_the_server_alone_keeps_facts_each_counts_once(keeper, point):
+    crash = keeper.folder / "crash"
+    if point == "kept.settled":  # it looks when it starts
+        keeper.put("c", "cheese")
+        keeper.until("each counts once", keeper.are_counted)
+        keeper.end()
+    crash.write_text(point)
+    keeper.put("a", "apple")
+    keeper.until(f"it died at {point}", lambda: not crash.exists())
+    keeper.put("b", "bread")
+    keeper.until("each counts once", keeper.are_counted)
+    keeper.end(signal.SIGKILL)
+    keeper.put("a", "apricot")
+    keeper.until("each counts once", keeper.are_counted)
+
+
+def lose_all(keeper):
+    """What the server had is gone, and the outbox does not have it any more."""
+    def is_trimmed():
+        store = next(keeper.folder.glob("*.db"))
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
+            return db.execute("SELECT count(*) FROM fh_outbox").fetchone() == (0,)
+
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    keeper.end()  # it looks when it starts, and finds that all is whole
+    keeper.until("it is trimmed", is_trimmed)
+    keeper.end()
+    keeper.counter.rename(keeper.folder / "counter.lost")
+
+
+def operate(keeper, path, body=None):
+    asked = urllib.request.Request(f"http://127.0.0.1:{keeper.port}{path}", json.dumps(body).encode() if body else None,
+                                   {"Content-Type": "application/json", "Freehold-From": "operator"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def is_lost(keeper):
+    state = next(one for one in operate(keeper, "/_freehold/state")["derived"] if one["name"] == "puts")
+    return "lost" in state["kept"]
+
+
+@pytest.mark.parametrize("point", KEPT_LOST)
+def test_killed_where_facts_are_lost_it_waits_for_a_word_or_for_a_backup(keeper, point):
+    crash = keeper.folder / "crash"
+    lose_all(keeper)
+    if point == "kept.lost":
+        crash.write_text(point)
+    keeper.put("b", "bread")
+    keeper.until("it is lost", lambda: is_lost(keeper))
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        keeper.ask("/api/puts")
+    if point == "kept.accepted":
+        crash.write_text(point)
+        with pytest.raises(OSError):
+            operate(keeper, "/_freehold/derived/accept", {"name": "puts"})
+        wait_for("it died", lambda: keeper.process.poll() is not None)
+        assert not crash.exists()
+        keeper.until("it is given up", lambda: json.loads(keeper.ask("/api/puts"))["found"]["rows"] == [["b", 1]])
+        return
+    keeper.end()
+    (keeper.folder / "counter.lost").replace(keeper.counter)
+    if point == "kept.found":
+        crash.write_text(point)
+    keeper.until("it is there again", keeper.are_counted)
+    assert not crash.exists()
+
+
+def test_where_the_outbox_is_full_nothing_more_is_derived(keeper):
+    away = keeper.folder / "counter.away"
+    keeper.config["retention"]["events_max"] = 20
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    away.write_text("")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        for number in range(30):
+            keeper.ask("/api/items", {"id": "b", "name": f"n{number}"}, "PUT")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        keeper.ask("/api/items", {"id": "b", "name": "again"}, "PUT")
+    keeper.end(signal.SIGKILL)
+    away.unlink()
+    keeper.put("c", "cheese")
+    keeper.until("each counts once", keeper.are_counted)
+
+
+def test_facts_do_not_change_their_place_by_the_configuration(keeper):
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    keeper.end()
+    puts = keeper.config["derives"].pop("puts")  # its own store has none
+    assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    keeper.config["derives"]["puts"] = {**puts, "kept": False}
+    assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    assert "A server alone has the facts" in keeper.log()
+    keeper.config["derives"]["puts"] = puts
+    keeper.until("each counts once", keeper.are_counted)
+
+
+def test_facts_of_its_own_store_do_not_become_kept(stand):
+    stand.put("a", "apple")
+    stand.until("each counts once", stand.are_counted)
+    stand.end()
+    stand.config["derives"]["puts"]["kept"] = True
+    assert stand.begin(1).process.wait(120) == WRONG_CONFIGURATION
+    del stand.config["derives"]["puts"]["kept"]
+    stand.until("each counts once", stand.are_counted)
 
 
 def test_it_goes_on_when_the_server_is_back(stand):

@@ -53,7 +53,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "rotate.", "rekey.",  # and test_rotation.py
              "rebuild.", "exchange.", "beside.",  # and test_rebuild*_killed.py
              "replay.",  # and test_replay_killed.py
-             "derived.", "carrier.",  # and test_derived.py and test_carried.py
+             "derived.", "carrier.", "kept.",  # and test_derived.py and test_carried.py
              "series.", "columns.",  # and test_series.py
              "audit.",  # and test_audit_log.py
              "trial.")  # and test_trials.py

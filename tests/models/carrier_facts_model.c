@@ -4,6 +4,10 @@
  * and are never made anew. What a server loses comes from its own backup, and what that has not
  * from the owner's outbox, which is therefore trimmed only up to what a backup of the server has.
  *
+ * Or the server has no backups that count, and the outbox is trimmed up to what is settled there: a
+ * server that answers before it has synced loses that in a power cut, each part by itself. What is
+ * lost beyond that is gone, and an operator's word is needed to go on.
+ *
  * There is no lease: two carriers do what they find at any time. Requests come late or half, the
  * server is restored from a backup of its own, the owner from one of its, and gives positions out
  * again. Events have ids that never come again; the first one has two facts.
@@ -34,6 +38,10 @@ enum rule {
     COUNTS_BEFORE, /* which is what was whole before it was made */
     WITNESSED,     /* if what was written before it is still there behind it */
     LOOKS,         /* and the chain was walked behind what was written */
+    SETTLES,       /* without backups: it is trimmed up to what is settled on the server */
+    WHOLE,         /* which is what was whole when that began */
+    RUNS_ON,       /* if the server has not been started anew since */
+    FROM_TRIMMED,  /* after a loss it begins where the outbox does, not at the cursor */
     RULES
 };
 
@@ -46,7 +54,9 @@ struct facts {
 
 struct owner {
     uint8_t life, published, cursor, trimmed;
-    uint8_t backed_up; /* up to there a backup of the server has all */
+    uint8_t backed_up; /* up to there a backup of the server has all, or it is settled */
+    uint8_t began;     /* the chain begins here */
+    uint8_t given_up;  /* what is up to here was lost, and that was accepted */
     uint8_t id[EVENTS + 1];
 };
 
@@ -75,6 +85,11 @@ struct kept {
     struct page late[LATE];
     struct facts server, backup, newest; /* newest: is not counted yet */
     uint8_t backing, whole_to, attempt;
+    /* Without backups. */
+    uint8_t settles, power_cuts;
+    uint8_t lost;                       /* the server lost more than a power cut takes */
+    uint8_t settling, settling_to, cut; /* begun; up to there; a power cut has come since */
+    struct facts synced, flushing;      /* flushing: it will be, once it has settled */
 };
 
 static bool has(const struct kept *s, enum rule rule)
@@ -146,17 +161,22 @@ static void late_requests(struct explore *explore, const struct kept *now)
 
 /* ---- Does it fit? ---- */
 
+static int link_at(const struct kept *s, int place)
+{
+    return place ? link_of(s, s->owner.id[place]) : 0;
+}
+
 /* Whether links lead from a place of the outbox to the beginning. */
 static bool reaches(const struct kept *s, int place)
 {
-    int last = place ? link_of(s, s->owner.id[place]) : 0;
+    int last = link_at(s, place);
     int reached = 1 << last, before = 0;
     while (reached != before) {
         before = reached;
         for (int i = 1; i < IDS; i++)
             reached |= before >> i & 1 ? s->server.link[i] : 0;
     }
-    return reached & 1;
+    return reached >> link_at(s, s->owner.began) & 1;
 }
 
 static int chain_end(const struct kept *s)
@@ -205,6 +225,84 @@ static void backup_steps(struct explore *explore, const struct kept *now)
     }
 }
 
+/* ---- A server that syncs later ---- */
+
+static void add_facts(struct facts *to, const struct facts *from)
+{
+    for (int id = 0; id < IDS; id++) {
+        to->link[id] |= from->link[id];
+        for (int index = 0; index < FACTS; index++)
+            to->there[id][index] |= from->there[id][index];
+    }
+}
+
+/* Without the parts that have the event. */
+static void lose_parts_of(struct kept *s, int id)
+{
+    int place = s->position_of[id];
+    for (int index = 0; index < FACTS; index++)
+        s->server.there[id][index] = s->synced.there[id][index];
+    for (int to = id; to < IDS; to++) {
+        for (int from = 0; from < id && s->position_of[to] >= place; from++) {
+            if (s->server.link[to] >> from & ~s->synced.link[to] >> from & 1)
+                s->server.link[to] = (uint8_t)(s->server.link[to] & ~(1 << from));
+        }
+    }
+}
+
+static struct kept power_is_cut(const struct kept *now, int id)
+{
+    struct kept after = *now;
+    after.power_cuts--;
+    if (id)
+        lose_parts_of(&after, id);
+    else
+        after.server = now->synced;
+    after.synced = after.server;
+    after.flushing = (struct facts){0};
+    after.cut = now->settling;
+    return after;
+}
+
+static void settling_steps(struct explore *explore, const struct kept *now)
+{
+    struct kept after = *now;
+    bool whole = chain_end(now) == now->owner.cursor || !has(now, WHOLE);
+    if (!now->settling && whole && now->owner.cursor > now->owner.backed_up) {
+        after.settling = 1;
+        after.settling_to = now->owner.cursor;
+        after.flushing = now->server;
+        explore_step(explore, &after, "up to %d it begins to settle", now->owner.cursor);
+    } else if (now->settling) {
+        bool counts = !now->cut || !has(now, RUNS_ON);
+        add_facts(&after.synced, &now->flushing);
+        after.flushing = (struct facts){0};
+        after.settling = after.settling_to = after.cut = 0;
+        if (counts && now->settling_to <= now->owner.cursor &&
+            now->settling_to > now->owner.backed_up)
+            after.owner.backed_up = now->settling_to;
+        explore_step(explore, &after, "up to %d it %s", now->settling_to,
+                     counts ? "is settled" : "is not known to be settled");
+    }
+    for (int id = 0; id < now->next_id && now->power_cuts; id++) {
+        after = power_is_cut(now, id);
+        explore_step(explore, &after, "the server's power is cut, and %s %d are lost",
+                     id ? "parts of" : "all behind", id);
+    }
+}
+
+/* The carrier has stopped, and says what is lost. */
+static void loss_is_accepted(struct explore *explore, const struct kept *now)
+{
+    struct kept after = *now;
+    struct owner *owner = &after.owner;
+    if (chain_end(now) >= owner->trimmed)
+        return;
+    owner->began = has(now, FROM_TRIMMED) ? owner->trimmed : owner->cursor;
+    owner->given_up = owner->trimmed;
+    explore_step(explore, &after, "what is up to %d is given up", owner->trimmed);
+}
+
 static void server_is_lost(struct explore *explore, const struct kept *now)
 {
     struct kept after = *now;
@@ -212,6 +310,10 @@ static void server_is_lost(struct explore *explore, const struct kept *now)
         return;
     after.losses--;
     after.server = now->backup;
+    after.lost = now->settles;
+    after.synced = after.settles ? after.server : after.synced;
+    after.flushing = (struct facts){0};
+    after.cut = after.settling;
     explore_step(explore, &after, "the server is restored");
     after.server = now->newest;
     if (now->backing == MADE)
@@ -233,7 +335,7 @@ static void owner_steps(struct explore *explore, const struct kept *now)
     }
     after = *now;
     uint8_t end = owner->cursor;
-    if (has(now, IN_BACKUP) && owner->backed_up < end)
+    if (has(now, now->settles ? SETTLES : IN_BACKUP) && owner->backed_up < end)
         end = owner->backed_up;
     if (owner->trimmed < end) {
         owner->trimmed = end;
@@ -248,6 +350,7 @@ static void owner_steps(struct explore *explore, const struct kept *now)
         after.backing = NO_BACKUP;
         after.whole_to = 0;
         after.newest = (struct facts){0};
+        after.settling = after.settling_to = after.cut = 0; /* its process is another one */
         explore_step(explore, &after, "the owner is restored");
     }
 }
@@ -326,6 +429,10 @@ static void next(struct explore *explore, const void *state)
     owner_steps(explore, now);
     late_requests(explore, now);
     backup_steps(explore, now);
+    if (now->settles)
+        settling_steps(explore, now);
+    if (now->settles)
+        loss_is_accepted(explore, now);
     server_is_lost(explore, now);
     for (int i = 0; i < CARRIERS; i++)
         carrier_steps(explore, now, i);
@@ -345,9 +452,9 @@ static const char *bad(const void *state)
                 return doubled;
         }
     }
-    if (end < now->owner.trimmed)
+    if (end < now->owner.trimmed && !now->lost)
         return lost;
-    for (int place = 1; place <= end; place++) {
+    for (int place = now->owner.given_up + 1; place <= end; place++) {
         int id = now->owner.id[place];
         for (int index = 0; index < facts_of(id); index++) {
             if (!now->server.there[id][index])
@@ -419,6 +526,35 @@ static struct kept both_restored(void)
     return first;
 }
 
+static struct kept settling(void)
+{
+    struct kept first = calm();
+    first.halves = 0;
+    first.cuts = 1;
+    first.alone = !explore_deep();
+    first.settles = 1;
+    first.power_cuts = 2;
+    return first;
+}
+
+static struct kept settling_and_lost(void)
+{
+    struct kept first = settling();
+    first.power_cuts = 1;
+    first.losses = 1;
+    return first;
+}
+
+static struct kept settling_and_restored(void)
+{
+    struct kept first = owner_restored();
+    first.alone = !explore_deep();
+    first.settles = 1;
+    first.power_cuts = 1;
+    first.synced = first.server;
+    return first;
+}
+
 static void each_fact_is_there_once_however_late_requests_come(void **state)
 {
     (void)state;
@@ -444,6 +580,22 @@ static void a_restored_owner_s_facts_are_there_once(void **state)
     explore_holds(&model, &first);
 }
 
+static void what_has_not_settled_comes_from_the_outbox(void **state)
+{
+    (void)state;
+    struct kept first = settling();
+    explore_holds(&model, &first);
+    first = settling_and_restored();
+    explore_holds(&model, &first);
+}
+
+static void what_is_lost_beyond_that_is_given_up_and_nothing_else(void **state)
+{
+    (void)state;
+    struct kept first = settling_and_lost();
+    explore_holds(&model, &first);
+}
+
 /* ---- Wrong ones ---- */
 
 EXPLORE_CAUGHT(facts_without_names, model, calm, NAMED, doubled)
@@ -459,6 +611,11 @@ EXPLORE_CAUGHT(a_backup_counted_up_to_what_was_carried_since, model, server_lost
                lost)
 EXPLORE_CAUGHT(a_backup_of_another_life_of_the_server, model, server_lost, WITNESSED, lost)
 EXPLORE_CAUGHT(a_backup_of_a_server_that_was_not_looked_at, model, server_lost, LOOKS, lost)
+EXPLORE_CAUGHT(an_outbox_trimmed_before_it_has_settled, model, settling, SETTLES, lost)
+EXPLORE_CAUGHT(settling_of_what_is_not_whole, model, settling, WHOLE, lost)
+EXPLORE_CAUGHT(settling_through_a_start_of_the_server, model, settling, RUNS_ON, lost)
+EXPLORE_CAUGHT(a_loss_given_up_with_what_the_outbox_has, model, settling_and_lost, FROM_TRIMMED,
+               lost)
 
 /* Instead of names: what was not answered comes when the server was asked. */
 static void asking_how_far_the_server_is_doubles(void **state)
@@ -484,6 +641,8 @@ int main(void)
         cmocka_unit_test(each_fact_is_there_once_however_late_requests_come),
         cmocka_unit_test(what_a_server_loses_comes_from_its_backup_and_the_outbox),
         cmocka_unit_test(a_restored_owner_s_facts_are_there_once),
+        cmocka_unit_test(what_has_not_settled_comes_from_the_outbox),
+        cmocka_unit_test(what_is_lost_beyond_that_is_given_up_and_nothing_else),
         cmocka_unit_test(facts_without_names),
         cmocka_unit_test(facts_named_by_positions),
         cmocka_unit_test(facts_named_by_the_sender_s_incarnation),
@@ -496,6 +655,10 @@ int main(void)
         cmocka_unit_test(a_backup_counted_up_to_what_was_carried_since),
         cmocka_unit_test(a_backup_of_another_life_of_the_server),
         cmocka_unit_test(a_backup_of_a_server_that_was_not_looked_at),
+        cmocka_unit_test(an_outbox_trimmed_before_it_has_settled),
+        cmocka_unit_test(settling_of_what_is_not_whole),
+        cmocka_unit_test(settling_through_a_start_of_the_server),
+        cmocka_unit_test(a_loss_given_up_with_what_the_outbox_has),
         cmocka_unit_test(asking_how_far_the_server_is_doubles),
         cmocka_unit_test(asking_how_far_the_server_is_loses),
     };

@@ -35,7 +35,7 @@ enum memory_fault {
 };
 
 struct memory_value {
-    char key[48];
+    char key[CARRIED_KEY_SIZE];
     int64_t version;
     int64_t at_ms; /* of a point or fact, whose text is JSON */
     uint32_t text; /* of the value: its place in the server's `texts`; 0: a tombstone */
@@ -68,7 +68,8 @@ struct memory_server {
     struct memory_request late[MEMORY_LATE];
     void (*between)(struct memory_server *server, bool done);
     int searches, sends, trims;
-    int64_t trimmed_ms;  /* by the last trim */
+    int64_t settle_s, running_s; /* of facts that it alone has */
+    int64_t trimmed_ms;          /* by the last trim */
     uint32_t texts_used; /* without pointers: it may be a file, of one process after another */
     char texts[MEMORY_TEXTS];
     /* Wrong on purpose, for tests that find it. */
@@ -97,16 +98,22 @@ static inline struct memory_generation *memory_find(struct memory_server *server
 
 /* ---- Carrying out ---- */
 
+static inline int memory_link_order(const struct carried_link *one,
+                                    const struct carried_link *other)
+{
+    if (one->to != other->to || one->from != other->from)
+        return one->to < other->to || (one->to == other->to && one->from < other->from) ? -1 : 1;
+    int order = strcmp(one->from_id, other->from_id);
+    return order ? order : strcmp(one->to_id, other->to_id);
+}
+
 static inline void memory_link(struct memory_generation *generation,
                                const struct carried_link *link)
 {
     int at = 0;
-    while (at < generation->link_count &&
-           (generation->links[at].to < link->to ||
-            (generation->links[at].to == link->to && generation->links[at].from < link->from)))
+    while (at < generation->link_count && memory_link_order(&generation->links[at], link) < 0)
         at++;
-    if (at < generation->link_count && generation->links[at].to == link->to &&
-        generation->links[at].from == link->from)
+    if (at < generation->link_count && memory_link_order(&generation->links[at], link) == 0)
         return;
     FH_ASSERT(generation->link_count < MEMORY_LINKS);
     memmove(&generation->links[at + 1], &generation->links[at],
@@ -310,8 +317,7 @@ memory_links(struct carried_server *base, const struct fh_derived *declared,
     bool repeats = ((struct memory_server *)base)->repeats_links;
     for (int i = 0; i < generation->link_count && *ret_count < limit; i++) {
         const struct carried_link *link = &generation->links[i];
-        if (!repeats &&
-            (link->to < after->to || (link->to == after->to && link->from <= after->from)))
+        if (!repeats && memory_link_order(link, after) <= 0)
             continue;
         visit(context, link);
         ++*ret_count;
@@ -452,6 +458,35 @@ static inline enum fh_code memory_trim(struct carried_server *base,
     return FH_OK;
 }
 
+static inline enum fh_code memory_settles(struct carried_server *base, int64_t *ret_settle_s,
+                                          int64_t *ret_running_s, struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    if (server->between)
+        server->between(server, false);
+    *ret_settle_s = server->settle_s;
+    *ret_running_s = server->running_s;
+    return server->away ? error_set(error, FH_UNAVAILABLE, "It is away.") : FH_OK;
+}
+
+static inline enum fh_code memory_count_behind(struct carried_server *base,
+                                               const struct fh_derived *declared,
+                                               const struct carried_name *name, int64_t position,
+                                               int64_t *ret_count, struct fh_error *error)
+{
+    struct memory_server *server = (struct memory_server *)base;
+    const struct memory_generation *generation = memory_find(server, name, false);
+    (void)declared;
+    *ret_count = 0;
+    if (server->away)
+        return error_set(error, FH_UNAVAILABLE, "It is away.");
+    if (!generation)
+        return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    for (int i = 0; i < generation->value_count; i++)
+        *ret_count += generation->values[i].version > position;
+    return FH_OK;
+}
+
 static const struct carried_server_ops memory_ops = {
     .name = "memory",
     .models = 1u << FH_SEARCH | 1u << FH_SERIES | 1u << FH_COLUMNS,
@@ -463,6 +498,8 @@ static const struct carried_server_ops memory_ops = {
     .search = memory_search,
     .series = memory_series,
     .columns = memory_columns,
+    .settles = memory_settles,
+    .count = memory_count_behind,
     .trim = memory_trim,
 };
 

@@ -57,6 +57,18 @@ static fh_service carrying_service = {
         {.name = "items", .model = FH_SEARCH, .fields = carrying_fields, .state = carrying_state},
         {.name = "measured", .model = FH_SERIES, .fields = carrying_measured_fields},
         {.name = "sold", .model = FH_COLUMNS, .fields = carrying_sold_fields}}};
+static enum fh_code (*carrying_room)(struct work_context *context,
+                                     const struct fh_derived *declared, struct fh_error *error);
+
+static enum fh_code carrying_has_room(struct work_context *context,
+                                      const struct fh_derived *declared, struct fh_error *error)
+{
+    return carrying_room ? carrying_room(context, declared, error) : FH_OK;
+}
+
+/* The server alone has its facts. */
+static const struct work_carried carrying_kept = {
+    .declared = 1u << CARRYING_SOLD, .kept = 1u << CARRYING_SOLD, .room = carrying_has_room};
 static const struct work_carried carrying_carried[CARRYING_DERIVED] = {
     {.declared = 1u << CARRYING_ITEMS},
     {.declared = 1u << CARRYING_MEASURED},
@@ -66,6 +78,7 @@ struct carrying {
     struct fixture *fixture;
     struct memory_server *server;
     int derived; /* which of the service's */
+    bool kept;   /* whose facts the server alone has */
     struct derived_carrier carriers[2];
 };
 
@@ -81,7 +94,8 @@ static inline void carrying_restart(int number)
 {
     carrying.carriers[number] = (struct derived_carrier){.context = &carrying.fixture->context,
                                                          .declared = carrying_declared(),
-                                                         .server = &carrying.server->base};
+                                                         .server = &carrying.server->base,
+                                                         .kept = carrying.kept};
 }
 
 /* From now on this one is carried, and no other. */
@@ -93,8 +107,16 @@ static inline void carrying_begin(int derived)
     carrying_restart(1);
 }
 
+static inline void carrying_begin_kept(void)
+{
+    carrying.kept = true;
+    carrying_begin(CARRYING_SOLD);
+    carrying.fixture->context.carried = &carrying_kept;
+}
+
 static inline int carrying_set_up(void **state)
 {
+    carrying.kept = false;
     carrying_service.derives[CARRYING_ITEMS].version = 0;
     for (int i = 0; i < CARRYING_DERIVED; i++)
         carrying_service.derives[i].keep_days = 0;
@@ -378,7 +400,7 @@ static inline void carrying_assert_not_asked(void)
 
 struct carrying_ledger {
     struct carried_record record;
-    int64_t needed, position;
+    int64_t needed, settled, position, trimmed;
     bool write;           /* ->record, instead of reading it */
     bool renew, restored; /* the incarnation */
     int64_t trim;
@@ -391,6 +413,7 @@ static void carrying_ledger_entry(void *argument)
     struct store_work *work;
     struct fh_error error;
     int64_t removed;
+    char id[ID_SIZE];
     FH_ASSERT(store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &error) == FH_OK);
     if (ledger->renew)
         FH_ASSERT(ledger_incarnation_renew(work, ledger->restored, &error) == FH_OK);
@@ -405,7 +428,10 @@ static void carrying_ledger_entry(void *argument)
     FH_ASSERT(carried_record_read(work, carrying_declared()->name, &ledger->record, &error) ==
               FH_OK);
     FH_ASSERT(carried_needed(work, carrying_declared()->name, &ledger->needed, &error) == FH_OK);
+    FH_ASSERT(carried_kept_settled(work, carrying_declared()->name, &ledger->settled, &error) ==
+              FH_OK);
     FH_ASSERT(ledger_position(work, &ledger->position, &error) == FH_OK);
+    FH_ASSERT(ledger_outbox_trimmed(work, &ledger->trimmed, id, &error) == FH_OK);
     FH_ASSERT(store_commit(work, &error) == FH_OK);
 }
 

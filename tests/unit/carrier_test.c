@@ -181,9 +181,10 @@ struct trimming {
 };
 
 static enum fh_code needed_of_items(struct work_context *context, struct store_work *work,
-                                    int64_t *ret, struct fh_error *error)
+                                    int64_t *ret, int64_t *ret_held, struct fh_error *error)
 {
     (void)context;
+    *ret_held = INT64_MAX;
     return carried_needed(work, "items", ret, error);
 }
 

@@ -685,8 +685,10 @@ static void needed_entry(void *argument)
     struct work_context *context = &statement->fixture->runtime.context;
     struct store_work *work;
     struct fh_error error;
+    int64_t held;
     FH_ASSERT(store_begin(context->store, STORE_READ, &work, &error) == FH_OK);
-    FH_ASSERT(context->carried->needed(context, work, &statement->number, &error) == FH_OK);
+    FH_ASSERT(context->carried->needed(context, work, &statement->number, &held, &error) == FH_OK);
+    FH_ASSERT(held == INT64_MAX);
     store_rollback(work);
 }
 

@@ -114,6 +114,8 @@ static void a_table_s_name_is_read_back_and_no_other(void **state)
                                         "sold-01900000-0000-7000-8000-000000000000-07",
                                         "sold-01900000-0000-7000-8000-000000000000-7a",
                                         "sold-01900000-0000-7000-8000-000000000000--7",
+                                        "sold-01900000-0000-7000-8000-000000000000-7-kep",
+                                        "sold-01900000-0000-7000-8000-000000000000-7-kept-",
                                         "sold-0190g000-0000-7000-8000-000000000000-7",
                                         "solder-01900000-0000-7000-8000-000000000000-7",
                                         "sol-01900000-0000-7000-8000-000000000000-7"};
@@ -124,6 +126,10 @@ static void a_table_s_name_is_read_back_and_no_other(void **state)
     clickhouse_table(&sold, &name, table);
     assert_true(clickhouse_table_read(&sold, table, &read));
     assert_int_equal(carried_name_compare(&name, &read), 0);
+    assert_false(read.kept);
+    assert_true(
+        clickhouse_table_read(&sold, "sold-01900000-0000-7000-8000-000000000000-7-kept", &read));
+    assert_true(read.kept && read.number == 7);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(clickhouse_table_read(&sold, wrong[i], &read));
 }
@@ -139,8 +145,61 @@ static void a_table_has_the_declared_fields(void **state)
              "Int64, `paid` UInt8, `cents` Nullable(Int64), `fh_fh_at` Nullable(Float64)) ENGINE = "
              "ReplacingMergeTree(fh_position) ORDER BY (fh_kind, fh_at, fh_key)",
              digest);
-    clickhouse_write_create(&written, &server, "t", &sold);
+    clickhouse_write_create(&written, &server, "t", &sold, false);
     assert_string_equal(written.data, expected);
+}
+
+static const char first[] = "01900000-0000-7000-8000-000000000001";
+static const char second[] = "01900000-0000-7000-8000-000000000002";
+
+static struct carried_link link_of(int64_t from, const char *from_id, const char *to_id)
+{
+    struct carried_link link = {.from = from, .to = 900};
+    snprintf(link.from_id, sizeof link.from_id, "%s", from_id);
+    snprintf(link.to_id, sizeof link.to_id, "%s", to_id);
+    return link;
+}
+
+static void a_kept_link_s_key_is_read_back_and_in_order(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "1",
+                                        "0000000000000001",
+                                        "0000000000000001:a",
+                                        "0000000000000001:a:b:",
+                                        "000000000000001:a:b",
+                                        "0000000000000001 a:b"};
+    const struct carried_link links[] = {link_of(0, "", first),     link_of(0, "", second),
+                                         link_of(9, first, first),  link_of(9, first, second),
+                                         link_of(9, second, first), link_of(10, first, first)};
+    char key[CLICKHOUSE_LINK_SIZE], before[CLICKHOUSE_LINK_SIZE] = "";
+    struct carried_link read;
+    (void)state;
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        clickhouse_link_key(&links[i], key);
+        assert_true(strcmp(before, key) < 0);
+        assert_true(clickhouse_link_key_read(key, &read));
+        assert_int_equal(read.from, links[i].from);
+        assert_string_equal(read.from_id, links[i].from_id);
+        assert_string_equal(read.to_id, links[i].to_id);
+        snprintf(before, sizeof before, "%s", key);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(clickhouse_link_key_read(wrong[i], &read));
+}
+
+static void a_kept_row_has_its_life(void **state)
+{
+    static const char expected[] = "\x05\0\0\0\0\0\0\0"
+                                   "\x04"
+                                   "life";
+    json_t *value = json_pack("{s:s, s:i, s:b, s:i, s:f}", "kind", "a", "site", 1, "paid", 0,
+                              "cents", 1, "fh_at", 0.5);
+    (void)state;
+    clickhouse_write_fact(
+        &written, &sold, &(struct carried_op){.position = 5, .key = "e.0", .value = value}, "life");
+    assert_memory_equal(written.data + 1 + 8 + 4, expected, sizeof expected - 1);
+    json_decref(value);
 }
 
 static void a_row_is_bytes(void **state)
@@ -172,8 +231,8 @@ static void a_row_is_bytes(void **state)
     (void)state;
     clickhouse_write_fact(
         &written, &sold,
-        &(struct carried_op){.position = 5, .key = "5@2", .at_ms = -2, .value = value});
-    clickhouse_write_link(&written, &sold, &(struct carried_link){4, 9});
+        &(struct carried_op){.position = 5, .key = "5@2", .at_ms = -2, .value = value}, "");
+    clickhouse_write_link(&written, &sold, &(struct carried_link){4, 9}, "");
     assert_int_equal(written.length, sizeof expected - 1);
     assert_memory_equal(written.data, expected, sizeof expected - 1);
     json_decref(value);
@@ -187,7 +246,7 @@ static void a_long_text_has_a_long_length(void **state)
     json_t *value = json_pack("{s:s, s:i, s:b, s:i, s:f}", "kind", text, "site", 1, "paid", 0,
                               "cents", 1, "fh_at", 0.5);
     (void)state;
-    clickhouse_write_fact(&written, &sold, &(struct carried_op){.key = "", .value = value});
+    clickhouse_write_fact(&written, &sold, &(struct carried_op){.key = "", .value = value}, "");
     assert_memory_equal(written.data + 1 + 8 + 1 + 8,
                         "\xff\x01"
                         "aaa",
@@ -262,6 +321,8 @@ int main(void)
         SQL_TEST(what_stands_in_a_url_is_encoded),
         SQL_TEST(a_table_s_name_is_read_back_and_no_other),
         SQL_TEST(a_table_has_the_declared_fields),
+        SQL_TEST(a_kept_link_s_key_is_read_back_and_in_order),
+        SQL_TEST(a_kept_row_has_its_life),
         SQL_TEST(a_row_is_bytes),
         SQL_TEST(a_long_text_has_a_long_length),
         SQL_TEST(a_question_is_one_statement),

@@ -62,15 +62,15 @@ static const struct carried_driver rack = {.name = "rack",
                                            .silence = end_shelf,
                                            .close = end_shelf};
 
-static const struct carried_driver shelf = {.name = "shelf",
-                                            .title = "The shelf",
-                                            .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
-                                            .port = 9321,
-                                            .options = "boards depth",
-                                            .check = check_shelf,
-                                            .open = open_shelf,
-                                            .silence = end_shelf,
-                                            .close = end_shelf};
+static struct carried_driver shelf = {.name = "shelf",
+                                      .title = "The shelf",
+                                      .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
+                                      .port = 9321,
+                                      .options = "boards depth",
+                                      .check = check_shelf,
+                                      .open = open_shelf,
+                                      .silence = end_shelf,
+                                      .close = end_shelf};
 
 /* ---- A file ---- */
 
@@ -277,6 +277,30 @@ static void what_the_program_declares_otherwise_is_refused(void **state)
     release(&fixture);
 }
 
+static void what_a_server_can_t_keep_alone_is_refused(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    judge(&fixture, "{sold: {server: found, kept: true}}", "sqlite");
+    assert_finding(&fixture.findings, "services.search.derives.sold.kept: its server can't be the "
+                                      "only one to have it: The shelf has no names for facts");
+    release(&fixture);
+    shelf.keeps = 1u << FH_COLUMNS;
+    judge(&fixture, "{sold: {server: found, kept: true}}", "sqlite");
+    assert_int_equal(fixture.findings.errors, 0);
+    release(&fixture);
+    judge(&fixture, "{items: {server: found, kept: true}}", "sqlite");
+    assert_finding(&fixture.findings, "is made of the service's own rows");
+    release(&fixture);
+    judge(&fixture, "{measured: {server: found, kept: true}}", "sqlite");
+    assert_finding(&fixture.findings, "a point that is corrected");
+    release(&fixture);
+    shelf.keeps = 0;
+    read_text(&fixture, SYSTEM("{sold: {kept: true}}", FOUND), NULL); /* in the own store */
+    assert_finding(&fixture.findings, "server");
+    release(&fixture);
+}
+
 static void an_engine_that_several_write_to_is_refused(void **state)
 {
     (void)state;
@@ -397,6 +421,27 @@ static void a_service_is_told_where_they_are(void **state)
     release(&fixture);
 }
 
+static void a_service_is_told_what_its_server_alone_has(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture,
+              SYSTEM("{items: {server: found}, sold: {server: found, kept: true}, "
+                     "left: {server: found, kept: false}}",
+                     FOUND),
+              NULL);
+    struct provision *provision = provision_of(&fixture);
+    json_t *kept = json_pack("{s:{}}", "passwords");
+    derives_configure(provision, kept);
+    const json_t *search = json_object_get(provision->derives, "search");
+    assert_true(json_is_true(json_object_get(json_object_get(search, "sold"), "kept")));
+    assert_null(json_object_get(json_object_get(search, "items"), "kept"));
+    assert_null(json_object_get(json_object_get(search, "left"), "kept"));
+    json_decref(kept);
+    end_provision(provision);
+    release(&fixture);
+}
+
 static void a_private_one_has_a_user_for_its_service_whose_password_is_kept(void **state)
 {
     (void)state;
@@ -434,6 +479,8 @@ int main(void)
         cmocka_unit_test(what_can_t_be_is_refused_with_its_place),
         cmocka_unit_test(other_servers_are_not_for_what_is_derived),
         cmocka_unit_test(what_the_program_declares_otherwise_is_refused),
+        cmocka_unit_test(what_a_server_can_t_keep_alone_is_refused),
+        cmocka_unit_test(a_service_is_told_what_its_server_alone_has),
         cmocka_unit_test(an_engine_that_several_write_to_is_refused),
         cmocka_unit_test(a_private_server_serves_one_service),
         cmocka_unit_test(what_can_t_be_of_a_private_one_is_refused),

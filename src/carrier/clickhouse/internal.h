@@ -19,6 +19,11 @@
 #define CLICKHOUSE_PAGE_SIZE ((size_t)12 << 20)
 #define CLICKHOUSE_INTERVAL_MS 200 /* from one page of a service to the next: each is a part */
 #define CLICKHOUSE_INTERVAL_MS_MAX 5000
+/* A part that was merged stays so long, since the server does not sync the one that it became
+ * (old_parts_lifetime): by then the kernel has. */
+#define CLICKHOUSE_SETTLE_S 480
+#define CLICKHOUSE_SETTLE_S_MAX 86400
+#define CLICKHOUSE_LINK_SIZE (2 * ID_SIZE + 32)
 #define CLICKHOUSE_TABLE_SIZE (DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
 #define CLICKHOUSE_FORM 1 /* of tables: raised with each change of them */
 #define CLICKHOUSE_DIGEST_SIZE (DERIVED_DIGEST_SIZE + 16)
@@ -36,7 +41,7 @@
 
 struct clickhouse_options {
     char host[256], user[128], password[256];
-    int port, interval_ms;
+    int port, interval_ms, settle_s;
     struct store_tls tls;
 };
 
@@ -92,7 +97,7 @@ void clickhouse_write_field(struct text *sql, const struct fh_derived_field *fie
 /* Its type, as rows have it (row.c). */
 const char *clickhouse_type(const struct fh_derived_field *field);
 void clickhouse_digest(const struct fh_derived *declared, char ret[static CLICKHOUSE_DIGEST_SIZE]);
-/* "STORE-INCARNATION-NUMBER" */
+/* "STORE-INCARNATION-NUMBER", and "-kept" where the server alone has its facts */
 void clickhouse_table(const struct fh_derived *declared, const struct carried_name *generation,
                       char ret[static CLICKHOUSE_TABLE_SIZE]);
 /* False: it is another one's name. */
@@ -100,17 +105,21 @@ bool clickhouse_table_read(const struct fh_derived *declared, const char *table,
                            struct carried_name *ret);
 void clickhouse_write_table(struct text *sql, const struct clickhouse *server, const char *table);
 void clickhouse_write_create(struct text *sql, const struct clickhouse *server, const char *table,
-                             const struct fh_derived *declared);
+                             const struct fh_derived *declared, bool kept);
 void clickhouse_write_insert(struct text *sql, const struct clickhouse *server, const char *table,
-                             const struct fh_derived *declared);
+                             const struct fh_derived *declared, bool kept);
+/* The key of a link that names events: in the order of (from, from_id, to_id). */
+void clickhouse_link_key(const struct carried_link *link, char ret[static CLICKHOUSE_LINK_SIZE]);
+/* False: it is none. */
+bool clickhouse_link_key_read(const char *key, struct carried_link *ret);
 /* As it stands in a URL. */
 void clickhouse_write_encoded(struct text *url, const char *plain);
 
-/* row.c, pure: rows, as an INSERT takes them. */
+/* row.c, pure: rows, as an INSERT takes them. `life`: as the page has it. */
 void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
-                           const struct carried_op *op);
+                           const struct carried_op *op, const char *life);
 void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
-                           const struct carried_link *link);
+                           const struct carried_link *link, const char *life);
 
 /* table.c */
 /* Where a server has said that there is no such generation: FH_NOT_FOUND if that is so. The
@@ -143,6 +152,13 @@ void clickhouse_write_question(struct text *sql, const struct clickhouse *server
  * FH_UNSUPPORTED: it is no answer to this question; the caller says whose. */
 enum fh_code clickhouse_read_groups(struct columns_tally *tally, const char *bytes, size_t length,
                                     struct fh_error *error);
+
+/* kept.c */
+enum fh_code clickhouse_settles(struct carried_server *server, int64_t *ret_settle_s,
+                                int64_t *ret_running_s, struct fh_error *error);
+enum fh_code clickhouse_count(struct carried_server *server, const struct fh_derived *declared,
+                              const struct carried_name *generation, int64_t position,
+                              int64_t *ret_count, struct fh_error *error);
 
 /* send.c, links.c, columns.c, trim.c */
 enum fh_code clickhouse_send(struct carried_server *server, const struct fh_derived *declared,

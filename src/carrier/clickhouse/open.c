@@ -21,6 +21,8 @@ static const struct carried_server_ops clickhouse_ops = {
     .generations = clickhouse_generations,
     .drop = clickhouse_drop,
     .columns = clickhouse_columns,
+    .settles = clickhouse_settles,
+    .count = clickhouse_count,
     .trim = clickhouse_trim,
 };
 
@@ -126,8 +128,9 @@ const struct carried_driver carried_clickhouse = {
     .name = "clickhouse",
     .title = "ClickHouse",
     .models = 1u << FH_COLUMNS,
+    .keeps = 1u << FH_COLUMNS,
     .port = CLICKHOUSE_PORT,
-    .options = "interval_ms",
+    .options = "interval_ms settle_s",
     .server = &clickhouse_server,
     .check = clickhouse_check,
     .open = clickhouse_open,

@@ -75,6 +75,9 @@ enum fh_code clickhouse_options_read(const json_t *options, struct clickhouse_op
         code = take_clickhouse_number(options, "interval_ms", CLICKHOUSE_INTERVAL_MS, 0,
                                       CLICKHOUSE_INTERVAL_MS_MAX, &ret->interval_ms, error);
     if (code == FH_OK)
+        code = take_clickhouse_number(options, "settle_s", CLICKHOUSE_SETTLE_S, 0,
+                                      CLICKHOUSE_SETTLE_S_MAX, &ret->settle_s, error);
+    if (code == FH_OK)
         code = store_tls_read(options, &ret->tls, error);
     return code == FH_OK ? check_clickhouse_options(ret, error) : code;
 }

@@ -68,18 +68,20 @@ static void write_measured(struct text *body, const struct fh_derived_field *fie
 }
 
 static void write_row_head(struct text *body, unsigned kind, int64_t at, const char *key,
-                           int64_t position)
+                           int64_t position, const char *life)
 {
     write_row_byte(body, kind);
     write_row_integer(body, at);
     write_row_text(body, key, strlen(key));
     write_row_integer(body, position);
+    if (*life)
+        write_row_text(body, life, strlen(life));
 }
 
 void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
-                           const struct carried_op *op)
+                           const struct carried_op *op, const char *life)
 {
-    write_row_head(body, 1, op->at_ms, op->key, op->position);
+    write_row_head(body, 1, op->at_ms, op->key, op->position, life);
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         const json_t *value = json_object_get(op->value, field->name);
         if (series_is_tag(field))
@@ -90,10 +92,12 @@ void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
 }
 
 void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
-                           const struct carried_link *link)
+                           const struct carried_link *link, const char *life)
 {
-    char digits[TEXT_INTEGER_SIZE];
-    write_row_head(body, 0, link->to, text_of_integer(link->from, digits), link->to);
+    char digits[TEXT_INTEGER_SIZE], key[CLICKHOUSE_LINK_SIZE];
+    clickhouse_link_key(link, key);
+    write_row_head(body, 0, link->to, *life ? key : text_of_integer(link->from, digits), link->to,
+                   life);
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         if (!series_is_tag(field))
             write_row_byte(body, 1); /* null */

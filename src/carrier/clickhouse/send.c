@@ -26,17 +26,17 @@ static void write_page_rows(void *context)
 {
     struct clickhouse_page *page = context;
     for (int i = 0; i < page->page->count; i++)
-        clickhouse_write_fact(&page->body, page->declared, &page->page->ops[i]);
-    clickhouse_write_link(&page->body, page->declared, &page->page->link);
+        clickhouse_write_fact(&page->body, page->declared, &page->page->ops[i], page->page->life);
+    clickhouse_write_link(&page->body, page->declared, &page->page->link, page->page->life);
 }
 
 /* A block is cut by nothing but the page's end, whatever the user's settings say. */
 static void write_page_path(struct text *path, const struct clickhouse *server,
-                            const struct fh_derived *declared, const char *table)
+                            const struct fh_derived *declared, const char *table, bool kept)
 {
     struct text sql;
     text_init(&sql, CLICKHOUSE_SMALL);
-    clickhouse_write_insert(&sql, server, table, declared);
+    clickhouse_write_insert(&sql, server, table, declared, kept);
     text_add(path, "/?max_insert_block_size=1000000000&min_insert_block_size_rows=1000000000"
                    "&min_insert_block_size_bytes=0&query=");
     clickhouse_write_encoded(path, sql.data);
@@ -65,11 +65,12 @@ enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derive
     struct clickhouse_page sent = {declared, page};
     char table[CLICKHOUSE_TABLE_SIZE];
     struct text path;
+    FH_ASSERT(generation->kept == (page->life[0] != '\0'));
     keep_interval(server, page);
     clickhouse_table(declared, generation, table);
     text_init(&path, CLICKHOUSE_SMALL);
     text_init(&sent.body, CLICKHOUSE_PAGE_MAX);
-    write_page_path(&path, server, declared, table);
+    write_page_path(&path, server, declared, table, generation->kept);
     world_blocking(server->world, write_page_rows, &sent);
     struct clickhouse_call call = {
         .path = path.data, .body = sent.body.data, .body_length = sent.body.length};

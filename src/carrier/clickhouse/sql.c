@@ -75,8 +75,8 @@ void clickhouse_write_encoded(struct text *url, const char *plain)
 void clickhouse_table(const struct fh_derived *declared, const struct carried_name *generation,
                       char ret[static CLICKHOUSE_TABLE_SIZE])
 {
-    snprintf(ret, CLICKHOUSE_TABLE_SIZE, "%s-%s-%lld", declared->name, generation->incarnation,
-             (long long)generation->number);
+    snprintf(ret, CLICKHOUSE_TABLE_SIZE, "%s-%s-%lld%s", declared->name, generation->incarnation,
+             (long long)generation->number, generation->kept ? "-kept" : "");
 }
 
 bool clickhouse_table_read(const struct fh_derived *declared, const char *table,
@@ -90,7 +90,9 @@ bool clickhouse_table_read(const struct fh_derived *declared, const char *table,
     const char *rest = table + length + 1;
     memcpy(ret->incarnation, rest, ID_SIZE - 1);
     ret->incarnation[ID_SIZE - 1] = '\0';
-    ret->number = strtoll(rest + ID_SIZE, NULL, 10);
+    char *end;
+    ret->number = strtoll(rest + ID_SIZE, &end, 10);
+    ret->kept = *end != '\0';
     if (!id_time_ms(ret->incarnation) || ret->number < 1)
         return false;
     clickhouse_table(declared, ret, again);
@@ -134,7 +136,7 @@ const char *clickhouse_type(const struct fh_derived_field *field)
 }
 
 void clickhouse_write_create(struct text *sql, const struct clickhouse *server, const char *table,
-                             const struct fh_derived *declared)
+                             const struct fh_derived *declared, bool kept)
 {
     char digest[CLICKHOUSE_DIGEST_SIZE];
     clickhouse_digest(declared, digest);
@@ -143,6 +145,8 @@ void clickhouse_write_create(struct text *sql, const struct clickhouse *server, 
     text_add(sql, " (fh_kind UInt8, fh_at Int64, fh_key String, fh_position Int64, fh_declared "
                   "String ALIAS ");
     clickhouse_write_literal(sql, digest, strlen(digest));
+    if (kept)
+        text_add(sql, ", fh_life String");
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         text_add(sql, ", ");
         clickhouse_write_field(sql, field);
@@ -152,14 +156,44 @@ void clickhouse_write_create(struct text *sql, const struct clickhouse *server, 
 }
 
 void clickhouse_write_insert(struct text *sql, const struct clickhouse *server, const char *table,
-                             const struct fh_derived *declared)
+                             const struct fh_derived *declared, bool kept)
 {
     text_add(sql, "INSERT INTO ");
     clickhouse_write_table(sql, server, table);
     text_add(sql, " (fh_kind, fh_at, fh_key, fh_position");
+    if (kept)
+        text_add(sql, ", fh_life");
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         text_add(sql, ", ");
         clickhouse_write_field(sql, field);
     }
     text_add(sql, ") FORMAT RowBinary");
+}
+
+/* ---- Links that name events ---- */
+
+void clickhouse_link_key(const struct carried_link *link, char ret[static CLICKHOUSE_LINK_SIZE])
+{
+    snprintf(ret, CLICKHOUSE_LINK_SIZE, "%016lld:%s:%s", (long long)link->from, link->from_id,
+             link->to_id);
+}
+
+static bool take_link_id(const char **at, char ends, char ret[static ID_SIZE])
+{
+    size_t length = strcspn(*at, ":");
+    if (length >= ID_SIZE || (*at)[length] != ends)
+        return false;
+    memcpy(ret, *at, length);
+    ret[length] = '\0';
+    *at += length + (ends != '\0');
+    return true;
+}
+
+bool clickhouse_link_key_read(const char *key, struct carried_link *ret)
+{
+    char *end;
+    ret->from = strtoll(key, &end, 10);
+    const char *at = end + 1;
+    return end == key + 16 && *end == ':' && take_link_id(&at, ':', ret->from_id) &&
+           take_link_id(&at, '\0', ret->to_id);
 }

@@ -126,7 +126,7 @@ enum fh_code clickhouse_make(struct carried_server *base, const struct fh_derive
     struct text sql;
     clickhouse_table(declared, generation, table);
     text_init(&sql, CLICKHOUSE_SMALL);
-    clickhouse_write_create(&sql, server, table, declared);
+    clickhouse_write_create(&sql, server, table, declared, generation->kept);
     enum fh_code code = run_table_statement(server, &sql, error);
     if (code == FH_NOT_FOUND) {
         code = make_clickhouse_database(server, error);

@@ -29,6 +29,7 @@ struct look {
     const json_t *expected;
     int64_t last, trimmed;
     int64_t passed; /* by every subscriber that is not expired, and by carriers */
+    int64_t held;   /* behind it is what carriers can have from nowhere else */
     json_t *list;   /* for operators */
     json_t *told;   /* {name: true} */
     int64_t expired;
@@ -68,7 +69,8 @@ static bool look_at_subscriber(void *context, const struct ledger_subscriber *su
 }
 
 /* Derived stores on servers hold back what is not carried, within the same bounds: one that is
- * behind them is made anew. */
+ * behind them is made anew. What a server alone has is held beyond them, too, until it has it:
+ * units of work that derive more of it fail meanwhile. */
 static enum fh_code look_at_carried(struct look *look, struct store_work *work,
                                     struct fh_error *error)
 {
@@ -76,7 +78,7 @@ static enum fh_code look_at_carried(struct look *look, struct store_work *work,
     int64_t needed = INT64_MAX;
     if (!context->carried || !context->carried->needed)
         return FH_OK;
-    enum fh_code code = context->carried->needed(context, work, &needed, error);
+    enum fh_code code = context->carried->needed(context, work, &needed, &look->held, error);
     if (code == FH_OK && needed < look->passed)
         look->passed = needed;
     return code;
@@ -141,6 +143,8 @@ static enum fh_code trim_bound(struct look *look, const struct retention *retent
         hard = settled;
     if (*ret < hard)
         *ret = hard;
+    if (*ret > look->held)
+        *ret = look->held;
     return FH_OK;
 }
 
@@ -241,8 +245,11 @@ static enum fh_code trim_slices(struct event_manager *manager, int64_t through, 
 enum fh_code event_trim(struct event_manager *manager, const struct retention *retention,
                         const json_t *expected, bool *ret_more, struct fh_error *error)
 {
-    struct look look = {
-        .manager = manager, .expected = expected, .list = json_array(), .told = json_object()};
+    struct look look = {.manager = manager,
+                        .expected = expected,
+                        .held = INT64_MAX,
+                        .list = json_array(),
+                        .told = json_object()};
     int64_t through = 0;
     *ret_more = false;
     enum fh_code code = look_run(&look, error);

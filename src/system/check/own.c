@@ -121,7 +121,12 @@ static void check_carried(const struct own *by, const struct system_derives *der
 {
     const struct carried_driver *driver = driver_of(by->file, derives);
     enum fh_model model = declared_model(declared);
-    char held[64];
+    char held[64], why[160];
+    if (derives->kept && driver && !carried_keeps(driver, model, why))
+        findings_error(by->findings, derives->kept_place,
+                       "services.%s.derives.%s.kept: its server can't be the only one to have it: "
+                       "%s",
+                       by->service->name, derives->name, why);
     if (driver && !(driver->models >> model & 1))
         findings_error(by->findings, derives->server_place,
                        "services.%s.derives.%s: %s holds %s; %s is an %s", by->service->name,

@@ -29,11 +29,20 @@ static void read_derives_server(struct yaml_reader *reader, yaml_node_t *node, c
     derives->server_place = yaml_place(reader, node);
 }
 
+static void read_derives_kept(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    struct system_derives *derives = into;
+    yaml_bool(reader, node, what, &derives->kept);
+    derives->kept_place = yaml_place(reader, node);
+}
+
 static void read_one_derived(struct yaml_reader *reader, yaml_node_t *key, const char *name,
                              yaml_node_t *value, const char *what, void *into)
 {
     static const struct yaml_key keys[] = {
-        {"server", read_derives_server, true, "one under servers, with derived"}};
+        {"server", read_derives_server, true, "one under servers, with derived"},
+        {"kept", read_derives_kept, false}};
     struct system_service *service = into;
     struct system_derives *derives = &service->derives[service->derives_count++];
     *derives = (struct system_derives){.name = name, .place = yaml_place(reader, key)};

@@ -22,6 +22,8 @@ struct system_derives {
     struct place place;
     const char *server; /* under `servers`; NULL: it has a finding */
     struct place server_place;
+    bool kept; /* the server alone has its facts */
+    struct place kept_place;
 };
 
 /* The reader of a service's `derives`; `into` is the struct system_service. */

@@ -76,6 +76,8 @@ static json_t *derives_of_service(struct provision *provision, const struct syst
                                                : private_derived(provision, server, service, kept);
         if (server->options)
             json_object_update_missing(options, server->options);
+        if (service->derives[i].kept)
+            json_object_set_new(options, "kept", json_true());
         json_object_set_new(derives, service->derives[i].name, options);
     }
     return derives;

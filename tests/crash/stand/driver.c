@@ -70,6 +70,7 @@ static void close_file(struct carried_server *server)
 static const struct carried_driver file_driver = {.name = "file",
                                                   .title = "The file",
                                                   .models = 1u << FH_SEARCH | 1u << FH_COLUMNS,
+                                                  .keeps = 1u << FH_COLUMNS,
                                                   .check = check_file,
                                                   .open = open_file,
                                                   .silence = silence_file,

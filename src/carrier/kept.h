@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CARRIER_KEPT_H
+#define CARRIER_KEPT_H
+
+/* Within the layer: the turn of a carrier of facts that its server alone has (rules 23 to 30 of
+ * docs/internals/carriers.md). */
+
+#include "carrier/parts.h"
+
+/* As carrier_turn. FH_UNSUPPORTED, too: the server has lost some that are nowhere else. */
+enum fh_code kept_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
+
+/* kept_lives.c: how many generations the server has that the record does not know, before it knows
+ * any; only counted (counters.left). */
+enum fh_code kept_count_left(struct derived_carrier *carrier, struct fh_error *error);
+/* Notes that the owner has another life, and what the one before has left on the server. */
+enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error *error);
+
+/* kept_look.c: how far the server is whole, up to a place of the present outbox. In any case not
+ * before where the chain begins; *ret_there: there is such a generation. */
+enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
+                       struct kept_place *ret, bool *ret_there, struct fh_error *error);
+
+#endif

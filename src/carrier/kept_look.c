@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How far a server is whole that alone has facts: its links are walked from where the generation
+ * began. An end that is reached counts where the present outbox has that event: a former life's may
+ * be reached, too, and what followed there was lost. What is before the outbox's beginning is of no
+ * use, as nothing can be sent again from there; so the ends of a batch of links are looked up at
+ * once, those from there on alone.
+ */
+
+#include "carrier/kept.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/ledger.h"
+
+struct kept_looking {
+    struct kept_walk walk;
+    struct carried_link last;
+    struct kept_place cursor, ends[CARRIED_LINKS_MAX], best; /* ends: of this batch, in order */
+    int end_count;
+    int64_t trimmed;
+    bool whole;
+};
+
+static void look_at_kept_link(void *context, const struct carried_link *link)
+{
+    struct kept_looking *looking = context;
+    looking->last = *link;
+    if (!kept_walk_link(&looking->walk, link) || link->to > looking->cursor.position)
+        return;
+    struct kept_place place = {.position = link->to};
+    memcpy(place.id, link->to_id, ID_SIZE);
+    if (place.position == looking->cursor.position && strcmp(place.id, looking->cursor.id) == 0)
+        looking->whole = true;
+    if (looking->end_count < CARRIED_LINKS_MAX)
+        looking->ends[looking->end_count++] = place;
+}
+
+/* The last end that the outbox has, or, before all it has, that is reached. */
+static enum fh_code find_kept_place(struct derived_carrier *carrier, struct kept_looking *looking,
+                                    struct fh_error *error)
+{
+    struct store_work *work;
+    char id[ID_SIZE] = "";
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = looking->end_count - 1; i >= 0 && code == FH_OK; i--) {
+        const struct kept_place *end = &looking->ends[i];
+        if (end->position >= looking->trimmed)
+            code = carried_place_id(work, end->position, id, error);
+        if (code == FH_OK && (end->position < looking->trimmed || strcmp(end->id, id) == 0)) {
+            looking->best = *end;
+            break;
+        }
+    }
+    store_rollback(work);
+    return code;
+}
+
+/* Whoever answers the same again would be asked for ever. */
+static bool has_looked_on(const struct carried_link *before, const struct carried_link *last)
+{
+    if (before->to != last->to || before->from != last->from)
+        return last->to > before->to || (last->to == before->to && last->from > before->from);
+    int order = strcmp(last->from_id, before->from_id);
+    return order > 0 || (order == 0 && strcmp(last->to_id, before->to_id) > 0);
+}
+
+static enum fh_code look_at_kept_links(struct derived_carrier *carrier,
+                                       const struct carried_generation *serving,
+                                       struct kept_looking *looking, struct fh_error *error)
+{
+    struct carried_server *server = carrier->server;
+    struct carried_link before;
+    enum fh_code code;
+    int count = 0;
+    looking->last = (struct carried_link){.to = serving->began};
+    do {
+        before = looking->last;
+        looking->end_count = 0;
+        code = server->ops->links(server, carrier->declared, &serving->name, &before,
+                                  CARRIED_LINKS_MAX, look_at_kept_link, looking, &count, error);
+        if (code == FH_OK && !looking->whole)
+            code = find_kept_place(carrier, looking, error);
+    } while (code == FH_OK && !looking->whole && count == CARRIED_LINKS_MAX &&
+             has_looked_on(&before, &looking->last) &&
+             looking->last.to <= looking->cursor.position);
+    return code;
+}
+
+enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
+                       struct kept_place *ret, bool *ret_there, struct fh_error *error)
+{
+    struct kept_looking *looking = calloc(1, sizeof *looking);
+    struct kept_place began = {.position = serving->began};
+    if (!looking)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
+    memcpy(began.id, serving->kept.began_id, ID_SIZE);
+    looking->cursor.position = serving->cursor;
+    memcpy(looking->cursor.id, serving->kept.cursor_id, ID_SIZE);
+    looking->trimmed = carrier->look.trimmed;
+    looking->best = began;
+    looking->whole = serving->cursor == serving->began;
+    kept_walk_begin(&looking->walk, &began);
+    enum fh_code code = look_at_kept_links(carrier, serving, looking, error);
+    *ret_there = code != FH_NOT_FOUND;
+    if (code == FH_OK)
+        *ret = looking->whole ? looking->cursor : looking->best;
+    else if (code == FH_NOT_FOUND)
+        *ret = began;
+    carrier->counters.walks++;
+    free(looking);
+    return code == FH_NOT_FOUND ? FH_OK : code;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts that a server alone has (docs/internals/carriers.md, 23 to 30), as the service's
+ * configuration says: {"derives": {"sold": {"driver": "clickhouse", ..., "kept": true}}}.
+ *
+ * The outbox is the only place of what is not durable there yet, so it is held whatever its bounds
+ * are; what would bring it beyond `events_max` is refused instead. And where facts lie is no matter
+ * of the configuration alone, once there are any: neither the service's own store nor the server
+ * can be made the place of what only the other one has. So the service does not start then.
+ */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "event/manager.h"
+#include "service/carriers.h"
+#include "store/derived/derived.h"
+#include "work/retention.h"
+
+enum fh_code carriers_kept_check(const struct carried_driver *driver,
+                                 const struct fh_derived *declared, struct fh_error *error)
+{
+    char why[160];
+    if (carried_keeps(driver, declared->model, why))
+        return FH_OK;
+    return error_set(error, FH_INVALID, "The derived store %s can't be kept by its server: %s.",
+                     declared->name, why);
+}
+
+/* ---- Where facts are ---- */
+
+static enum fh_code check_record(const struct carrying_fiber *fiber,
+                                 const struct fh_derived *declared,
+                                 const struct carried_record *record, struct fh_error *error)
+{
+    const struct carried_generation *serving = &record->serving;
+    bool kept = fiber && fiber->carrier.kept;
+    char digest[DERIVED_DIGEST_SIZE];
+    derived_digest(declared, digest);
+    if (serving->name.kept && !kept)
+        return error_set(error, FH_UNSUPPORTED,
+                         "A server alone has the facts of the derived store %s: expected `kept` in "
+                         "the system file, as it was, or another name for a new one.",
+                         declared->name);
+    if (kept && serving->name.number && !serving->name.kept)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The service's own store has the facts of the derived store %s, too: it "
+                         "can't become `kept`; expected a new one, of another name.",
+                         declared->name);
+    if (serving->name.kept && strcmp(serving->digest, digest) != 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The derived store %s was declared otherwise when its server began to "
+                         "keep its facts: expected that declaration, or another name.",
+                         declared->name);
+    return FH_OK;
+}
+
+static bool is_a_fact(void *context, const struct derived_fact *fact)
+{
+    (void)fact;
+    *(bool *)context = true;
+    return false;
+}
+
+static enum fh_code check_own_facts(struct store_work *work, const struct fh_derived *declared,
+                                    struct fh_error *error)
+{
+    bool some = false;
+    enum fh_code code =
+        derived_engine(work->store)->list(work, declared, NULL, INT64_MIN, is_a_fact, &some, error);
+    if (code == FH_OK && some)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The service's own store has facts of the derived store %s: it can't "
+                         "become `kept`; expected a new one, of another name.",
+                         declared->name);
+    return code;
+}
+
+static enum fh_code prepare_kept(struct runtime *runtime, struct store_work *work,
+                                 const struct fh_derived *declared, bool own,
+                                 struct fh_error *error)
+{
+    struct carrying_fiber *fiber = carriers_find(&runtime->context, declared->name);
+    struct carried_record record;
+    char id[ID_SIZE];
+    enum fh_code code = carried_record_read(work, declared->name, &record, error);
+    if (code == FH_OK)
+        code = check_record(fiber, declared, &record, error);
+    if (code != FH_OK || !fiber || !fiber->carrier.kept)
+        return code;
+    fiber->settled = record.serving.kept.settled;
+    if (!record.serving.name.number)
+        code = ledger_outbox_trimmed(work, &fiber->settled, id, error);
+    return code == FH_OK && own ? check_own_facts(work, declared, error) : code;
+}
+
+enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error)
+{
+    const fh_service *service = runtime->service;
+    struct store_work *work;
+    bool some = false;
+    for (int i = 0; i < derived_count(service); i++)
+        some |= service->derives[i].model == FH_COLUMNS;
+    if (!some)
+        return FH_OK;
+    enum fh_code code = store_begin(runtime->context.store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
+        if (service->derives[i].model == FH_COLUMNS)
+            code = prepare_kept(runtime, work, &service->derives[i], own, error);
+    }
+    store_rollback(work);
+    return code;
+}
+
+/* ---- Room ---- */
+
+struct carrying_fiber *carriers_find(const struct work_context *context, const char *name)
+{
+    struct carriers *carriers = carriers_of(context);
+    for (int i = 0; carriers && i < carriers->count; i++) {
+        if (strcmp(carriers->fibers[i].carrier.declared->name, name) == 0)
+            return &carriers->fibers[i];
+    }
+    return NULL;
+}
+
+enum fh_code carriers_room(struct work_context *context, const struct fh_derived *declared,
+                           struct fh_error *error)
+{
+    const struct carrying_fiber *fiber = carriers_find(context, declared->name);
+    const struct runtime *runtime = fiber->carriers->runtime;
+    int64_t most = retention_of(runtime->config).events_max;
+    if (context->events->position - fiber->settled < most)
+        return FH_OK;
+    return error_retry(
+        error, FH_UNAVAILABLE,
+        "%s has not got what was derived for %s, and the outbox has no room for more "
+        "(events_max).",
+        fiber->driver->title, declared->name);
+}
+
+/* ---- What is given up ---- */
+
+enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, json_t **ret,
+                                  struct fh_error *error)
+{
+    struct carrying_fiber *fiber = carriers_find(&runtime->context, name);
+    struct carried_loss loss;
+    if (!fiber)
+        return error_set(error, FH_NOT_FOUND,
+                         "%s has no derived store of the name '%.64s' on a server.",
+                         runtime->service->name, name);
+    enum fh_code code = carrier_accept_loss(&fiber->carrier, &loss, error);
+    if (code != FH_OK)
+        return code;
+    log_warning("derived-accepted",
+                "facts of the derived store %s that %s has lost were given up: those of positions "
+                "%lld to %lld at most",
+                name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
+    *ret = json_pack("{s:s, s:I, s:I}", "name", name, "after", (json_int_t)loss.after, "to",
+                     (json_int_t)loss.to);
+    carriers_wake(fiber->carriers);
+    fiber_wake_all(&fiber->carriers->resting);
+    return FH_OK;
+}

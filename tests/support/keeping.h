@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_KEEPING_H
+#define TESTS_KEEPING_H
+
+/* Facts that a server alone has, as carrying.h carries them: what was ever written, which nobody
+ * else knows, and the owner's store as it was. Header only. */
+
+#include "carrying.h"
+
+#include "carrier/kept.h"
+#include "tallied.h"
+
+/* ---- What was ever written ---- */
+
+static struct tallied_fact keeping_facts[200];
+static json_t *keeping_values[200];
+static int keeping_count;
+
+static inline void keeping_note_written(const char *tag, int64_t at_ms, int64_t number)
+{
+    keeping_values[keeping_count] = carrying_fact_value(tag, number);
+    keeping_facts[keeping_count] =
+        (struct tallied_fact){.at_ms = at_ms, .value = keeping_values[keeping_count]};
+    keeping_count++;
+}
+
+static inline void keeping_write_fact(const char *tag, int64_t at_ms, int64_t number)
+{
+    carrying_fact(tag, at_ms, number);
+    keeping_note_written(tag, at_ms, number);
+}
+
+/* Of one number they are as alike as facts can be. */
+static inline void keeping_write_facts(int first, int count)
+{
+    static const char *const tags[] = {"d1", "d2", "d3"};
+    for (int i = first; i < first + count; i++)
+        keeping_write_fact(tags[i % 3], 1000 + (i % 5) * 250, i % 5);
+}
+
+/* Those in [from, to) are not there. */
+static inline void keeping_assert_answered_without(int from, int to)
+{
+    char expected[CARRYING_TEXT_SIZE];
+    struct tallied_fact left[200];
+    struct fh_error error;
+    json_t *answer = NULL;
+    int count = 0;
+    for (int i = 0; i < keeping_count; i++) {
+        if (i < from || i >= to)
+            left[count++] = keeping_facts[i];
+    }
+    assert_int_equal(
+        tallied(carrying_declared(), left, count, carrying_question(), INT64_MIN, &answer, &error),
+        FH_OK);
+    carrying_write_answer(answer, expected);
+    json_decref(answer);
+    carrying_assert_found(expected);
+}
+
+static inline void keeping_assert_all_answered(void)
+{
+    keeping_assert_answered_without(0, 0);
+}
+
+static inline const struct carried_generation *keeping_serving(void)
+{
+    return &carrying_ledger(NULL)->record.serving;
+}
+
+/* ---- What is given up ---- */
+
+struct keeping_accepting {
+    struct carried_loss loss;
+    struct fh_error error;
+    enum fh_code code;
+};
+
+static inline void keeping_accept_entry(void *argument)
+{
+    struct keeping_accepting *accepting = argument;
+    accepting->code =
+        carrier_accept_loss(&carrying.carriers[0], &accepting->loss, &accepting->error);
+}
+
+static inline struct keeping_accepting keeping_accept_loss(void)
+{
+    struct keeping_accepting accepting = {0};
+    harness_run(&carrying.fixture->harness, keeping_accept_entry, &accepting);
+    return accepting;
+}
+
+/* ---- Restores ---- */
+
+struct keeping_restoring {
+    struct carried_record record;
+    int64_t position;
+};
+
+/* The store is as of when it had that position and record. */
+static inline void keeping_restore_entry(void *argument)
+{
+    struct keeping_restoring *restoring = argument;
+    struct store *store = carrying.fixture->context.store;
+    struct store_work *work;
+    struct fh_error error;
+    char sql[128];
+    FH_ASSERT(store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &error) == FH_OK);
+    snprintf(sql, sizeof sql, "DELETE FROM fh_outbox WHERE position > %lld",
+             (long long)restoring->position);
+    FH_ASSERT(sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
+    snprintf(sql, sizeof sql, "UPDATE fh_counter SET position = %lld",
+             (long long)restoring->position);
+    FH_ASSERT(sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
+    FH_ASSERT(carried_record_write(work, "sold", &restoring->record, &error) == FH_OK);
+    FH_ASSERT(store_commit(work, &error) == FH_OK);
+}
+
+static inline void keeping_restore_owner(struct keeping_restoring *restoring)
+{
+    harness_run(&carrying.fixture->harness, keeping_restore_entry, restoring);
+    carrying_ledger(&(struct carrying_ledger){.renew = true, .restored = true});
+}
+
+static inline struct keeping_restoring keeping_back_up_owner(void)
+{
+    const struct carrying_ledger *ledger = carrying_ledger(NULL);
+    return (struct keeping_restoring){.record = ledger->record, .position = ledger->position};
+}
+
+static inline void keeping_begin(void)
+{
+    keeping_count = 0;
+}
+
+static inline void keeping_end(void)
+{
+    for (int i = 0; i < keeping_count; i++)
+        json_decref(keeping_values[i]);
+    keeping_count = 0;
+}
+
+#endif
