@@ -19,13 +19,14 @@ static void write_kept_links_question(struct text *sql, const struct clickhouse 
                                       int64_t span, int limit)
 {
     char key[CLICKHOUSE_LINK_SIZE];
+    int64_t last = after->to + span;
     clickhouse_link_key(after, key);
     text_add(sql, "SELECT fh_key, fh_at FROM ");
     clickhouse_write_table(sql, server, table);
     text_printf(sql,
                 " FINAL WHERE fh_kind = 0 AND fh_at >= %lld AND fh_at <= %lld AND (fh_at > %lld OR "
                 "fh_key > ",
-                (long long)after->to, (long long)(after->to + span), (long long)after->to);
+                (long long)after->to, (long long)last, (long long)after->to);
     clickhouse_write_literal(sql, key, strlen(key));
     text_printf(sql, ") ORDER BY fh_at, fh_key LIMIT %d FORMAT JSONCompact", limit);
 }
