@@ -18,7 +18,8 @@ ELSEWHERE = {"freehold_timer_lateness_seconds": "tests/scenario/test_timers.py",
              "freehold_timers_parked": "tests/scenario/test_timers.py", "freehold_primary_gone": "src/service/metrics.c",
              "freehold_derived_serving": "src/service/carriers_show.c",
              "freehold_derived_age_seconds": "src/service/carriers_show.c",
-             "freehold_derived_refused_keys": "src/service/carriers_show.c"}
+             "freehold_derived_refused_keys": "src/service/carriers_show.c",
+             "freehold_derived_facts_lost": "src/service/carriers_show.c"}
 METRIC = re.compile(r"\b(freehold_\w+)(\{[^}]*\})?")
 
 
