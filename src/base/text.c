@@ -96,18 +96,26 @@ void text_add(struct text *text, const char *string)
     text_append(text, string, strlen(string));
 }
 
+/* Formatting takes long, so it is tried where there is room already. */
 void text_printf(struct text *text, const char *format, ...)
 {
     va_list args, again;
+    size_t room = text->overflow ? 0 : text->capacity - text->length;
+    char *end = room ? text->data + text->length : NULL;
     va_start(args, format);
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(end, room, format, args);
     va_end(args);
     FH_ASSERT(length >= 0);
-    if (text_reserve(text, (size_t)length)) {
+    bool whole = (size_t)length < room && (size_t)length <= text->length_max - text->length;
+    if (!whole && end)
+        *end = '\0';
+    if (!whole && text_reserve(text, (size_t)length)) {
         vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
-        text->length += (size_t)length;
+        whole = true;
     }
+    if (whole)
+        text->length += (size_t)length;
     va_end(again);
 }
 

@@ -29,7 +29,7 @@ enum fh_code carrier_read_page(struct derived_carrier *carrier,
         code = carried_page_read(reading, work, carrier->server->ops, carrier->declared->name,
                                  generation, error);
     store_rollback(work);
-    return code;
+    return code == FH_OK ? carried_page_make(reading, carrier->context->world) : code;
 }
 
 /* ---- What was acknowledged ---- */
@@ -104,7 +104,7 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
         *ret_more = true;
         code = send_page(carrier, generation, &reading, error);
     }
-    carried_page_release(&reading);
+    carried_page_release(&reading, carrier->context->world);
     return code;
 }
 

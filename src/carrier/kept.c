@@ -278,7 +278,7 @@ static enum fh_code carry_kept(struct derived_carrier *carrier, bool *ret_more,
         *ret_more = true;
         code = send_kept_page(carrier, &reading, error);
     }
-    carried_page_release(&reading);
+    carried_page_release(&reading, carrier->context->world);
     return code;
 }
 

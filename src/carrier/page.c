@@ -5,6 +5,9 @@
  * one without any goes on to CARRIED_SPAN_MAX, so that a service which publishes much else is
  * followed in few requests.
  *
+ * To read and to free the values of a large page takes tenths of a second, in which nobody would be
+ * answered: so the events' texts are copied in the snapshot, and the rest is done beside the loop.
+ *
  * Only this library writes such events, so one that can't be read is of another version of it, or
  * damaged: nothing is carried past it.
  */
@@ -17,6 +20,9 @@
 
 #include "base/json.h"
 #include "work/carried.h"
+#include "world/world.h"
+
+#define PAGE_ON_LOOP_MAX ((size_t)64 << 10) /* of texts: a millisecond */
 
 static void *grow_array(void *array, int *capacity, size_t size)
 {
@@ -26,7 +32,7 @@ static void *grow_array(void *array, int *capacity, size_t size)
     return array;
 }
 
-static bool page_damaged(struct carried_reading *reading, const struct ledger_event *event)
+static bool page_damaged(struct carried_reading *reading, const struct carried_event *event)
 {
     reading->code =
         error_set(reading->error, FH_UNSUPPORTED,
@@ -75,14 +81,14 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
 }
 
 /* 23. The event's data are the reading's own. */
-static void name_kept_fact(const struct ledger_event *event, json_t *op)
+static void name_kept_fact(const struct carried_event *event, json_t *op)
 {
     char key[CARRIED_KEY_SIZE];
     snprintf(key, sizeof key, "%s.%s", event->id, json_string_value(json_object_get(op, "key")));
     json_object_set_new(op, "key", json_string(key));
 }
 
-static void take_ops(struct carried_reading *reading, const struct ledger_event *event,
+static void take_ops(struct carried_reading *reading, const struct carried_event *event,
                      int64_t position, const json_t *ops)
 {
     size_t i;
@@ -103,7 +109,7 @@ static void take_ops(struct carried_reading *reading, const struct ledger_event 
     }
 }
 
-static void end_link(struct carried_reading *reading, const struct ledger_event *event)
+static void end_link(struct carried_reading *reading, const struct carried_event *event)
 {
     struct carried_link *link = &reading->page.link;
     link->to = event->position;
@@ -111,26 +117,25 @@ static void end_link(struct carried_reading *reading, const struct ledger_event 
         snprintf(link->to_id, sizeof link->to_id, "%s", event->id);
 }
 
-static bool take_data(struct carried_reading *reading, const struct ledger_event *event,
+static bool take_data(struct carried_reading *reading, const struct carried_event *event,
                       json_t *data)
 {
     const json_t *generation = json_object_get(data, "generation");
     const json_t *ops = json_object_get(data, "ops"), *as_of = json_object_get(data, "as_of");
-    size_t size = strlen(event->data);
     if (!can_be_read(data, ops))
         return page_damaged(reading, event);
     bool ours = is_of_generation(reading, generation);
     int count = ours ? ops_of_name(reading, ops) : 0;
     if (count && reading->page.count &&
         (reading->page.count + count > reading->ops_max ||
-         reading->size + size > reading->size_max))
+         reading->size + event->length > reading->size_max))
         return false; /* the next page's first */
     if (count) {
         if (reading->event_count == reading->event_capacity)
             reading->events =
                 grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
         reading->events[reading->event_count++] = json_incref(data);
-        reading->size += size;
+        reading->size += event->length;
         take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, ops);
     }
     const char *last = json_string_at(data, "last");
@@ -139,20 +144,67 @@ static bool take_data(struct carried_reading *reading, const struct ledger_event
     return true;
 }
 
-static bool take_carried_event(void *context, const struct ledger_event *event)
+static bool take_carried_event(struct carried_reading *reading, const struct carried_event *event)
 {
-    struct carried_reading *reading = context;
     json_t *data = NULL;
-    if (strcmp(event->type, CARRIED_TYPE) != 0) {
+    if (!event->data) {
         end_link(reading, event);
         return true;
     }
     if (event->version != CARRIED_VERSION ||
-        json_parse(event->data, strlen(event->data), &data, reading->error) != FH_OK)
+        json_parse(event->data, event->length, &data, reading->error) != FH_OK)
         return page_damaged(reading, event);
     bool goes_on = take_data(reading, event, data);
     json_decref(data);
     return goes_on;
+}
+
+static void take_carried_events(void *context)
+{
+    struct carried_reading *reading = context;
+    struct arena *arena = json_arena_set(NULL);
+    for (int i = 0; i < reading->read_count && take_carried_event(reading, &reading->read[i]); i++)
+        ;
+    json_arena_set(arena);
+}
+
+/* Beside the loop, if it is worth the way there. */
+static void run_for_page(struct carried_reading *reading, struct world *world, void (*run)(void *))
+{
+    if (reading->read_size > PAGE_ON_LOOP_MAX)
+        world_blocking(world, run, reading);
+    else
+        run(reading);
+}
+
+enum fh_code carried_page_make(struct carried_reading *reading, struct world *world)
+{
+    run_for_page(reading, world, take_carried_events);
+    return reading->code;
+}
+
+/* ---- In the snapshot ---- */
+
+static bool keep_event(void *context, const struct ledger_event *event)
+{
+    struct carried_reading *reading = context;
+    bool carried = strcmp(event->type, CARRIED_TYPE) == 0;
+    struct carried_event *kept =
+        reading->read_count ? &reading->read[reading->read_count - 1] : NULL;
+    if (carried || !kept || kept->data) {
+        if (reading->read_count == reading->read_capacity)
+            reading->read = grow_array(reading->read, &reading->read_capacity, sizeof *kept);
+        kept = &reading->read[reading->read_count++];
+    }
+    *kept = (struct carried_event){.position = event->position, .version = event->version};
+    snprintf(kept->id, sizeof kept->id, "%s", event->id);
+    if (carried) {
+        kept->data = strdup(event->data);
+        FH_ASSERT(kept->data != NULL);
+        kept->length = strlen(kept->data);
+        reading->read_size += kept->length;
+    }
+    return reading->read_size < reading->size_max;
 }
 
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
@@ -174,20 +226,26 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
     }
     if (code != FH_OK)
         return code;
-    struct arena *arena = json_arena_set(NULL);
-    code = ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, take_carried_event,
-                              reading, error);
-    json_arena_set(arena);
-    return code == FH_OK ? reading->code : code;
+    return ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, keep_event, reading,
+                              error);
 }
 
-void carried_page_release(struct carried_reading *reading)
+static void free_page_values(void *context)
 {
+    const struct carried_reading *reading = context;
     struct arena *arena = json_arena_set(NULL);
     for (int i = 0; i < reading->event_count; i++)
         json_decref(reading->events[i]);
+    for (int i = 0; i < reading->read_count; i++)
+        free(reading->read[i].data);
     json_arena_set(arena);
+}
+
+void carried_page_release(struct carried_reading *reading, struct world *world)
+{
+    run_for_page(reading, world, free_page_values);
     free(reading->events);
+    free(reading->read);
     free(reading->page.ops);
     *reading = (struct carried_reading){0};
 }

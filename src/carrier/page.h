@@ -8,7 +8,17 @@
 #include "carrier/record.h"
 #include "store/ledger.h"
 
+struct carried_event {
+    int64_t position, version;
+    char id[ID_SIZE];
+    char *data; /* NULL: nothing for carriers, nor in those before it, up to one that has some */
+    size_t length;
+};
+
 struct carried_reading {
+    struct carried_event *read; /* from the outbox, and not taken yet */
+    int read_count, read_capacity;
+    size_t read_size;
     struct carried_page page; /* link.to == link.from: there is nothing behind it yet */
     int capacity;
     size_t size;
@@ -24,12 +34,15 @@ struct carried_reading {
     struct fh_error *error;
 };
 
-/* Reads what follows the generation's cursor, up to the bounds of its server (server.h); ops of
- * other generations, and whatever else is published, are passed over. In a snapshot, in which the
- * outbox is not trimmed up there. Zero-initialised; released in any case. */
+/* Reads what follows the generation's cursor, up to the bounds of its server (server.h). In a
+ * snapshot, in which the outbox is not trimmed up there. Zero-initialised; released in any case. */
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
                                const struct carried_server_ops *server, const char *name,
                                const struct carried_generation *generation, struct fh_error *error);
-void carried_page_release(struct carried_reading *reading);
+/* Then makes the page of it; ops of other generations, and whatever else is published, are passed
+ * over. A large one is made beside the loop. On a fiber. */
+enum fh_code carried_page_make(struct carried_reading *reading, struct world *world);
+/* On a fiber. */
+void carried_page_release(struct carried_reading *reading, struct world *world);
 
 #endif

@@ -111,7 +111,7 @@ static void a_version_of_a_point_has_a_place_of_its_own(void **state)
     assert_string_equal(
         line_of(5, 1000,
                 json_pack("{s:s, s:i, s:f, s:i}", "device", "a b", "site", -1, "c", 0.1, "n", 7)),
-        "m,device=a%20b,site=-1,fh_era=0 c=0.10000000000000001,n=7i,fh_p=5i "
+        "m,device=a%20b,site=-1,fh_era=0 c=0.1,n=7i,fh_p=5i "
         "1000000005\n");
     assert_string_equal(
         line_of(1000005, 1000,
@@ -120,7 +120,7 @@ static void a_version_of_a_point_has_a_place_of_its_own(void **state)
     assert_string_equal(line_of(999999, -1,
                                 json_pack("{s:s, s:i, s:i, s:s}", "device", "\\", "site", 2, "c", 3,
                                           "n", "-9223372036854775808")),
-                        "m,device=%5C,site=2,fh_era=0 c=3,n=-9223372036854775808i,fh_p=999999i "
+                        "m,device=%5C,site=2,fh_era=0 c=3.0,n=-9223372036854775808i,fh_p=999999i "
                         "-1\n");
 }
 

@@ -21,6 +21,7 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
 #include "carrier/influxdb/internal.h"
 
 int64_t influxdb_version_ns(int64_t at_ms, int64_t position, int64_t *ret_era)
@@ -75,9 +76,10 @@ static void add_line_values(struct text *body, const struct fh_derived *declared
         influxdb_field_name(field, name);
         add_line_name(body, "", name);
         if (number.kind == SQL_REAL)
-            text_printf(body, "%.17g,", number.real);
+            json_write_real(body, number.real);
         else
-            text_printf(body, "%lldi,", (long long)number.integer);
+            text_integer(body, number.integer);
+        text_add(body, number.kind == SQL_REAL ? "," : "i,");
     }
 }
 
@@ -87,9 +89,15 @@ void influxdb_write_op(struct text *body, const char *measurement,
     int64_t era, at_ns = influxdb_version_ns(op->at_ms, op->position, &era);
     influxdb_add_key(body, measurement, strlen(measurement));
     add_line_tags(body, declared, op->value);
-    text_printf(body, ",fh_era=%lld ", (long long)era);
+    text_add(body, ",fh_era=");
+    text_integer(body, era);
+    text_add(body, " ");
     add_line_values(body, declared, op->value);
-    text_printf(body, "fh_p=%lldi %lld\n", (long long)op->position, (long long)at_ns);
+    text_add(body, "fh_p=");
+    text_integer(body, op->position);
+    text_add(body, "i ");
+    text_integer(body, at_ns);
+    text_add(body, "\n");
 }
 
 void influxdb_write_part(struct text *body, const char *measurement,

@@ -38,12 +38,16 @@ void influxdb_add_string(struct text *statement, const char *text, size_t length
 
 void influxdb_add_key(struct text *line, const char *name, size_t length)
 {
+    size_t plain = 0; /* from there on nothing is escaped, and nothing written yet */
     for (size_t i = 0; i < length; i++) {
         FH_ASSERT(name[i] != '\n' && name[i] != '\\');
-        if (name[i] == ',' || name[i] == ' ' || name[i] == '=')
-            text_append(line, "\\", 1);
-        text_append(line, &name[i], 1);
+        if (name[i] != ',' && name[i] != ' ' && name[i] != '=')
+            continue;
+        text_append(line, name + plain, i - plain);
+        text_append(line, "\\", 1);
+        plain = i;
     }
+    text_append(line, name + plain, length - plain);
 }
 
 /* "time" is the time, what begins with '_' is the server's, and with "fh_" ours. */

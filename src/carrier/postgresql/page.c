@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "carrier/postgresql/internal.h"
 
 #define ARRAY_SIZE_MAX ((size_t)256 << 20)
@@ -155,7 +156,7 @@ static void array_add(struct text *array, const struct sql_value *value)
         text_integer(array, value->integer);
         break;
     case SQL_REAL:
-        text_printf(array, "%.17g", value->real);
+        json_write_real(array, value->real);
         break;
     case SQL_TEXT:
         array_add_text(array, value->text, value->length);
