@@ -129,7 +129,7 @@ static enum fh_code note_settled(struct carrier_change *change, struct store_wor
  * it needs: so it is durable now. What is whole now begins to settle. */
 static enum fh_code settle_kept(struct derived_carrier *carrier, const struct kept_place *whole,
                                 int64_t began_ns, int64_t settle_s, int64_t running_s,
-                                struct fh_error *error)
+                                bool *ret_more, struct fh_error *error)
 {
     struct carrier_settling *settling = &carrier->settling;
     int64_t for_s = (began_ns - settling->began_ns) / 1000000000;
@@ -150,6 +150,7 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ke
         return FH_OK;
     enum fh_code code = carrier_change_run(&change, error);
     CRASH_POINT("kept.settled");
+    *ret_more |= change.changed; /* so that it is seen at once */
     return code;
 }
 
@@ -198,7 +199,7 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
         return send_kept_again(carrier, &whole, there, ret_more, error);
     carrier->from = whole;
     carrier->lacks = false;
-    return settle_kept(carrier, &whole, began_ns, settle_s, running_s, error);
+    return settle_kept(carrier, &whole, began_ns, settle_s, running_s, ret_more, error);
 }
 
 /* ---- A page ---- */
