@@ -16,6 +16,7 @@
 
 #include "carrier/carrier.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -297,16 +298,17 @@ enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struc
 static enum fh_code serving_now(struct derived_carrier *carrier, struct carried_name *ret,
                                 struct fh_error *error)
 {
-    struct carrier_look look = {0};
-    enum fh_code code = look_committed(carrier, &look, error);
-    if (code != FH_OK)
-        return code;
-    if (!carrier_may_be_asked(carrier, &look, &look.record.serving))
-        return error_retry(error, FH_UNAVAILABLE,
+    struct carrier_look *look = calloc(1, sizeof *look); /* large for a fiber's stack */
+    FH_ASSERT(look != NULL);
+    enum fh_code code = look_committed(carrier, look, error);
+    if (code == FH_OK && !carrier_may_be_asked(carrier, look, &look->record.serving))
+        code = error_retry(error, FH_UNAVAILABLE,
                            "The derived store %s is being made anew and can't be asked yet.",
                            carrier->declared->name);
-    *ret = look.record.serving.name;
-    return FH_OK;
+    if (code == FH_OK)
+        *ret = look->record.serving.name;
+    free(look);
+    return code;
 }
 
 static enum fh_code ask_generation(struct derived_carrier *carrier,

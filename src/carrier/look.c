@@ -5,6 +5,7 @@
  * before, perhaps long before, decides nothing.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "carrier/parts.h"
@@ -78,14 +79,16 @@ bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier
 static enum fh_code change_record(struct carrier_change *change, struct store_work *work,
                                   struct fh_error *error)
 {
-    struct carrier_look look = {0};
+    struct carrier_look *look = calloc(1, sizeof *look); /* large for a fiber's stack */
     struct derived_carrier *carrier = change->carrier;
+    FH_ASSERT(look != NULL);
     change->changed = false;
-    enum fh_code code = carrier_look(carrier, work, &look, error);
+    enum fh_code code = carrier_look(carrier, work, look, error);
     if (code == FH_OK)
-        code = change->change(change, work, &look, error);
+        code = change->change(change, work, look, error);
     if (code == FH_OK && change->changed)
-        code = carried_record_write(work, carrier->declared->name, &look.record, error);
+        code = carried_record_write(work, carrier->declared->name, &look->record, error);
+    free(look);
     return code;
 }
 

@@ -43,12 +43,16 @@ static bool is_carried_name(const char *name, const char *const *names)
 static enum fh_code forget_generations(struct store_work *work, const char *name,
                                        struct fh_error *error)
 {
-    struct carried_record record;
-    enum fh_code code = carried_record_read(work, name, &record, error);
-    if (code != FH_OK)
-        return code == FH_UNSUPPORTED ? FH_OK : code;
-    record = (struct carried_record){.last = record.last};
-    return carried_record_write(work, name, &record, error);
+    struct carried_record *record;
+    enum fh_code code = carried_record_get(work, name, &record, error);
+    if (code == FH_OK) {
+        record->serving = record->filling = (struct carried_generation){0};
+        code = carried_record_write(work, name, record, error);
+    } else if (code == FH_UNSUPPORTED) {
+        code = FH_OK;
+    }
+    free(record);
+    return code;
 }
 
 static enum fh_code write_carried_names(struct store_work *work, const char *const *names,

@@ -159,6 +159,14 @@ enum fh_code carried_record_read(struct store_work *work, const char *name,
     return code;
 }
 
+enum fh_code carried_record_get(struct store_work *work, const char *name,
+                                struct carried_record **ret, struct fh_error *error)
+{
+    *ret = malloc(sizeof **ret);
+    FH_ASSERT(*ret != NULL);
+    return carried_record_read(work, name, *ret, error);
+}
+
 /* ---- Writing ---- */
 
 static json_t *kept_json(const struct carried_kept *kept)
@@ -290,26 +298,28 @@ static enum fh_code needed_for(struct store_work *work, const struct carried_gen
 enum fh_code carried_needed(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error)
 {
-    struct carried_record record;
+    struct carried_record *record;
     char id[ID_SIZE];
     int64_t trimmed = 0;
     *ret = INT64_MAX;
-    enum fh_code code = carried_record_read(work, name, &record, error);
+    enum fh_code code = carried_record_get(work, name, &record, error);
     if (code == FH_OK)
         code = ledger_outbox_trimmed(work, &trimmed, id, error);
     if (code == FH_OK)
-        code = needed_for(work, &record.serving, trimmed, ret, error);
+        code = needed_for(work, &record->serving, trimmed, ret, error);
     if (code == FH_OK)
-        code = needed_for(work, &record.filling, trimmed, ret, error);
+        code = needed_for(work, &record->filling, trimmed, ret, error);
+    free(record);
     return code;
 }
 
 enum fh_code carried_kept_settled(struct store_work *work, const char *name, int64_t *ret,
                                   struct fh_error *error)
 {
-    struct carried_record record;
-    enum fh_code code = carried_record_read(work, name, &record, error);
-    *ret = record.serving.name.kept ? record.serving.kept.settled : 0;
+    struct carried_record *record;
+    enum fh_code code = carried_record_get(work, name, &record, error);
+    *ret = record->serving.name.kept ? record->serving.kept.settled : 0;
+    free(record);
     return code;
 }
 
@@ -319,10 +329,11 @@ enum fh_code carried_kept_find(struct store_work *work, const fh_service *servic
     enum fh_code code = FH_OK;
     *ret = NULL;
     for (int i = 0; i < derived_count(service) && code == FH_OK && !*ret; i++) {
-        struct carried_record record;
-        code = carried_record_read(work, service->derives[i].name, &record, error);
-        if (code == FH_OK && record.serving.name.kept)
+        struct carried_record *record;
+        code = carried_record_get(work, service->derives[i].name, &record, error);
+        if (code == FH_OK && record->serving.name.kept)
             *ret = service->derives[i].name;
+        free(record);
     }
     return code;
 }

@@ -83,6 +83,9 @@ struct carried_record {
 /* All zero: nothing was ever carried. FH_UNSUPPORTED: what is written there can't be read. */
 enum fh_code carried_record_read(struct store_work *work, const char *name,
                                  struct carried_record *ret, struct fh_error *error);
+/* The same on the heap, whatever it returns, since it is large for a fiber's stack: free(*ret). */
+enum fh_code carried_record_get(struct store_work *work, const char *name,
+                                struct carried_record **ret, struct fh_error *error);
 enum fh_code carried_record_write(struct store_work *work, const char *name,
                                   const struct carried_record *record, struct fh_error *error);
 /* The generation of this name, if it serves or is being filled; else NULL. */

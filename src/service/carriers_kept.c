@@ -9,6 +9,7 @@
  * can be made the place of what only the other one has. So the service does not start then.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -81,17 +82,19 @@ static enum fh_code prepare_kept(struct runtime *runtime, struct store_work *wor
                                  struct fh_error *error)
 {
     struct carrying_fiber *fiber = carriers_find(&runtime->context, declared->name);
-    struct carried_record record;
+    bool kept = fiber && fiber->carrier.kept;
+    struct carried_record *record;
     char id[ID_SIZE];
-    enum fh_code code = carried_record_read(work, declared->name, &record, error);
+    enum fh_code code = carried_record_get(work, declared->name, &record, error);
     if (code == FH_OK)
-        code = check_record(fiber, declared, &record, error);
-    if (code != FH_OK || !fiber || !fiber->carrier.kept)
-        return code;
-    fiber->settled = record.serving.kept.settled;
-    if (!record.serving.name.number)
-        code = ledger_outbox_trimmed(work, &fiber->settled, id, error);
-    return code == FH_OK && own ? check_own_facts(work, declared, error) : code;
+        code = check_record(fiber, declared, record, error);
+    if (code == FH_OK && kept) {
+        fiber->settled = record->serving.kept.settled;
+        if (!record->serving.name.number)
+            code = ledger_outbox_trimmed(work, &fiber->settled, id, error);
+    }
+    free(record);
+    return code == FH_OK && kept && own ? check_own_facts(work, declared, error) : code;
 }
 
 enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error)

@@ -155,13 +155,14 @@ static enum fh_code fill_page(struct derive_filling *filling, int limit, struct 
 static enum fh_code read_carried(struct derive_filling *filling, struct store_work *work,
                                  struct fh_error *error)
 {
-    struct carried_record record;
+    struct carried_record *record;
     char digest[DERIVED_DIGEST_SIZE];
-    enum fh_code code = carried_record_read(work, filling->declared->name, &record, error);
+    enum fh_code code = carried_record_get(work, filling->declared->name, &record, error);
+    const struct carried_generation *serving = &record->serving;
     derived_digest(filling->declared, digest);
-    filling->at =
-        (struct derived_filling){.fills = !record.serving.name.number || record.serving.lost ||
-                                          strcmp(record.serving.digest, digest) != 0};
+    filling->at = (struct derived_filling){.fills = !serving->name.number || serving->lost ||
+                                                    strcmp(serving->digest, digest) != 0};
+    free(record);
     return code;
 }
 
