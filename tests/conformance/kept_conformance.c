@@ -49,12 +49,13 @@ static void note_listed(void *context, const struct carried_link *link)
 static void list_entry(void *argument)
 {
     struct listing *listing = argument;
-    struct carrying_ledger ledger = {0};
+    struct carrying_ledger *ledger = calloc(1, sizeof *ledger); /* large for a fiber's stack */
     struct carried_link after = {0};
     int count = 3;
     int64_t behind = 0;
-    carrying_ledger_entry(&ledger);
-    const struct carried_name *name = &ledger.record.serving.name;
+    FH_ASSERT(ledger != NULL);
+    carrying_ledger_entry(ledger);
+    const struct carried_name *name = &ledger->record.serving.name;
     listing->code = FH_OK;
     while (listing->code == FH_OK && count == 3) {
         listing->code = bed_server->ops->links(bed_server, carrying_declared(), name, &after, 3,
@@ -66,6 +67,7 @@ static void list_entry(void *argument)
         listing->code = bed_server->ops->count(bed_server, carrying_declared(), name, 4, &behind,
                                                &listing->error);
     listing->behind = (int)behind;
+    free(ledger);
 }
 
 static void links_name_events_and_lead_to_the_cursor(void **state)
@@ -147,7 +149,7 @@ static void what_nobody_has_stops_it_until_that_is_accepted(void **state)
     (void)state;
     keeping_write_facts(0, 6);
     carrying_settle(0);
-    carrying_ledger(&(struct carrying_ledger){.trim = 4});
+    keeping_trim(4);
     wipe();
     begin_carrier(0);
     struct carrying_turn turn = {0};
@@ -168,10 +170,10 @@ static void a_restored_service_s_positions_are_other_facts(void **state)
     (void)state;
     keeping_write_facts(0, 4);
     carrying_settle(0);
-    struct keeping_restoring restoring = keeping_back_up_owner();
+    struct keeping_restoring *restoring = keeping_back_up_owner();
     keeping_write_facts(4, 5);
     carrying_settle(0);
-    keeping_restore_owner(&restoring);
+    keeping_restore_owner(restoring);
     begin_carrier(0);
     begin_carrier(1);
     keeping_write_facts(9, 7);

@@ -41,8 +41,8 @@ static inline void keeping_write_facts(int first, int count)
 /* Those in [from, to) are not there. */
 static inline void keeping_assert_answered_without(int from, int to)
 {
-    char expected[CARRYING_TEXT_SIZE];
-    struct tallied_fact left[200];
+    static char expected[CARRYING_TEXT_SIZE];
+    static struct tallied_fact left[200];
     struct fh_error error;
     json_t *answer = NULL;
     int count = 0;
@@ -118,14 +118,29 @@ static inline void keeping_restore_entry(void *argument)
 
 static inline void keeping_restore_owner(struct keeping_restoring *restoring)
 {
+    static struct carrying_ledger ledger; /* large for a stack, as valgrind looks at them */
     harness_run(&carrying.fixture->harness, keeping_restore_entry, restoring);
-    carrying_ledger(&(struct carrying_ledger){.renew = true, .restored = true});
+    memset(&ledger, 0, sizeof ledger);
+    ledger.renew = ledger.restored = true;
+    carrying_ledger(&ledger);
 }
 
-static inline struct keeping_restoring keeping_back_up_owner(void)
+/* Until the next one. */
+static inline struct keeping_restoring *keeping_back_up_owner(void)
 {
+    static struct keeping_restoring restoring;
     const struct carrying_ledger *ledger = carrying_ledger(NULL);
-    return (struct keeping_restoring){.record = ledger->record, .position = ledger->position};
+    restoring.record = ledger->record;
+    restoring.position = ledger->position;
+    return &restoring;
+}
+
+static inline void keeping_trim(int64_t position)
+{
+    static struct carrying_ledger ledger;
+    memset(&ledger, 0, sizeof ledger);
+    ledger.trim = position;
+    carrying_ledger(&ledger);
 }
 
 static inline void keeping_begin(void)

@@ -167,7 +167,7 @@ static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **sta
     keeping_write_facts(3, 4);
     carrying_settle(0);
     assert_int_equal(keeping_accept_loss().code, FH_CONFLICT);
-    carrying_ledger(&(struct carrying_ledger){.trim = 5});
+    keeping_trim(5);
     memory_restore(carrying.server);
     carrying_restart(0);
     assert_stopped(0);
@@ -200,7 +200,7 @@ static void what_was_lost_may_come_back_with_a_backup_of_the_server(void **state
     memory_back_up(carrying.server);
     keeping_write_facts(6, 2);
     carrying_settle(0);
-    carrying_ledger(&(struct carrying_ledger){.trim = 5});
+    keeping_trim(5);
     memory_empty(carrying.server);
     carrying_restart(0);
     assert_stopped(0);
@@ -218,7 +218,7 @@ static void a_server_that_was_emptied_for_good_goes_on_with_what_is_left(void **
     (void)state;
     keeping_write_facts(0, 6);
     carrying_settle(0);
-    carrying_ledger(&(struct carrying_ledger){.trim = 4});
+    keeping_trim(4);
     memory_empty(carrying.server);
     keeping_write_facts(6, 1);
     assert_stopped(0); /* by the page that is not taken */
@@ -235,7 +235,7 @@ static void what_one_of_two_carriers_has_trimmed_is_not_lost_for_the_other(void 
     carrying_settle(1);
     keeping_write_facts(4, 4);
     carrying_settle(0);
-    carrying_ledger(&(struct carrying_ledger){.trim = 8});
+    keeping_trim(8);
     keeping_write_facts(8, 1);
     carrying_settle(1);
     assert_int_equal(carrying.carriers[1].counters.lost, 0);
@@ -364,13 +364,13 @@ static void positions_that_are_given_out_again_are_other_facts(void **state)
     keeping_write_facts(0, 4);
     carrying_settle(0);
     keeping_write_facts(4, 2); /* not carried in the backup */
-    struct keeping_restoring restoring = keeping_back_up_owner();
+    struct keeping_restoring *restoring = keeping_back_up_owner();
     keeping_write_facts(6, 3);
     carrying_settle(0);
     carrying.server->fault = MEMORY_LATER;
     keeping_write_facts(9, 1);
     carrying_turn(1);
-    keeping_restore_owner(&restoring);
+    keeping_restore_owner(restoring);
     carrying_restart(0);
     carrying_restart(1);
     keeping_write_facts(10, 5); /* at the positions of 6 to 8, and on */
@@ -382,7 +382,7 @@ static void positions_that_are_given_out_again_are_other_facts(void **state)
     assert_int_equal(kept->former_count, 1);
     assert_int_equal(kept->formers[0].facts, 3);
     assert_int_equal(kept->formers[0].position, 6);
-    assert_string_equal(kept->formers[0].incarnation, restoring.record.serving.kept.life);
+    assert_string_equal(kept->formers[0].incarnation, restoring->record.serving.kept.life);
     assert_string_equal(kept->life, carrying.fixture->context.store->incarnation);
     assert_int_equal(keeping_serving()->name.number, 1);
     carrying_restart(0);
@@ -398,11 +398,11 @@ static void a_lost_life_s_links_hide_no_hole(void **state)
     (void)state;
     keeping_write_facts(0, 2);
     carrying_settle(0);
-    struct keeping_restoring restoring = keeping_back_up_owner();
+    struct keeping_restoring *restoring = keeping_back_up_owner();
     keeping_write_facts(2, 4);
     carrying_settle(0);
     memory_back_up(carrying.server);
-    keeping_restore_owner(&restoring);
+    keeping_restore_owner(restoring);
     carrying_restart(0);
     keeping_write_facts(6, 4);
     carrying_settle(0);
@@ -432,7 +432,7 @@ static void a_page_of_a_lost_life_moves_no_cursor(void **state)
     (void)state;
     keeping_write_facts(0, 2);
     carrying_settle(0);
-    restored_meanwhile = keeping_back_up_owner();
+    restored_meanwhile = *keeping_back_up_owner();
     keeping_write_facts(2, 1);
     carrying.server->between = restore_while_it_is_sent;
     carrying_turn(0);
@@ -446,10 +446,10 @@ static void a_page_of_a_lost_life_moves_no_cursor(void **state)
 static void a_backup_from_before_it_all_begins_another_one(void **state)
 {
     (void)state;
-    struct keeping_restoring restoring = keeping_back_up_owner();
+    struct keeping_restoring *restoring = keeping_back_up_owner();
     keeping_write_facts(0, 4);
     carrying_settle(0);
-    keeping_restore_owner(&restoring);
+    keeping_restore_owner(restoring);
     carrying_restart(0);
     keeping_write_facts(4, 2);
     carrying_settle(0);
