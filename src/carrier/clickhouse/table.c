@@ -173,7 +173,7 @@ enum fh_code clickhouse_generations(struct carried_server *base, const struct fh
         return code;
     json_array_foreach (rows, i, row) {
         const char *table = json_string_value(json_array_get(row, 0));
-        struct carried_name name;
+        struct carried_name name = {0};
         if (table && clickhouse_table_read(declared, table, &name))
             visit(context, &name);
     }

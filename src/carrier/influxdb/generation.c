@@ -308,7 +308,7 @@ struct generation_list {
 static bool take_measurement(void *context, const struct influxdb_rows *rows)
 {
     struct generation_list *list = context;
-    struct carried_name name;
+    struct carried_name name = {0};
     if (rows->column_count != 1)
         return false;
     if (!read_measurement(list->declared, &rows->cells[0], &name) ||

@@ -174,7 +174,7 @@ enum fh_code opensearch_generations(struct carried_server *base, const struct fh
     enum fh_code code = opensearch_ask(server, &call, error);
     if (code == FH_OK) {
         json_object_foreach (call.answer, index, found) {
-            struct carried_name name;
+            struct carried_name name = {0};
             if (json_string_at(found, "mappings._meta.freehold") &&
                 read_index_name(prefix, index, &name))
                 visit(context, &name);

@@ -169,7 +169,7 @@ enum fh_code curves_generations(struct carried_server *base, const struct fh_der
                                     " d.classoid = 'pg_namespace'::regclass AND d.objsubid = 0 AND"
                                     " starts_with(d.description, '" COMMENT "')");
     for (int i = 0; code == FH_OK && i < curves_rows(&session); i++) {
-        struct carried_name name;
+        struct carried_name name = {0};
         if (curves_name_read(prefix, curves_text(&session, i, 0) + strlen(COMMENT), &name))
             visit(context, &name);
     }
