@@ -83,7 +83,7 @@ static enum fh_code show_link_rows(struct clickhouse *server, const json_t *rows
     if (json_array_size(rows) > (size_t)limit)
         return clickhouse_strange(server, error);
     json_array_foreach (rows, i, row) {
-        struct carried_link link;
+        struct carried_link link = {0};
         if (!read_link_row(row, kept, &link) || !is_behind_link(&link, &last))
             return clickhouse_strange(server, error);
         visit(context, &link);
