@@ -86,7 +86,8 @@ class InfluxDB(ByHttp):
         return request.path.startswith("/write?") and b"fh_from=" in request.body
 
     def learn(self, taken):
-        self.measurement = self.pages[0].body.partition(b",")[0].decode()
+        page = next(page for page in self.pages if b"fh_p=" in page.body)  # the first may have a link alone
+        self.measurement = page.body.partition(b",")[0].decode()
         self.database = urllib.parse.parse_qs(self.pages[0].path.partition("?")[2])["db"][0]
 
     def query(self, statement):
