@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring of ends, as in walk.c. A link of exactly CARRIED_SPAN_MAX has both ends in one place,
- * where its beginning is looked for before its end is written. */
+/* A ring of ends, as in walk.c, of one place more: of the longest links several may begin where one
+ * has, in lives that the owner has lost, so its end is not written over its beginning. */
 
 #include "carrier/kept_walk.h"
 
@@ -8,7 +8,7 @@
 
 static struct kept_places *kept_places_at(struct kept_walk *walk, int64_t position)
 {
-    return &walk->reached[position % CARRIED_SPAN_MAX];
+    return &walk->reached[position % KEPT_PLACES];
 }
 
 static bool is_kept_place(struct kept_walk *walk, int64_t position, const char *id)

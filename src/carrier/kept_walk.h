@@ -12,6 +12,7 @@
 
 #include "carrier/server.h"
 
+#define KEPT_PLACES (CARRIED_SPAN_MAX + 1)
 #define CARRIED_LIVES_MAX 4 /* of one position that are remembered: the newest */
 
 struct kept_place {
@@ -24,7 +25,7 @@ struct kept_walk {
         int64_t position;
         int count;
         char ids[CARRIED_LIVES_MAX][ID_SIZE];
-    } reached[CARRIED_SPAN_MAX]; /* at position % CARRIED_SPAN_MAX */
+    } reached[KEPT_PLACES]; /* at position % KEPT_PLACES */
 };
 
 void kept_walk_begin(struct kept_walk *walk, const struct kept_place *began);

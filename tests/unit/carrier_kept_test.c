@@ -530,6 +530,20 @@ static void ends_are_reached_by_their_events_alone(void **state)
     free(walk);
 }
 
+/* As two lives leave them that begin with the longest link there may be. */
+static void the_longest_links_of_two_lives_are_both_reached(void **state)
+{
+    struct kept_walk *walk = calloc(1, sizeof *walk);
+    int64_t end = 4 + CARRIED_SPAN_MAX;
+    (void)state;
+    assert_non_null(walk);
+    kept_walk_begin(walk, &(struct kept_place){.position = 4, .id = "d"});
+    assert_true(kept_walk_link(walk, &(struct carried_link){4, end, "d", "one"}));
+    assert_true(kept_walk_link(walk, &(struct carried_link){4, end, "d", "other"}));
+    assert_true(kept_walk_link(walk, &(struct carried_link){end, end + 1, "other", "next"}));
+    free(walk);
+}
+
 /* ---- Running them ---- */
 
 static int set_up_kept(void **state)
@@ -572,6 +586,7 @@ int main(void)
         KEPT_TEST(it_is_not_made_anew_nor_dropped_by_another_kind),
         KEPT_TEST(what_a_server_refuses_stops_it),
         cmocka_unit_test(ends_are_reached_by_their_events_alone),
+        cmocka_unit_test(the_longest_links_of_two_lives_are_both_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
