@@ -199,9 +199,14 @@ static bool keep_event(void *context, const struct ledger_event *event)
     *kept = (struct carried_event){.position = event->position, .version = event->version};
     snprintf(kept->id, sizeof kept->id, "%s", event->id);
     if (carried) {
-        kept->data = strdup(event->data);
-        FH_ASSERT(kept->data != NULL);
-        kept->length = strlen(kept->data);
+        kept->length = strlen(event->data);
+        kept->data = malloc(kept->length + 1); /* a megabyte, and more where one value is larger */
+        if (!kept->data) {
+            reading->code = error_set(reading->error, FH_NO_MEMORY,
+                                      "There is no memory to carry what is derived.");
+            return false;
+        }
+        memcpy(kept->data, event->data, kept->length + 1);
         reading->read_size += kept->length;
     }
     return reading->read_size < reading->size_max;
@@ -226,8 +231,9 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
     }
     if (code != FH_OK)
         return code;
-    return ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, keep_event, reading,
-                              error);
+    code =
+        ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, keep_event, reading, error);
+    return code == FH_OK ? reading->code : code;
 }
 
 static void free_page_values(void *context)
