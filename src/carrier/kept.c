@@ -334,11 +334,12 @@ static enum fh_code look_for_lost_facts(struct derived_carrier *carrier, struct 
     }
     if (code != FH_OK)
         return code;
-    return error_set(error, FH_UNSUPPORTED,
-                     "The server has lost facts of %s that nobody else has, of positions %lld to "
-                     "%lld at most; nothing is carried until that is accepted.",
-                     carrier->declared->name, (long long)serving->kept.whole + 1,
-                     (long long)carrier->look.trimmed);
+    return error_set(
+        error, FH_UNSUPPORTED,
+        "The server has lost facts of %s that nobody else has, some or all of those at "
+        "positions %lld to %lld; nothing is carried until that is accepted.",
+        carrier->declared->name, (long long)serving->kept.whole + 1,
+        (long long)carrier->look.trimmed);
 }
 
 static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_more,

@@ -139,8 +139,8 @@ enum fh_code carriers_room(struct work_context *context, const struct fh_derived
         return FH_OK;
     return error_retry(
         error, FH_UNAVAILABLE,
-        "%s has not got what was derived for %s, and the outbox has no room for more "
-        "(events_max).",
+        "%s does not have everything that was derived for %s yet, and the outbox has no room for "
+        "more (events_max).",
         fiber->driver->title, declared->name);
 }
 
@@ -158,10 +158,11 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
     enum fh_code code = carrier_accept_loss(&fiber->carrier, &loss, error);
     if (code != FH_OK)
         return code;
-    log_warning("derived-accepted",
-                "facts of the derived store %s that %s has lost were given up: those of positions "
-                "%lld to %lld at most",
-                name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
+    log_warning(
+        "derived-accepted",
+        "facts of the derived store %s that %s has lost were given up: some or all of those "
+        "at positions %lld to %lld",
+        name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
     *ret = json_pack("{s:s, s:I, s:I}", "name", name, "after", (json_int_t)loss.after, "to",
                      (json_int_t)loss.to);
     carriers_wake(fiber->carriers);

@@ -38,10 +38,10 @@ static void print_kept(const struct derive_asking *derive, const json_t *kept)
     printf("The server alone has the facts of %s of %s; the outbox is held behind position %lld.\n",
            derive->name, derive->service, (long long)cli_number(kept, "settled"));
     if (lost)
-        printf("It has LOST facts of positions %lld to %lld at most.\n",
+        printf("It has LOST facts: some or all of those at positions %lld to %lld.\n",
                (long long)cli_number(lost, "after") + 1, (long long)cli_number(lost, "to"));
     json_array_foreach (json_object_get(kept, "losses"), i, one)
-        printf("Given up: facts of positions %lld to %lld at most.\n",
+        printf("Given up: whatever it had lost at positions %lld to %lld.\n",
                (long long)cli_number(one, "after") + 1, (long long)cli_number(one, "to"));
     json_array_foreach (json_object_get(kept, "formers"), i, one)
         printf("%lld facts are of a life that was lost: fh_life = '%s' AND fh_position > %lld.\n",
@@ -59,7 +59,7 @@ static int accept_loss(struct derive_asking *derive, const json_t *kept, bool ye
     if (!yes && !cli_can_ask())
         return cli_fail(CLI_USAGE, "what is given up is gone for good: confirm it with --yes");
     if (!yes &&
-        !cli_confirms("Give up what %s had of positions %lld to %lld?", derive->name,
+        !cli_confirms("Give up what %s has lost at positions %lld to %lld?", derive->name,
                       (long long)cli_number(lost, "after") + 1, (long long)cli_number(lost, "to")))
         return cli_fail(CLI_FAILED, "nothing was done");
     int code =
@@ -70,8 +70,8 @@ static int accept_loss(struct derive_asking *derive, const json_t *kept, bool ye
     if (as_json)
         cli_print_json(answer);
     else
-        printf("Given up: facts of positions %lld to %lld at most. What the outbox has is carried "
-               "again.\n",
+        printf("Given up: whatever it had lost at positions %lld to %lld. What is in the outbox is "
+               "carried again.\n",
                (long long)cli_number(answer, "after") + 1, (long long)cli_number(answer, "to"));
     json_decref(answer);
     return CLI_DONE;
