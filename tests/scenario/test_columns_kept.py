@@ -4,12 +4,13 @@ trimmed has not either, is said, and is passed over by an operator's word alone.
 
 import json
 import os
+import re
 import shutil
 import signal
 import uuid
 
 import pytest
-from conftest import build_crash_programs, wait_for
+from conftest import SHOP_FILE, build_crash_programs, wait_for, with_programs
 from test_columns_clickhouse import AT_ONCE, GAUGES, PROGRAM, SUM, Server, add, await_all, counted
 
 
@@ -87,7 +88,7 @@ def test_what_has_lost_nothing_gives_nothing_up(gauges):
 def test_what_is_lost_is_said_and_given_up_by_a_word_alone(gauges, server):
     server.run(f"DROP DATABASE `{gauges.database}`")
     start_again(gauges)
-    wait_for("it says what is lost", lambda: "LOST facts of positions" in derive(gauges).stdout)
+    wait_for("it says what is lost", lambda: "LOST facts: some or all of those at positions" in derive(gauges).stdout)
     assert counted(gauges) is None
     text = gauges.call("gauges", "GET", "/metrics").body
     assert 'freehold_derived_facts_lost{derived="measured"} 1' in text
@@ -96,9 +97,9 @@ def test_what_is_lost_is_said_and_given_up_by_a_word_alone(gauges, server):
     assert done.returncode == 2 and "confirm it with --yes" in done.stderr, done
     assert counted(gauges) is None
     done = derive(gauges, "--accept-loss", "--yes")
-    assert done.returncode == 0 and done.stdout.startswith("Given up: facts of positions 1 to "), done
+    assert done.returncode == 0 and done.stdout.startswith("Given up: whatever it had lost at positions 1 to "), done
     wait_for("what came meanwhile counts, and nothing else", lambda: counted(gauges) == (AT_ONCE, SUM))
-    assert "Given up: facts of positions 1 to " in derive(gauges).stdout
+    assert "Given up: whatever it had lost at positions 1 to " in derive(gauges).stdout
 
 
 def test_where_facts_are_is_not_changed_by_the_file_alone(gauges, server):
@@ -116,7 +117,16 @@ def test_where_facts_are_is_not_changed_by_the_file_alone(gauges, server):
 
 
 def test_what_can_not_be_kept_is_refused(gauges, tmp_path, server):
-    file = tmp_path / "freehold.yaml"
+    shutil.copytree(SHOP_FILE.parent, tmp_path / "shop")
+    file = tmp_path / "shop" / "freehold.yaml"
+    text, changed = re.subn(r"^(  search: \{ program: [^ ,}]+)", r"\1, derives: { products: { server: found, kept: true } }",
+                            with_programs(SHOP_FILE.read_text()), flags=re.MULTILINE)
+    was = "found: { derived: opensearch }"
+    assert changed == 1 and was in text
+    file.write_text(text.replace(was, "found: { derived: opensearch, host: 127.0.0.1, port: 9, tls: { mode: off } }"))
+    done = gauges.command("check", file, check=False)
+    assert done.returncode == 1 and ("services.search.derives.products.kept: its server can't be the only one to have it: "
+                                     "what an FH_SEARCH has is made of the service's own rows") in done.stderr, done
     file.write_text(text_of(server, "other", gauges.folder, "perhaps"))
     done = gauges.command("check", file, check=False)
-    assert done.returncode == 1 and "kept" in done.stderr, done
+    assert done.returncode and re.search(r"freehold\.yaml:4:\d+: .*kept", done.stderr), done
