@@ -88,6 +88,10 @@ enum fh_code carried_record_get(struct store_work *work, const char *name,
                                 struct carried_record **ret, struct fh_error *error);
 enum fh_code carried_record_write(struct store_work *work, const char *name,
                                   const struct carried_record *record, struct fh_error *error);
+/* The generations of one, so that it is made anew. One whose record can't be read stays as it is: no
+ * carrier goes on from that either. In a unit of work. */
+enum fh_code carried_record_forget(struct store_work *work, const char *name,
+                                   struct fh_error *error);
 /* The generation of this name, if it serves or is being filled; else NULL. */
 struct carried_generation *carried_record_find(struct carried_record *record,
                                                const struct carried_name *name);
@@ -119,10 +123,6 @@ enum fh_code carried_place_id(struct store_work *work, int64_t position, char re
 enum fh_code carried_names_settle(struct store *store, const char *const *names,
                                   struct fh_error *error);
 
-/* The generations of one, so that it is made anew. One whose record can't be read stays as it is: no
- * carrier goes on from that either. In a unit of work. */
-enum fh_code carried_record_forget(struct store_work *work, const char *name,
-                                   struct fh_error *error);
 /* In a unit of work: what was carried is made anew, as the store's contents are others from now on,
  * though its outbox and incarnation stay. */
 enum fh_code carried_names_forget(struct store_work *work, struct fh_error *error);

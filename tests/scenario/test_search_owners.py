@@ -49,9 +49,10 @@ class Shelf:
         new.rename(self.program)
 
     def add(self, title="a novel"):
-        self.added += 1
-        answer = self.system.http("POST", "/api/books", {"id": 10_000 + self.added, "title": f"{title} {self.added}"})
-        assert answer.status == 201, answer
+        number = self.added + 1
+        book, key = {"id": 10_000 + number, "title": f"{title} {number}"}, {"Idempotency-Key": f"book-{number}"}
+        wait_for("it is added", lambda: self.system.http("POST", "/api/books", book, key).status == 201)
+        self.added = number
 
     def total(self, word):
         answer = self.system.http("GET", f"/api/books?q={word}")
@@ -145,6 +146,6 @@ def test_an_upgrade_that_derives_otherwise_makes_it_anew_once_all_derive_alike(s
         shelf.edition(3)  # which finds English words by their stems
         wait_for("it is made anew", lambda: (shelf.total("novels") or 0) not in (0, 503))
     wait_for("all are found", lambda: shelf.total("novels") == shelf.added)
-    assert shelf.derived()["state"] in ("carrying", "carried elsewhere"), shelf.derived()
+    wait_for("it is carried", lambda: shelf.derived()["state"] in ("carrying", "carried elsewhere"))
     shelf.edition(2)
     wait_for("it is made anew", lambda: shelf.total("novels") == 0 and shelf.total("novel") == shelf.added)
