@@ -757,7 +757,6 @@ CAUGHT(an_old_one_between_two_looks, beside_old, SEEN)
 CAUGHT(what_came_late_before_it_has_settled, paused, LATE_EXCUSED)
 CAUGHT(what_came_late_of_one_that_died, dying, LEFT_EXCUSED)
 CAUGHT(what_came_late_without_an_op, dying_named, LEFT_EXCUSED)
-
 CAUGHT(one_forgotten_at_once_that_begins_under_another_note, forgetting_at_once, BEGINS_NOTED,
        BEGINS_ALIKE, CARRIES_NOTED)
 
