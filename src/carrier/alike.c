@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is noted of what all instances derive, and each step that changes it: one unit of work,
+ * which reads what the others have told, so that it is right whoever else does the same. Killed
+ * before or after it, the next one that settles finds what there is.
+ */
+
 #include "carrier/alike.h"
 
 #include <string.h>

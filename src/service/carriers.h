@@ -31,7 +31,7 @@ struct carrying_fiber {
     const struct carried_driver *driver;
     struct lease lease;
     bool running, woken;
-    bool busy; /* a turn is under way */
+    bool busy;                /* a turn is under way */
     struct log_pause refused; /* of the line about refused values */
     int failures;             /* in a row */
     int losses;               /* since there was nothing left to do */

@@ -233,64 +233,67 @@ static bool own_page_is_refused(const struct runtime *runtime, struct exchange *
     return exchange_refused(exchange, route);
 }
 
+static const struct {
+    const char *method, *path;
+    bool open; /* to all who reach the port: it reveals nothing */
+    enum fh_audience audience;
+    void (*answer)(struct runtime *runtime, struct exchange *exchange);
+} own_pages[] = {{"GET", "/livez", true, FH_OPERATORS, answer_live},
+                 {"GET", "/readyz", true, FH_OPERATORS, answer_ready},
+                 {"GET", "/metrics", false, FH_OPERATORS, answer_metrics},
+                 {"GET", "/openapi.json", false, FH_OPERATORS, answer_openapi},
+                 {"GET", "/asyncapi.json", false, FH_OPERATORS, answer_asyncapi},
+                 {"GET", FEED_PATH, false, FH_SERVICES, answer_feed},
+                 {"GET", SNAPSHOT_PATH, false, FH_SERVICES, answer_snapshot},
+                 {"GET", "/_freehold/state", false, FH_SERVICES, answer_state},
+                 {"POST", "/_freehold/closed", false, FH_SERVICES, answer_closed},
+                 {"POST", SAGA_RESTORED_PATH, false, FH_SERVICES, answer_restored},
+                 {"GET", TAKE_OVER_PATH, false, FH_SERVICES, take_over_answer},
+                 {"GET", "/_freehold/restored", false, FH_OPERATORS, operators_restored},
+                 {"POST", "/_freehold/restored/seen", false, FH_OPERATORS, operators_seen},
+                 {"GET", "/_freehold/parked", false, FH_OPERATORS, operators_parked},
+                 {"GET", "/_freehold/parked/matching", false, FH_OPERATORS, operators_matching},
+                 {"POST", "/_freehold/parked/retry", false, FH_OPERATORS, operators_parked_retry},
+                 {"POST", "/_freehold/parked/drop", false, FH_OPERATORS, operators_parked_drop},
+                 {"POST", "/_freehold/parked/edit", false, FH_OPERATORS, operators_parked_edit},
+                 {"GET", "/_freehold/events", false, FH_OPERATORS, operators_events},
+                 {"POST", "/_freehold/replay", false, FH_OPERATORS, operators_replay},
+                 {"POST", "/_freehold/replay/abandon", false, FH_OPERATORS, operators_replay_end},
+                 {"POST", "/_freehold/derived/accept", false, FH_OPERATORS, operators_accept},
+                 {"POST", "/_freehold/derived/anew", false, FH_OPERATORS, operators_anew},
+                 {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
+                 {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
+                 {"GET", "/_freehold/reports", false, FH_OPERATORS, operators_reports},
+                 {"GET", "/_freehold/report", false, FH_OPERATORS, operators_report},
+                 {"GET", "/_freehold/sagas", false, FH_OPERATORS, operators_sagas},
+                 {"GET", "/_freehold/definitions", false, FH_OPERATORS, operators_definitions},
+                 {"GET", "/_freehold/saga", false, FH_OPERATORS, operators_saga},
+                 {"POST", "/_freehold/saga/retry", false, FH_OPERATORS, operators_saga_retry},
+                 {"POST", "/_freehold/saga/skip", false, FH_OPERATORS, operators_saga_skip},
+                 {"POST", "/_freehold/saga/abandon", false, FH_OPERATORS, operators_saga_abandon},
+                 {"POST", "/_freehold/saga/compensate", false, FH_OPERATORS, operators_saga_undo},
+                 {"GET", "/_freehold/timers", false, FH_OPERATORS, operators_timers},
+                 {"POST", "/_freehold/timers/retry", false, FH_OPERATORS, operators_timer_retry},
+                 {"POST", "/_freehold/timers/drop", false, FH_OPERATORS, operators_timer_drop},
+                 {"POST", SERVICE_BACKUP_PATH, false, FH_OPERATORS, backup_answer},
+                 {"POST", "/_freehold/prove", false, FH_OPERATORS, verify_answer}};
+
 bool own_route(struct runtime *runtime, struct exchange *exchange)
 {
-    static const struct {
-        const char *method, *path;
-        bool open; /* to all who reach the port: it reveals nothing */
-        enum fh_audience audience;
-        void (*answer)(struct runtime *runtime, struct exchange *exchange);
-    } routes[] = {{"GET", "/livez", true, FH_OPERATORS, answer_live},
-                  {"GET", "/readyz", true, FH_OPERATORS, answer_ready},
-                  {"GET", "/metrics", false, FH_OPERATORS, answer_metrics},
-                  {"GET", "/openapi.json", false, FH_OPERATORS, answer_openapi},
-                  {"GET", "/asyncapi.json", false, FH_OPERATORS, answer_asyncapi},
-                  {"GET", FEED_PATH, false, FH_SERVICES, answer_feed},
-                  {"GET", SNAPSHOT_PATH, false, FH_SERVICES, answer_snapshot},
-                  {"GET", "/_freehold/state", false, FH_SERVICES, answer_state},
-                  {"POST", "/_freehold/closed", false, FH_SERVICES, answer_closed},
-                  {"POST", SAGA_RESTORED_PATH, false, FH_SERVICES, answer_restored},
-                  {"GET", TAKE_OVER_PATH, false, FH_SERVICES, take_over_answer},
-                  {"GET", "/_freehold/restored", false, FH_OPERATORS, operators_restored},
-                  {"POST", "/_freehold/restored/seen", false, FH_OPERATORS, operators_seen},
-                  {"GET", "/_freehold/parked", false, FH_OPERATORS, operators_parked},
-                  {"GET", "/_freehold/parked/matching", false, FH_OPERATORS, operators_matching},
-                  {"POST", "/_freehold/parked/retry", false, FH_OPERATORS, operators_parked_retry},
-                  {"POST", "/_freehold/parked/drop", false, FH_OPERATORS, operators_parked_drop},
-                  {"POST", "/_freehold/parked/edit", false, FH_OPERATORS, operators_parked_edit},
-                  {"GET", "/_freehold/events", false, FH_OPERATORS, operators_events},
-                  {"POST", "/_freehold/replay", false, FH_OPERATORS, operators_replay},
-                  {"POST", "/_freehold/replay/abandon", false, FH_OPERATORS, operators_replay_end},
-                  {"POST", "/_freehold/derived/accept", false, FH_OPERATORS, operators_accept},
-                  {"POST", "/_freehold/derived/anew", false, FH_OPERATORS, operators_anew},
-                  {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
-                  {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
-                  {"GET", "/_freehold/reports", false, FH_OPERATORS, operators_reports},
-                  {"GET", "/_freehold/report", false, FH_OPERATORS, operators_report},
-                  {"GET", "/_freehold/sagas", false, FH_OPERATORS, operators_sagas},
-                  {"GET", "/_freehold/definitions", false, FH_OPERATORS, operators_definitions},
-                  {"GET", "/_freehold/saga", false, FH_OPERATORS, operators_saga},
-                  {"POST", "/_freehold/saga/retry", false, FH_OPERATORS, operators_saga_retry},
-                  {"POST", "/_freehold/saga/skip", false, FH_OPERATORS, operators_saga_skip},
-                  {"POST", "/_freehold/saga/abandon", false, FH_OPERATORS, operators_saga_abandon},
-                  {"POST", "/_freehold/saga/compensate", false, FH_OPERATORS, operators_saga_undo},
-                  {"GET", "/_freehold/timers", false, FH_OPERATORS, operators_timers},
-                  {"POST", "/_freehold/timers/retry", false, FH_OPERATORS, operators_timer_retry},
-                  {"POST", "/_freehold/timers/drop", false, FH_OPERATORS, operators_timer_drop},
-                  {"POST", SERVICE_BACKUP_PATH, false, FH_OPERATORS, backup_answer},
-                  {"POST", "/_freehold/prove", false, FH_OPERATORS, verify_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (routes[i].path[1] != incoming->path[1] || strcmp(routes[i].path, incoming->path) != 0)
+    for (size_t i = 0; i < sizeof own_pages / sizeof own_pages[0]; i++) {
+        if (own_pages[i].path[1] != incoming->path[1] ||
+            strcmp(own_pages[i].path, incoming->path) != 0)
             continue;
-        exchange->own = routes[i].path;
-        bool gets = strcmp(routes[i].method, "GET") == 0;
-        struct audience_route route = {routes[i].method, routes[i].path, routes[i].audience};
-        if (!routes[i].open && own_page_is_refused(runtime, exchange, incoming->path, &route))
+        exchange->own = own_pages[i].path;
+        bool gets = strcmp(own_pages[i].method, "GET") == 0;
+        struct audience_route route = {own_pages[i].method, own_pages[i].path,
+                                       own_pages[i].audience};
+        if (!own_pages[i].open && own_page_is_refused(runtime, exchange, incoming->path, &route))
             return true;
-        if (strcmp(routes[i].method, incoming->method) == 0 ||
+        if (strcmp(own_pages[i].method, incoming->method) == 0 ||
             (gets && strcmp(incoming->method, "HEAD") == 0))
-            routes[i].answer(runtime, exchange);
+            own_pages[i].answer(runtime, exchange);
         else
             exchange_wrong_method(exchange, gets ? "GET, HEAD" : "POST");
         return true;

@@ -6,7 +6,6 @@
  * The ledger: what Freehold itself keeps in a service's store, next to the service's own data and
  * committed together with it, in tables with the prefix fh_. Each engine names what keeps it:
  * relational engines (and models built on one) share relational/ledger*.c.
- *
  * All functions run inside an open unit of work. Text in results lives in the given arena.
  */
 
@@ -492,7 +491,6 @@ struct ledger_ops {
     const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
     const struct record_ops *records;            /* records/records.h; NULL: not kept as records */
     __typeof__(ledger_caller_look) *caller_look; /* NULL: calls caller_newest and caller_get */
-    /* NULL: that of two that derive under one key the later has seen the earlier is so anyway. */
     enum fh_code (*derived_touch)(struct store_work *work, const char *keys,
                                   struct fh_error *error);
 };

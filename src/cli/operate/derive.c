@@ -102,8 +102,8 @@ static int accept_loss(struct derive_asking *derive, const json_t *kept, bool ye
 }
 
 /* One whose facts its server alone has, or any other. */
-static int act_on_derived(struct derive_asking *derive, const json_t *derived, bool anew,
-                          bool accepts, bool yes, bool as_json)
+static int do_to_derived(struct derive_asking *derive, const json_t *derived, bool anew,
+                         bool accepts, bool yes, bool as_json)
 {
     const json_t *kept = json_object_get(derived, "kept");
     if (anew)
@@ -140,7 +140,7 @@ static int run_derive_command(const struct cli_command *command, char **words, c
                             &derive.state);
     if (code == CLI_DONE) {
         const json_t *derived = find_derived(&derive);
-        code = derived ? act_on_derived(&derive, derived, anew, accepts, yes, as_json) : CLI_FAILED;
+        code = derived ? do_to_derived(&derive, derived, anew, accepts, yes, as_json) : CLI_FAILED;
         json_decref(derive.state);
     }
     cli_operator_end(&asking);
