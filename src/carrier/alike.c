@@ -151,7 +151,7 @@ static enum fh_code settle_alike(struct store_work *work, void *what, struct fh_
     else if (code == FH_OK && settling->step == SETTLES_FORGETTING)
         code = carried_alike_forget(work, error);
     json_arena_set(arena);
-    CRASH_POINT("carrier.settling");
+    CRASH_POINT("alike.settling");
     return code;
 }
 
@@ -169,7 +169,7 @@ enum fh_code carried_alike_settle(struct work_context *context, const json_t *ow
     store_rollback(work);
     if (code == FH_OK && settling.step != SETTLES_NOTHING)
         code = work_write(context, settle_alike, &settling, -1, error);
-    CRASH_POINT("carrier.settled");
+    CRASH_POINT("alike.settled");
     *ret_settled = code == FH_OK && settling.settled;
     return code;
 }

@@ -54,6 +54,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "rebuild.", "exchange.", "beside.",  # and test_rebuild*_killed.py
              "replay.",  # and test_replay_killed.py
              "derived.", "carrier.", "kept.",  # and test_derived.py and test_carried.py
+             "alike.",  # and scenario test_search_owners.py
              "series.", "columns.",  # and test_series.py
              "audit.",  # and test_audit_log.py
              "trial.")  # and test_trials.py

@@ -82,14 +82,28 @@ class Shelf:
         return text
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def shelf(request):
+def shelf_on(engine, folder):
     if "FREEHOLD_TEST_OPENSEARCH" not in os.environ:
         pytest.skip("NOT RUN WITH OPENSEARCH: FREEHOLD_TEST_OPENSEARCH names no server")
-    one = Shelf(folder_for(request), request.param, json.loads(os.environ["FREEHOLD_TEST_OPENSEARCH"]))
+    one = Shelf(folder, engine, json.loads(os.environ["FREEHOLD_TEST_OPENSEARCH"]))
     if one.lacks():
-        pytest.skip(f"NOT RUN ON {request.param}: {one.lacks()}")
+        pytest.skip(f"NOT RUN ON {engine}: {one.lacks()}")
     one.system.up()
+    return one
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def shelf(request):
+    one = shelf_on(request.param, folder_for(request))
+    yield one
+    one.system.stop(check=False)
+
+
+@pytest.fixture
+def mortal(request, monkeypatch):
+    """It dies at the point that its file `crash` names."""
+    monkeypatch.setenv("FREEHOLD_CRASH", "crash")
+    one = shelf_on("postgresql", folder_for(request))
     yield one
     one.system.stop(check=False)
 
@@ -150,3 +164,17 @@ def test_an_upgrade_that_derives_otherwise_makes_it_anew_once_all_derive_alike(s
     wait_for("it is carried", lambda: shelf.derived()["state"] in ("carrying", "carried elsewhere"))
     shelf.edition(2)
     wait_for("it is made anew", lambda: shelf.total("novels") == 0 and shelf.total("novel") == shelf.added)
+
+
+@pytest.mark.parametrize("point", ["alike.settling", "alike.settled"])
+def test_killed_while_it_settles_whether_all_derive_alike_it_goes_on(mortal, point):
+    crash = pathlib.Path(mortal.system.state) / "shelf" / "crash"
+    mortal.add()
+    wait_for("it is found", lambda: mortal.total("novel") == 1)
+    crash.write_text(point)
+    mortal.edition(3)
+    mortal.system.command("upgrade", "shelf", "--state", mortal.system.state, check=False)
+    wait_for(f"one died at {point}", lambda: not crash.exists())
+    mortal.add()
+    mortal.system.command("upgrade", "shelf", "--force", "--state", mortal.system.state, check=False)
+    wait_for("all are found", lambda: mortal.total("novels") == mortal.added == 2)
