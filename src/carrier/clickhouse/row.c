@@ -2,13 +2,15 @@
 /*
  * Rows as RowBinary has them: an integer is eight bytes, a text its length and its bytes, a value
  * that may be null begins with a byte that says whether it is. So nothing is escaped, no value can
- * be refused, and a body that was cut short within a row is refused whole; one that was cut between
- * two rows is a beginning without the link, which is the last row.
+ * be refused (one that is not as declared has none), and a body that was cut short within a row is
+ * refused whole; one that was cut between two rows is a beginning without the link, which is the
+ * last row.
  */
 
 #include <string.h>
 
 #include "carrier/clickhouse/internal.h"
+#include "carrier/values.h"
 
 static void write_row_byte(struct text *body, unsigned byte)
 {
@@ -43,28 +45,27 @@ static void write_row_text(struct text *body, const char *text, size_t length)
     text_append(body, text, length);
 }
 
-static void write_tag(struct text *body, const struct fh_derived_field *field, const json_t *value)
+static void write_tag(struct text *body, const struct fh_derived_field *field,
+                      const struct carried_value *value)
 {
-    struct sql_value tag = {.kind = SQL_NULL};
-    series_tag_value(field, value, &tag);
     if (field->type == FH_STRING)
-        write_row_text(body, tag.kind == SQL_TEXT ? tag.text : "",
-                       tag.kind == SQL_TEXT ? tag.length : 0);
+        write_row_text(body, value->text, value->length);
     else if (field->type == FH_BOOL)
-        write_row_byte(body, tag.integer != 0);
+        write_row_byte(body, value->kind == CARRIED_TRUE);
     else
-        write_row_integer(body, tag.integer);
+        write_row_integer(body, carried_integer(value));
 }
 
 static void write_measured(struct text *body, const struct fh_derived_field *field,
-                           const json_t *value)
+                           const struct carried_value *value)
 {
-    struct sql_value measured = series_measured_value(field, value);
-    write_row_byte(body, measured.kind == SQL_NULL);
-    if (measured.kind == SQL_REAL)
-        write_row_real(body, measured.real);
-    else if (measured.kind == SQL_INTEGER)
-        write_row_integer(body, measured.integer);
+    write_row_byte(body, value->kind == CARRIED_NULL);
+    if (value->kind == CARRIED_NULL)
+        return;
+    if (field->type == FH_NUMBER)
+        write_row_real(body, carried_real(value));
+    else
+        write_row_integer(body, carried_integer(value));
 }
 
 static void write_row_head(struct text *body, unsigned kind, int64_t at, const char *key,
@@ -82,12 +83,12 @@ void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
                            const struct carried_op *op, const char *life)
 {
     write_row_head(body, 1, op->at_ms, op->key, op->position, life);
-    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
-        const json_t *value = json_object_get(op->value, field->name);
+    for (int i = 0; declared->fields[i].name; i++) {
+        const struct fh_derived_field *field = &declared->fields[i];
         if (series_is_tag(field))
-            write_tag(body, field, value);
+            write_tag(body, field, &op->values[i]);
         else
-            write_measured(body, field, value);
+            write_measured(body, field, &op->values[i]);
     }
 }
 
