@@ -41,8 +41,9 @@ static int days_of_page(const struct carried_page *page, int64_t *days)
 {
     int count = 0, unique = 0;
     for (int i = 0; i < page->count; i++) {
-        if (!page->ops[i].refused[0])
-            days[count++] = series_floor(page->ops[i].at_ms, INFLUXDB_DAY_MS);
+        int64_t day = series_floor(page->ops[i].at_ms, INFLUXDB_DAY_MS);
+        if (!page->ops[i].refused[0] && (!count || days[count - 1] != day))
+            days[count++] = day;
     }
     if (!count)
         days[count++] = 0;
