@@ -172,7 +172,7 @@ static bool scan_generation(struct json_scan *scan, struct carried_found *ret)
            scan_integer(scan, &ret->number) && !json_scan_next(scan, ']', &array) && !scan->refused;
 }
 
-static bool is_member(const struct json_piece *name, const char *expected)
+static bool is_event_member(const struct json_piece *name, const char *expected)
 {
     return name->length == strlen(expected) && memcmp(name->at, expected, name->length) == 0;
 }
@@ -188,11 +188,11 @@ bool carried_form_read(const struct carried_form *form, const char *data, size_t
     if (!json_scan_open(&scan, '{', &object))
         return false;
     while (json_scan_next(&scan, '}', &object) && json_scan_name(&scan, &object, &name)) {
-        bool taken = is_member(&name, "ops")          ? (facts = scan_facts(form, &scan, ret))
-                     : is_member(&name, "generation") ? scan_generation(&scan, ret)
-                     : is_member(&name, "as_of")      ? (as_of = scan_integer(&scan, &ret->as_of))
-                     : is_member(&name, "last")       ? json_scan_string(&scan, &ret->last)
-                                                      : false;
+        bool taken = is_event_member(&name, "ops")          ? (facts = scan_facts(form, &scan, ret))
+                     : is_event_member(&name, "generation") ? scan_generation(&scan, ret)
+                     : is_event_member(&name, "as_of") ? (as_of = scan_integer(&scan, &ret->as_of))
+                     : is_event_member(&name, "last")  ? json_scan_string(&scan, &ret->last)
+                                                       : false;
         if (!taken)
             return false;
     }

@@ -13,12 +13,12 @@
 #include "carrier/values.h"
 
 /* Where a row is written to: there is room for all of it. */
-static void put_byte(char **at, unsigned byte)
+static void put_row_byte(char **at, unsigned byte)
 {
     *(*at)++ = (char)byte;
 }
 
-static void put_integer(char **at, int64_t integer)
+static void put_row_integer(char **at, int64_t integer)
 {
     uint64_t bits = (uint64_t)integer;
     for (int i = 0; i < 8; i++)
@@ -27,56 +27,56 @@ static void put_integer(char **at, int64_t integer)
 }
 
 /* There is one zero, as values are told apart by their bits. */
-static void put_real(char **at, double real)
+static void put_row_real(char **at, double real)
 {
     int64_t bits = 0;
     if (real != 0)
         memcpy(&bits, &real, sizeof bits);
-    put_integer(at, bits);
+    put_row_integer(at, bits);
 }
 
-static void put_text(char **at, const char *text, size_t length)
+static void put_row_text(char **at, const char *text, size_t length)
 {
     size_t rest = length;
     for (; rest >= 0x80; rest >>= 7)
-        put_byte(at, (unsigned)(rest & 0x7f) | 0x80);
-    put_byte(at, (unsigned)rest);
+        put_row_byte(at, (unsigned)(rest & 0x7f) | 0x80);
+    put_row_byte(at, (unsigned)rest);
     memcpy(*at, text, length);
     *at += length;
 }
 
-static void put_tag(char **at, const struct fh_derived_field *field,
-                    const struct carried_value *value)
+static void put_row_tag(char **at, const struct fh_derived_field *field,
+                        const struct carried_value *value)
 {
     if (field->type == FH_STRING)
-        put_text(at, value->text, value->length);
+        put_row_text(at, value->text, value->length);
     else if (field->type == FH_BOOL)
-        put_byte(at, value->kind == CARRIED_TRUE);
+        put_row_byte(at, value->kind == CARRIED_TRUE);
     else
-        put_integer(at, carried_integer(value));
+        put_row_integer(at, carried_integer(value));
 }
 
-static void put_measured(char **at, const struct fh_derived_field *field,
-                         const struct carried_value *value)
+static void put_row_measured(char **at, const struct fh_derived_field *field,
+                             const struct carried_value *value)
 {
-    put_byte(at, value->kind == CARRIED_NULL);
+    put_row_byte(at, value->kind == CARRIED_NULL);
     if (value->kind == CARRIED_NULL)
         return;
     if (field->type == FH_NUMBER)
-        put_real(at, carried_real(value));
+        put_row_real(at, carried_real(value));
     else
-        put_integer(at, carried_integer(value));
+        put_row_integer(at, carried_integer(value));
 }
 
-static void put_head(char **at, unsigned kind, int64_t at_ms, const char *key, int64_t position,
-                     const char *life)
+static void put_row_head(char **at, unsigned kind, int64_t at_ms, const char *key, int64_t position,
+                         const char *life)
 {
-    put_byte(at, kind);
-    put_integer(at, at_ms);
-    put_text(at, key, strlen(key));
-    put_integer(at, position);
+    put_row_byte(at, kind);
+    put_row_integer(at, at_ms);
+    put_row_text(at, key, strlen(key));
+    put_row_integer(at, position);
     if (*life)
-        put_text(at, life, strlen(life));
+        put_row_text(at, life, strlen(life));
 }
 
 #define VALUE_MAX 10 /* bytes of a value that is no text, or of a text's length */
@@ -103,13 +103,13 @@ void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
     char *at = begin_row(body, declared, op->key, life, op->values);
     if (!at)
         return;
-    put_head(&at, 1, op->at_ms, op->key, op->position, life);
+    put_row_head(&at, 1, op->at_ms, op->key, op->position, life);
     for (int i = 0; declared->fields[i].name; i++) {
         const struct fh_derived_field *field = &declared->fields[i];
         if (series_is_tag(field))
-            put_tag(&at, field, &op->values[i]);
+            put_row_tag(&at, field, &op->values[i]);
         else
-            put_measured(&at, field, &op->values[i]);
+            put_row_measured(&at, field, &op->values[i]);
     }
     end_row(body, at);
 }
@@ -123,14 +123,14 @@ void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
     char *at = begin_row(body, declared, key, life, NULL);
     if (!at)
         return;
-    put_head(&at, 0, link->to, key, link->to, life);
+    put_row_head(&at, 0, link->to, key, link->to, life);
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         if (!series_is_tag(field))
-            put_byte(&at, 1); /* null */
+            put_row_byte(&at, 1); /* null */
         else if (field->type == FH_INT)
-            put_integer(&at, 0);
+            put_row_integer(&at, 0);
         else
-            put_byte(&at, 0); /* false, or "" */
+            put_row_byte(&at, 0); /* false, or "" */
     }
     end_row(body, at);
 }
