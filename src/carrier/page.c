@@ -210,6 +210,8 @@ static void name_formed_ops(struct carried_reading *reading, const struct carrie
             op->key = memcpy(names, event->id, id_length);
             names[id_length] = '.';
             memcpy(names + id_length + 1, key, (size_t)(end + 1 - key));
+            if (id_length + 1 + (size_t)(end - key) >= CARRIED_KEY_SIZE)
+                names[CARRIED_KEY_SIZE - 1] = '\0'; /* as JSON's would be */
             names += id_length + 1 + (size_t)(end + 1 - key);
         }
     }
@@ -225,7 +227,12 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     size_t values_size = room * (size_t)form->field_count * sizeof(struct carried_value);
     size_t names_size = reading->generation.kept ? room * ID_SIZE + event->length : 0;
     char *held = malloc(values_size + names_size);
-    FH_ASSERT(held != NULL);
+    if (!held) {
+        reading->code = error_set(reading->error, FH_NO_MEMORY,
+                                  "There is no memory to carry what is derived.");
+        *ret_goes_on = false;
+        return true;
+    }
     make_room_for_ops(reading, room);
     struct carried_found found = {.ops = page->ops + page->count,
                                   .values = (struct carried_value *)(void *)held};

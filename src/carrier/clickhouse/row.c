@@ -7,6 +7,7 @@
  * last row.
  */
 
+#include <endian.h>
 #include <string.h>
 
 #include "carrier/clickhouse/internal.h"
@@ -20,10 +21,9 @@ static void put_row_byte(char **at, unsigned byte)
 
 static void put_row_integer(char **at, int64_t integer)
 {
-    uint64_t bits = (uint64_t)integer;
-    for (int i = 0; i < 8; i++)
-        (*at)[i] = (char)(bits >> (8 * i));
-    *at += 8;
+    uint64_t bits = htole64((uint64_t)integer);
+    memcpy(*at, &bits, sizeof bits);
+    *at += sizeof bits;
 }
 
 /* There is one zero, as values are told apart by their bits. */
