@@ -228,8 +228,8 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     size_t names_size = reading->generation.kept ? room * ID_SIZE + event->length : 0;
     char *held = malloc(values_size + names_size);
     if (!held) {
-        reading->code = error_set(reading->error, FH_NO_MEMORY,
-                                  "There is no memory to carry what is derived.");
+        reading->code =
+            error_set(reading->error, FH_NO_MEMORY, "There is no memory to carry what is derived.");
         *ret_goes_on = false;
         return true;
     }
