@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carrying one page: what follows the generation's cursor is read in a snapshot, sent in one
- * request, and only when the server has answered the cursor is noted (1). It only rises (2), so of
- * two carriers that have sent overlapping pages the slower one notes nothing. A request that is not
- * answered is made again from the cursor (7), perhaps as part of a longer page: versions and links
- * make both orders the same (4, 10).
+ * Carrying what follows the generation's cursor (pages.c): a page is sent in one request, and only
+ * when the server has answered the cursor is noted (1). It only rises (2), so of two carriers that
+ * have sent overlapping pages the slower one notes nothing. A request that is not answered is made
+ * again from the cursor (7), perhaps as part of a longer page: versions and links make both orders
+ * the same (4, 10).
  */
 
 #include <stdlib.h>
@@ -14,38 +14,15 @@
 #include "carrier/parts.h"
 #include "carrier/walk.h"
 
-enum fh_code carrier_read_page(struct derived_carrier *carrier,
-                               const struct carried_generation *generation,
-                               struct carried_reading *reading, struct fh_error *error)
-{
-    struct store_work *work;
-    char id[ID_SIZE];
-    int64_t trimmed = 0;
-    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_outbox_trimmed(work, &trimmed, id, error);
-    if (code == FH_OK && trimmed <= generation->cursor)
-        code = carried_page_read(reading, work, carrier->server->ops, carrier->declared->name,
-                                 generation, error);
-    store_rollback(work);
-    return code == FH_OK ? carried_page_make(reading, carrier->context->world) : code;
-}
-
 /* ---- What was acknowledged ---- */
-
-struct noting {
-    const struct carried_name *generation;
-    const struct carried_page *page;
-    bool fills;
-};
 
 static enum fh_code note_page(struct carrier_change *change, struct store_work *work,
                               struct carrier_look *look, struct fh_error *error)
 {
-    const struct noting *noting = change->what;
-    const struct carried_page *page = noting->page;
-    struct carried_generation *generation = carried_record_find(&look->record, noting->generation);
+    const struct carried_reading *reading = change->what;
+    const struct carried_page *page = &reading->page;
+    struct carried_generation *generation =
+        carried_record_find(&look->record, &reading->generation);
     (void)work;
     if (!generation || generation->cursor >= page->link.to)
         return FH_OK;
@@ -60,7 +37,7 @@ static enum fh_code note_page(struct carrier_change *change, struct store_work *
                              CARRIED_PARKED_MAX, change->carrier->declared->name, op->refused);
     }
     generation->cursor = page->link.to;
-    generation->filled |= noting->fills;
+    generation->filled |= reading->fills;
     change->changed = true;
     return FH_OK;
 }
@@ -73,23 +50,22 @@ static void count_page(struct derived_carrier *carrier, const struct carried_pag
         carrier->counters.refused += page->ops[i].refused[0] != 0;
 }
 
-static enum fh_code send_page(struct derived_carrier *carrier,
-                              const struct carried_generation *generation,
-                              struct carried_reading *reading, struct fh_error *error)
+static enum fh_code send_page(struct derived_carrier *carrier, struct carried_reading *reading,
+                              struct fh_error *error)
 {
     struct carried_page *page = &reading->page;
+    const struct carried_name *generation = &reading->generation;
     struct carried_server *server = carrier->server;
-    struct noting noting = {&generation->name, page, reading->fills};
-    struct carrier_change change = {.carrier = carrier, .change = note_page, .what = &noting};
-    enum fh_code code =
-        server->ops->send(server, carrier->declared, &generation->name, page, error);
+    struct carrier_change change = {.carrier = carrier, .change = note_page, .what = reading};
+    enum fh_code code = server->ops->send(server, carrier->declared, generation, page, error);
     CRASH_POINT("carrier.sent");
     if (code == FH_NOT_FOUND)
-        return carrier_lose(carrier, &generation->name, error);
+        return carrier_lose(carrier, generation, error);
     if (code == FH_OK)
         code = carrier_change_run(&change, error);
     CRASH_POINT("carrier.noted");
-    if (code == FH_OK && change.changed)
+    reading->noted = code == FH_OK && change.changed;
+    if (reading->noted)
         count_page(carrier, page);
     return code;
 }
@@ -98,14 +74,8 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
                            const struct carried_generation *generation, bool *ret_more,
                            struct fh_error *error)
 {
-    struct carried_reading reading = {0};
-    enum fh_code code = carrier_read_page(carrier, generation, &reading, error);
-    if (code == FH_OK && reading.page.link.to > reading.page.link.from) {
-        *ret_more = true;
-        code = send_page(carrier, generation, &reading, error);
-    }
-    carried_page_release(&reading, carrier->context->world);
-    return code;
+    struct carried_start start = {.generation = generation->name, .position = generation->cursor};
+    return carrier_carry_pages(carrier, &start, send_page, ret_more, error);
 }
 
 /* ---- What the server has lost ---- */

@@ -207,13 +207,14 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
 static enum fh_code note_kept_page(struct carrier_change *change, struct store_work *work,
                                    struct carrier_look *look, struct fh_error *error)
 {
-    const struct carried_reading *reading = change->what;
+    struct carried_reading *reading = change->what;
     const struct carried_link *link = &reading->page.link;
     struct carried_generation *serving = &look->record.serving;
     char life[ID_SIZE];
     enum fh_code code = ledger_meta_get(work, LEDGER_INCARNATION, life, sizeof life, error);
-    if (code != FH_OK || strcmp(life, reading->life) != 0 ||
-        carried_name_compare(&serving->name, &reading->generation) != 0)
+    reading->noted = code == FH_OK && strcmp(life, reading->life) == 0 &&
+                     carried_name_compare(&serving->name, &reading->generation) == 0;
+    if (!reading->noted)
         return code;
     change->changed = !serving->kept.made || serving->cursor < link->to;
     serving->kept.made = true;
@@ -239,12 +240,15 @@ static enum fh_code check_none_refused(const struct derived_carrier *carrier,
     return FH_OK;
 }
 
+/* One that was read in another life than the turn's is not sent. */
 static enum fh_code send_kept_page(struct derived_carrier *carrier, struct carried_reading *reading,
                                    struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
     struct carrier_change change = {.carrier = carrier, .change = note_kept_page, .what = reading};
     const struct carried_link *link = &reading->page.link;
+    if (strcmp(reading->life, carrier->life) != 0)
+        return FH_OK;
     enum fh_code code =
         server->ops->send(server, carrier->declared, &reading->generation, &reading->page, error);
     CRASH_POINT("kept.sent");
@@ -269,18 +273,10 @@ static enum fh_code send_kept_page(struct derived_carrier *carrier, struct carri
 static enum fh_code carry_kept(struct derived_carrier *carrier, bool *ret_more,
                                struct fh_error *error)
 {
-    struct carried_reading reading = {0};
-    struct carried_generation from = carrier->look.record.serving;
-    from.cursor = carrier->from.position;
-    memcpy(from.kept.cursor_id, carrier->from.id, ID_SIZE);
-    enum fh_code code = carrier_read_page(carrier, &from, &reading, error);
-    if (code == FH_OK && reading.page.link.to > reading.page.link.from &&
-        strcmp(reading.life, carrier->life) == 0) {
-        *ret_more = true;
-        code = send_kept_page(carrier, &reading, error);
-    }
-    carried_page_release(&reading, carrier->context->world);
-    return code;
+    struct carried_start start = {.generation = carrier->look.record.serving.name,
+                                  .position = carrier->from.position};
+    memcpy(start.id, carrier->from.id, ID_SIZE);
+    return carrier_carry_pages(carrier, &start, send_kept_page, ret_more, error);
 }
 
 /* ---- A turn ---- */

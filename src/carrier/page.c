@@ -8,6 +8,9 @@
  * To read and to free the values of a large page takes tenths of a second, in which nobody would be
  * answered: so the events' texts are copied in the snapshot, and the rest is done beside the loop.
  *
+ * Events of points and facts are read as they were written (form.h), without a tree, and what they
+ * have stays where it is, in their texts. What is not so written, and searches, are read as JSON.
+ *
  * Only this library writes such events, so one that can't be read is of another version of it, or
  * damaged: nothing is carried past it.
  */
@@ -19,6 +22,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "carrier/values.h"
 #include "work/carried.h"
 #include "world/world.h"
 
@@ -76,9 +80,43 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
     size_t i;
     const json_t *op;
     json_array_foreach (ops, i, op)
-        count += strcmp(json_string_value(json_object_get(op, "name")), reading->name) == 0;
+        count +=
+            strcmp(json_string_value(json_object_get(op, "name")), reading->declared->name) == 0;
     return count;
 }
+
+static void end_link(struct carried_reading *reading, const struct carried_event *event)
+{
+    struct carried_link *link = &reading->page.link;
+    link->to = event->position;
+    if (reading->generation.kept) /* 24 */
+        snprintf(link->to_id, sizeof link->to_id, "%s", event->id);
+}
+
+/* It is the next page's first. */
+static bool is_beyond_bounds(const struct carried_reading *reading,
+                             const struct carried_event *event, int count)
+{
+    return count && reading->page.count &&
+           (reading->page.count + count > reading->ops_max ||
+            reading->size + event->length > reading->size_max);
+}
+
+static void hold_for_page(struct carried_reading *reading, json_t *event, void *values)
+{
+    if (reading->held_count == reading->held_capacity)
+        reading->held = grow_array(reading->held, &reading->held_capacity, sizeof *reading->held);
+    reading->held[reading->held_count++] = (struct carried_held){event, values};
+}
+
+static void make_room_for_ops(struct carried_reading *reading, size_t room)
+{
+    struct carried_page *page = &reading->page;
+    while ((size_t)reading->capacity < (size_t)page->count + room)
+        page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
+}
+
+/* ---- As any JSON ---- */
 
 /* 23. The event's data are the reading's own. */
 static void name_kept_fact(const struct carried_event *event, json_t *op)
@@ -94,27 +132,26 @@ static void take_ops(struct carried_reading *reading, const struct carried_event
     size_t i;
     json_t *op;
     struct carried_page *page = &reading->page;
+    const struct fh_derived *declared = reading->declared;
     json_array_foreach (ops, i, op) {
-        if (strcmp(json_string_value(json_object_get(op, "name")), reading->name) != 0)
+        if (strcmp(json_string_value(json_object_get(op, "name")), declared->name) != 0)
             continue;
         if (reading->generation.kept)
             name_kept_fact(event, op);
-        if (page->count == reading->capacity)
-            page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
-        page->ops[page->count++] =
-            (struct carried_op){.position = position,
-                                .key = json_string_value(json_object_get(op, "key")),
-                                .at_ms = json_integer_value(json_object_get(op, "at_ms")),
-                                .value = json_object_get(op, "value")};
+        make_room_for_ops(reading, 1);
+        struct carried_op *taken = &page->ops[page->count++];
+        *taken = (struct carried_op){.position = position,
+                                     .key = json_string_value(json_object_get(op, "key")),
+                                     .at_ms = json_integer_value(json_object_get(op, "at_ms"))};
+        if (declared->model == FH_SEARCH) {
+            taken->value = json_object_get(op, "value");
+        } else {
+            struct carried_value *values =
+                carried_values_new(declared, taken->at_ms, json_object_get(op, "value"));
+            hold_for_page(reading, NULL, values);
+            taken->values = values;
+        }
     }
-}
-
-static void end_link(struct carried_reading *reading, const struct carried_event *event)
-{
-    struct carried_link *link = &reading->page.link;
-    link->to = event->position;
-    if (reading->generation.kept) /* 24 */
-        snprintf(link->to_id, sizeof link->to_id, "%s", event->id);
 }
 
 static bool take_data(struct carried_reading *reading, const struct carried_event *event,
@@ -126,45 +163,127 @@ static bool take_data(struct carried_reading *reading, const struct carried_even
         return page_damaged(reading, event);
     bool ours = is_of_generation(reading, generation);
     int count = ours ? ops_of_name(reading, ops) : 0;
-    if (count && reading->page.count &&
-        (reading->page.count + count > reading->ops_max ||
-         reading->size + event->length > reading->size_max))
-        return false; /* the next page's first */
+    if (is_beyond_bounds(reading, event, count))
+        return false;
     if (count) {
-        if (reading->event_count == reading->event_capacity)
-            reading->events =
-                grow_array(reading->events, &reading->event_capacity, sizeof *reading->events);
-        reading->events[reading->event_count++] = json_incref(data);
+        hold_for_page(reading, json_incref(data), NULL);
         reading->size += event->length;
         take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, ops);
     }
     const char *last = json_string_at(data, "last");
-    reading->fills |= ours && last && strcmp(last, reading->name) == 0;
+    reading->fills |= ours && last && strcmp(last, reading->declared->name) == 0;
     end_link(reading, event);
     return true;
 }
 
-static bool take_carried_event(struct carried_reading *reading, const struct carried_event *event)
+static bool take_json_event(struct carried_reading *reading, const struct carried_event *event)
 {
     json_t *data = NULL;
-    if (!event->data) {
-        end_link(reading, event);
-        return true;
-    }
-    if (event->version != CARRIED_VERSION ||
-        json_parse(event->data, event->length, &data, reading->error) != FH_OK)
+    if (json_parse(event->data, event->length, &data, reading->error) != FH_OK)
         return page_damaged(reading, event);
     bool goes_on = take_data(reading, event, data);
     json_decref(data);
     return goes_on;
 }
 
+/* ---- As it was written ---- */
+
+static bool is_piece(const struct json_piece *piece, const char *text)
+{
+    return piece->at && strlen(text) == piece->length &&
+           memcmp(piece->at, text, piece->length) == 0;
+}
+
+/* A key stays in the event's text, where it ends with a NUL from now on; 23: or it is written to
+ * `names`. */
+static void name_formed_ops(struct carried_reading *reading, const struct carried_event *event,
+                            const struct carried_found *found, char *names)
+{
+    int64_t position = found->incarnation.at ? found->as_of : event->position;
+    size_t id_length = strlen(event->id);
+    for (int i = 0; i < found->count; i++) {
+        struct carried_op *op = &found->ops[i];
+        char *key = event->data + (op->key - event->data), *end = strchr(key, '"');
+        *end = '\0';
+        op->position = position;
+        if (reading->generation.kept) {
+            op->key = memcpy(names, event->id, id_length);
+            names[id_length] = '.';
+            memcpy(names + id_length + 1, key, (size_t)(end + 1 - key));
+            if (id_length + 1 + (size_t)(end - key) >= CARRIED_KEY_SIZE)
+                names[CARRIED_KEY_SIZE - 1] = '\0'; /* as JSON's would be */
+            names += id_length + 1 + (size_t)(end + 1 - key);
+        }
+    }
+}
+
+/* *ret_goes_on: as take_json_event returns. False: it is not of that form. */
+static bool take_formed_event(struct carried_reading *reading, const struct carried_event *event,
+                              bool *ret_goes_on)
+{
+    struct carried_page *page = &reading->page;
+    const struct carried_form *form = &reading->form;
+    size_t room = carried_form_room(form, event->length);
+    size_t values_size = room * (size_t)form->field_count * sizeof(struct carried_value);
+    size_t names_size = reading->generation.kept ? room * ID_SIZE + event->length : 0;
+    char *held = malloc(values_size + names_size);
+    if (!held) {
+        reading->code =
+            error_set(reading->error, FH_NO_MEMORY, "There is no memory to carry what is derived.");
+        *ret_goes_on = false;
+        return true;
+    }
+    make_room_for_ops(reading, room);
+    struct carried_found found = {.ops = page->ops + page->count,
+                                  .values = (struct carried_value *)(void *)held};
+    if (!carried_form_read(form, event->data, event->length, &found)) {
+        free(held);
+        return false;
+    }
+    bool ours =
+        !found.incarnation.at || (is_piece(&found.incarnation, reading->generation.incarnation) &&
+                                  found.number == reading->generation.number);
+    found.count = ours ? found.count : 0;
+    *ret_goes_on = !is_beyond_bounds(reading, event, found.count);
+    if (!*ret_goes_on || !found.count) {
+        free(held);
+    } else {
+        hold_for_page(reading, NULL, held);
+        name_formed_ops(reading, event, &found, held + values_size);
+        page->count += found.count;
+        reading->size += event->length;
+    }
+    if (*ret_goes_on) {
+        reading->fills |= ours && is_piece(&found.last, reading->declared->name);
+        end_link(reading, event);
+    }
+    return true;
+}
+
+static bool take_carried_event(struct carried_reading *reading, const struct carried_event *event)
+{
+    bool goes_on;
+    if (!event->data) {
+        end_link(reading, event);
+        return true;
+    }
+    if (event->version != CARRIED_VERSION)
+        return page_damaged(reading, event);
+    if (reading->declared->model != FH_SEARCH && take_formed_event(reading, event, &goes_on))
+        return goes_on;
+    return take_json_event(reading, event);
+}
+
 static void take_carried_events(void *context)
 {
     struct carried_reading *reading = context;
     struct arena *arena = json_arena_set(NULL);
-    for (int i = 0; i < reading->read_count && take_carried_event(reading, &reading->read[i]); i++)
-        ;
+    if (reading->declared->model != FH_SEARCH)
+        carried_form_init(&reading->form, reading->declared);
+    while (reading->taken < reading->read_count &&
+           take_carried_event(reading, &reading->read[reading->taken]))
+        reading->taken++;
+    reading->more |= reading->taken < reading->read_count;
     json_arena_set(arena);
 }
 
@@ -200,48 +319,82 @@ static bool keep_event(void *context, const struct ledger_event *event)
     snprintf(kept->id, sizeof kept->id, "%s", event->id);
     if (carried) {
         kept->length = strlen(event->data);
-        kept->data = malloc(kept->length + 1); /* a megabyte, and more where one value is larger */
+        kept->data = malloc(kept->length +
+                            JSON_SCAN_PADDING); /* a megabyte, and more where one value is larger */
         if (!kept->data) {
             reading->code = error_set(reading->error, FH_NO_MEMORY,
                                       "There is no memory to carry what is derived.");
             return false;
         }
-        memcpy(kept->data, event->data, kept->length + 1);
+        memcpy(kept->data, event->data, kept->length);
+        memset(kept->data + kept->length, 0, JSON_SCAN_PADDING);
         reading->read_size += kept->length;
     }
-    return reading->read_size < reading->size_max;
+    reading->more = reading->read_size >= reading->size_max;
+    return !reading->more;
+}
+
+/* Behind what is read already. */
+static enum fh_code read_page_events(struct carried_reading *reading, struct store_work *work,
+                                     struct fh_error *error)
+{
+    int64_t from = reading->page.link.from;
+    int64_t at = reading->read_count ? reading->read[reading->read_count - 1].position : from;
+    int64_t limit = CARRIED_SPAN_MAX - (at - from);
+    reading->more = reading->read_size >= reading->size_max || limit <= 0;
+    if (reading->more)
+        return FH_OK;
+    enum fh_code code = ledger_outbox_read(work, at, (int)limit, keep_event, reading, error);
+    if (reading->read_count)
+        at = reading->read[reading->read_count - 1].position;
+    reading->more |= at - from >= CARRIED_SPAN_MAX;
+    return code == FH_OK ? reading->code : code;
 }
 
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
-                               const struct carried_server_ops *server, const char *name,
-                               const struct carried_generation *generation, struct fh_error *error)
+                               const struct carried_server_ops *server,
+                               const struct fh_derived *declared, const struct carried_start *start,
+                               struct fh_error *error)
 {
-    reading->name = name;
+    reading->declared = declared;
     reading->ops_max = server->page_ops ? server->page_ops : CARRIED_OPS_MAX;
     reading->size_max = server->page_size ? server->page_size : CARRIED_SIZE_MAX;
-    reading->generation = generation->name;
+    reading->generation = start->generation;
     reading->error = error;
-    reading->page.link =
-        (struct carried_link){.from = generation->cursor, .to = generation->cursor};
+    reading->page.link = (struct carried_link){.from = start->position, .to = start->position};
     enum fh_code code = FH_OK;
-    if (generation->name.kept) {
-        memcpy(reading->page.link.from_id, generation->kept.cursor_id, ID_SIZE);
+    if (start->generation.kept) {
+        memcpy(reading->page.link.from_id, start->id, ID_SIZE);
         code = ledger_meta_get(work, LEDGER_INCARNATION, reading->life, ID_SIZE, error);
         memcpy(reading->page.life, reading->life, ID_SIZE);
     }
-    if (code != FH_OK)
-        return code;
-    code =
-        ledger_outbox_read(work, generation->cursor, CARRIED_SPAN_MAX, keep_event, reading, error);
-    return code == FH_OK ? reading->code : code;
+    return code == FH_OK ? read_page_events(reading, work, error) : code;
+}
+
+void carried_page_follow(struct carried_reading *next, struct carried_reading *before,
+                         struct carried_start *ret_start)
+{
+    const struct carried_link *link = &before->page.link;
+    *ret_start = (struct carried_start){.generation = before->generation, .position = link->to};
+    memcpy(ret_start->id, link->to_id, ID_SIZE);
+    for (int i = before->taken; i < before->read_count; i++) {
+        if (next->read_count == next->read_capacity)
+            next->read = grow_array(next->read, &next->read_capacity, sizeof *next->read);
+        next->read[next->read_count++] = before->read[i];
+        next->read_size += before->read[i].length;
+    }
+    before->read_count = before->taken;
+    before->read_size -= next->read_size;
 }
 
 static void free_page_values(void *context)
 {
     const struct carried_reading *reading = context;
     struct arena *arena = json_arena_set(NULL);
-    for (int i = 0; i < reading->event_count; i++)
-        json_decref(reading->events[i]);
+    for (int i = 0; i < reading->held_count; i++) {
+        json_decref(reading->held[i].event);
+        free(reading->held[i].values);
+    }
     for (int i = 0; i < reading->read_count; i++)
         free(reading->read[i].data);
     json_arena_set(arena);
@@ -250,7 +403,8 @@ static void free_page_values(void *context)
 void carried_page_release(struct carried_reading *reading, struct world *world)
 {
     run_for_page(reading, world, free_page_values);
-    free(reading->events);
+    free(reading->held);
+    carried_form_release(&reading->form);
     free(reading->read);
     free(reading->page.ops);
     *reading = (struct carried_reading){0};

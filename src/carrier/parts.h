@@ -28,11 +28,15 @@ struct carrier_change {
 };
 enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error);
 
-/* Reads what follows the generation's cursor; nothing if that is behind what is trimmed. */
+/* pages.c: sends what follows `start`, page after page; nothing if that is behind what is trimmed.
+ * `send` sends one, and notes how far it is; after a page that it has not `noted`, or that was the
+ * last one for now, nothing more is sent. *ret_more: there was one. */
+struct carried_start;
 struct carried_reading;
-enum fh_code carrier_read_page(struct derived_carrier *carrier,
-                               const struct carried_generation *generation,
-                               struct carried_reading *reading, struct fh_error *error);
+typedef enum fh_code carrier_send(struct derived_carrier *carrier, struct carried_reading *reading,
+                                  struct fh_error *error);
+enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct carried_start *start,
+                                 carrier_send *send, bool *ret_more, struct fh_error *error);
 
 /* All of them: *ret_more becomes true if something was done. */
 /* Sends what follows the generation's cursor, and notes the cursor. */

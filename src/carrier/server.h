@@ -52,6 +52,15 @@ struct carried_link {
     char from_id[ID_SIZE], to_id[ID_SIZE];
 };
 
+/* A value of a point or fact, as its JSON has it: a text, which is valid UTF-8 and has no NUL, or
+ * the digits of a number, or its word. It does not end with a NUL. */
+enum carried_kind { CARRIED_NULL, CARRIED_FALSE, CARRIED_TRUE, CARRIED_NUMBER, CARRIED_TEXT };
+struct carried_value {
+    const char *text;
+    uint32_t length;
+    enum carried_kind kind;
+};
+
 struct carried_op {
     /* Its version: of two of one key the higher one stands, in whatever order they arrive, and
      * however often. Of a row of a generation that is filled it is the one that its snapshot knew:
@@ -62,9 +71,11 @@ struct carried_op {
      * that the server alone has "EVENT.INDEX", which is never another's (23). */
     const char *key;
     int64_t at_ms; /* of a point or fact; else 0 */
-    /* All that is declared; NULL: gone, which points and facts never are. Of these an FH_INT is an
-     * integer, and an FH_NUMBER a real, or null. */
+    /* Of an FH_SEARCH: all that is declared; NULL: gone. */
     const json_t *value;
+    /* Of a point or fact, which is never gone: one for each field that is declared, in that order
+     * and of its type (values.h). NULL: it is not as declared, and is refused. */
+    const struct carried_value *values;
     /* Set by `send`: it will never be taken, and why, in words that hold nothing of the value: it
      * may be personal. Else "". */
     char refused[CARRIED_REASON_SIZE];

@@ -8,6 +8,7 @@
 
 #include "carried_trial.h"
 
+#include "../support/carried_ops.h"
 #include "../support/tallied.h"
 
 #define POSITIONS 60
@@ -75,6 +76,7 @@ static enum fh_code send_written(struct trial *t, struct carried_link link,
     FH_ASSERT(ops != NULL);
     for (int i = 0; i < count; i++)
         ops[i] = op_of(&written[i]);
+    carried_ops_fill(t->declared, ops, count);
     struct carried_page page = {link, ops, count};
     enum fh_code code = send_page(t, &page);
     for (int i = 0; i < count; i++)
@@ -401,6 +403,7 @@ static void of_a_page_that_was_cut_there_is_a_beginning_without_its_link(struct 
     struct written one = write_one(1, -5000, 1, 1);
     for (int i = 0; i < MANY; i++)
         ops[i] = op_of(&many[i]);
+    carried_ops_fill(t->declared, ops, MANY);
     EXPECT_CODE(t, FH_OK, make(t));
     EXPECT_CODE(t, FH_OK, send_written(t, (struct carried_link){0, 2}, &one, 1));
     enum fh_code code = t->bed->die_within(t->server, t->declared, &t->name, &page, &t->error);

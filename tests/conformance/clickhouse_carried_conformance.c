@@ -6,6 +6,7 @@
  * old goes.
  */
 
+#include "../support/carried_ops.h"
 #include "carried_bed.h"
 
 #include <dirent.h>
@@ -162,6 +163,7 @@ static struct facts facts_of(int64_t from, int count)
                                            .at_ms = position % 5 - 2,
                                            .value = fact(kind, position)};
     }
+    carried_ops_fill(&sold, facts.ops, count);
     return facts;
 }
 
@@ -188,6 +190,7 @@ static enum fh_code send_one(struct trial *t, int64_t position, const char *key,
 {
     json_t *value = fact("a", cents);
     struct carried_op op = {.position = position, .key = key, .at_ms = 7, .value = value};
+    carried_ops_fill(&sold, &op, 1);
     struct carried_page page = {{position - 1, position}, &op, 1};
     enum fh_code code = send_page(t, &page);
     json_decref(value);

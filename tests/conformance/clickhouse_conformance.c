@@ -7,6 +7,7 @@
  * FREEHOLD_SEED draws others.
  */
 
+#include "../support/carried_ops.h"
 #include "../support/fixture.h"
 #include "carried_bed.h"
 
@@ -118,6 +119,7 @@ static void put_facts(struct drawn *drawn)
         carried_fact_key(drawn->keys[i], &fact);
         drawn->ops[i] = (struct carried_op){
             .position = i + 1, .key = drawn->keys[i], .at_ms = fact.at_ms, .value = value};
+        carried_ops_fill(declared(), &drawn->ops[i], 1);
     }
     FH_ASSERT(store_commit(work, &error) == FH_OK);
 }
@@ -139,6 +141,7 @@ static void carry_facts(struct drawn *drawn)
         json_t *other = draw_fact();
         before.position = 0;
         before.value = other;
+        carried_ops_fill(declared(), &before, 1);
         struct carried_page page = {{0, 1}, &before, 1};
         if (i % 20 == 0) /* each is a part */
             FH_ASSERT(trial.server->ops->send(trial.server, declared(), &trial.name, &page,

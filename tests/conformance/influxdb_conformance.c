@@ -7,6 +7,7 @@
  * `w` has doubles of any bits, of which no sums are asked for: those depend on their order.
  */
 
+#include "../support/carried_ops.h"
 #include "../support/fixture.h"
 #include "influxdb_bed.h"
 
@@ -208,6 +209,7 @@ static void send_points(void *argument)
                                      .key = "k",
                                      .at_ms = first[i].at_ms,
                                      .value = first[i].fact};
+    carried_ops_fill(declared(), ops, sending->count);
     EXPECT_CODE(
         FH_OK, trial.server->ops->send(trial.server, declared(), &trial.name, &page, &trial.error));
     for (int i = 0; i < sending->count; i++) {
@@ -450,6 +452,7 @@ static json_t *plain_fact(const char *device, double c)
 static enum fh_code send_ops(int64_t from, int64_t to, struct carried_op *ops, int count)
 {
     struct carried_page page = {{from, to}, ops, count};
+    carried_ops_fill(declared(), ops, count);
     return trial.server->ops->send(trial.server, declared(), &trial.name, &page, &trial.error);
 }
 
@@ -666,6 +669,7 @@ static void make_many(struct carried_op ops[static MANY], const char *device, in
                                      .key = "k",
                                      .at_ms = (i % 50 - 25) * DAY + i,
                                      .value = json_incref(fact)};
+    carried_ops_fill(declared(), ops, MANY);
     json_decref(fact);
 }
 

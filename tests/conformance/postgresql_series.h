@@ -5,6 +5,7 @@
 /* What tests of series on PostgreSQL share: each has a store, a link to the server and the name of
  * a generation of its own. Header only. */
 
+#include "../support/carried_ops.h"
 #include "../support/fixture.h"
 #include "engine_postgresql.h"
 
@@ -146,7 +147,9 @@ static inline json_t *make_point(const char *device, int site, double celsius)
 
 static inline struct carried_op make_op(int64_t position, int64_t at_ms, json_t *value)
 {
-    return (struct carried_op){.position = position, .key = "k", .at_ms = at_ms, .value = value};
+    struct carried_op op = {.position = position, .key = "k", .at_ms = at_ms, .value = value};
+    carried_ops_fill(declared(), &op, 1);
+    return op;
 }
 
 static struct fh_error said;

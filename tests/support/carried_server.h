@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "carried_ops.h"
 #include "carrier/server.h"
 #include "store/derived/derived.h"
 #include "tallied.h"
@@ -251,19 +252,25 @@ static inline uint32_t memory_text(struct memory_server *server, const char *tex
 
 /* The name of a value; all of a point or fact, in which "bad" is looked for as in a name. */
 static inline uint32_t memory_text_of(struct memory_server *server,
-                                      const struct fh_derived *declared, const json_t *value,
-                                      bool *ret_bad)
+                                      const struct fh_derived *declared,
+                                      const struct carried_op *op, bool *ret_bad)
 {
-    const char *name =
-        json_string_at(value, declared->model == FH_SEARCH ? "name" : declared->fields[0].name);
-    *ret_bad = name && strncmp(name, "bad", 3) == 0;
-    if (declared->model == FH_SEARCH)
+    const char *name;
+    if (declared->model == FH_SEARCH) {
+        name = json_string_at(op->value, "name");
+        *ret_bad = name && strncmp(name, "bad", 3) == 0;
         return memory_text(server, name ? name : "");
+    }
+    FH_ASSERT(op->values != NULL);
+    json_t *fact = carried_ops_fact(declared, op->values);
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
-    json_write(&text, value);
+    json_write(&text, fact);
+    name = json_string_at(fact, declared->fields[0].name);
+    *ret_bad = name && strncmp(name, "bad", 3) == 0;
     uint32_t kept = memory_text(server, text.data);
     text_release(&text);
+    json_decref(fact);
     return kept;
 }
 
@@ -285,7 +292,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
         struct memory_value *value = &request.ops[request.count];
         FH_ASSERT(op->position >= 0 && op->position <= page->link.to);
         bool bad;
-        uint32_t text = memory_text_of(server, declared, op->value, &bad);
+        uint32_t text = memory_text_of(server, declared, op, &bad);
         if (bad) {
             snprintf(op->refused, sizeof op->refused, "It is of a kind that is not taken.");
             continue;

@@ -204,8 +204,13 @@ static void play(void *argument)
     become_quiet();
 }
 
+/* Of every second seed each unit of work is a page of its own, so that there are pages ahead. */
 static void play_seed(uint64_t seed, bool quiet)
 {
+    static struct carried_server_ops small;
+    small = memory_ops;
+    small.page_ops = 1;
+    carrying.server->base.ops = seed % 2 ? &small : &memory_ops;
     chance = (struct chance){.state = seed * 7919 + 1, .quiet = quiet};
     carrying.server->between = do_something_meanwhile;
     harness_run(&carrying.fixture->harness, play, NULL);

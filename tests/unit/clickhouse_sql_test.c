@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What ClickHouse's driver writes: literals, names, tables, rows and questions. */
 
+#include "../support/carried_ops.h"
 #include "../support/fixture.h"
 
 #include <stdio.h>
@@ -188,6 +189,13 @@ static void a_kept_link_s_key_is_read_back_and_in_order(void **state)
         assert_false(clickhouse_link_key_read(wrong[i], &read));
 }
 
+static void write_fact(struct carried_op op, const char *life)
+{
+    carried_ops_fill(&sold, &op, 1);
+    assert_non_null(op.values);
+    clickhouse_write_fact(&written, &sold, &op, life);
+}
+
 static void a_kept_row_has_its_life(void **state)
 {
     static const char expected[] = "\x05\0\0\0\0\0\0\0"
@@ -196,8 +204,7 @@ static void a_kept_row_has_its_life(void **state)
     json_t *value = json_pack("{s:s, s:i, s:b, s:i, s:f}", "kind", "a", "site", 1, "paid", 0,
                               "cents", 1, "fh_at", 0.5);
     (void)state;
-    clickhouse_write_fact(
-        &written, &sold, &(struct carried_op){.position = 5, .key = "e.0", .value = value}, "life");
+    write_fact((struct carried_op){.position = 5, .key = "e.0", .value = value}, "life");
     assert_memory_equal(written.data + 1 + 8 + 4, expected, sizeof expected - 1);
     json_decref(value);
 }
@@ -229,9 +236,7 @@ static void a_row_is_bytes(void **state)
     json_t *value = json_pack("{s:s, s:I, s:b, s:n, s:f}", "kind", "ä", "site",
                               (json_int_t)INT64_MIN, "paid", 1, "cents", "fh_at", -0.0);
     (void)state;
-    clickhouse_write_fact(
-        &written, &sold,
-        &(struct carried_op){.position = 5, .key = "5@2", .at_ms = -2, .value = value}, "");
+    write_fact((struct carried_op){.position = 5, .key = "5@2", .at_ms = -2, .value = value}, "");
     clickhouse_write_link(&written, &sold, &(struct carried_link){4, 9}, "");
     assert_int_equal(written.length, sizeof expected - 1);
     assert_memory_equal(written.data, expected, sizeof expected - 1);
@@ -246,7 +251,7 @@ static void a_long_text_has_a_long_length(void **state)
     json_t *value = json_pack("{s:s, s:i, s:b, s:i, s:f}", "kind", text, "site", 1, "paid", 0,
                               "cents", 1, "fh_at", 0.5);
     (void)state;
-    clickhouse_write_fact(&written, &sold, &(struct carried_op){.key = "", .value = value}, "");
+    write_fact((struct carried_op){.key = "", .value = value}, "");
     assert_memory_equal(written.data + 1 + 8 + 1 + 8,
                         "\xff\x01"
                         "aaa",

@@ -2,6 +2,7 @@
 /* ClickHouse's driver where the server is away, slow, another one, or says what none should say: by
  * a server that answers as it is told to. What a real one does is in tests/conformance. */
 
+#include "../support/carried_ops.h"
 #include "http_certificates.h"
 
 #include "base/json.h"
@@ -139,6 +140,7 @@ static void send_entry(void *argument)
     json_t *value = json_pack("{s:s, s:i}", "name", "a secret", "n", 1);
     (void)argument;
     scripted.op = (struct carried_op){.position = 1, .key = "a", .value = value};
+    carried_ops_fill(&sold, &scripted.op, 1);
     struct carried_page page = {{0, 2}, &scripted.op, 1};
     scripted.code =
         scripted.server->ops->send(scripted.server, &sold, &name, &page, &scripted.error);

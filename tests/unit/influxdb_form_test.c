@@ -2,6 +2,7 @@
 /* What InfluxDB's driver writes, and what it reads answers as: texts, places of points and of
  * links, pages, numbers. Without a server. */
 
+#include "../support/carried_ops.h"
 #include "../support/harness.h"
 
 #include <stdio.h>
@@ -97,9 +98,13 @@ static const char *line_of(int64_t position, int64_t at_ms, json_t *value)
     static char line[1000];
     struct carried_op op = {.position = position, .key = "k", .at_ms = at_ms, .value = value};
     struct text text;
+    struct influxdb_form form;
+    carried_ops_fill(&measured, &op, 1);
     text_init(&text, sizeof line);
-    influxdb_write_op(&text, "m", &measured, &op);
+    influxdb_form_init(&form, "m", &measured);
+    influxdb_write_op(&text, &form, &op);
     snprintf(line, sizeof line, "%s", text.data);
+    influxdb_form_release(&form);
     text_release(&text);
     json_decref(value);
     return line;
@@ -161,8 +166,10 @@ static void a_page_has_a_part_of_its_link_in_each_day(void **state)
     struct carried_page page = {{2, 7}, ops, 5};
     struct influxdb_page lines = {&measured, &page, "m", "l", .count = 5, .linked = true};
     (void)state;
+    carried_ops_fill(&measured, ops, 5);
     text_init(&lines.body, 10000);
-    influxdb_page_refuse(&measured, &page);
+    influxdb_form_init(&lines.form, "m", &measured);
+    influxdb_page_refuse(&page);
     assert_true(!ops[0].refused[0] && ops[3].refused[0] && ops[4].refused[0]);
     influxdb_page_write(&lines);
     assert_string_equal(lines.body.data,
@@ -181,6 +188,7 @@ static void a_page_has_a_part_of_its_link_in_each_day(void **state)
     lines.count = 0;
     influxdb_page_write(&lines);
     assert_string_equal(lines.body.data, "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=1i 28676\n");
+    influxdb_form_release(&lines.form);
     text_release(&lines.body);
     json_decref(fact);
 }

@@ -2,6 +2,7 @@
 /* InfluxDB's driver where the server is away, slow, another one, or says what none should say, by a
  * server that answers as it is told to. What a real one does is in tests/conformance. */
 
+#include "../support/carried_ops.h"
 #include "http_certificates.h"
 
 #include "base/json.h"
@@ -135,6 +136,7 @@ static void send_entry(void *argument)
     for (int i = 0; i < scripted.op_count; i++)
         scripted.ops[i] =
             (struct carried_op){.position = i + 1, .key = "k", .at_ms = i, .value = fact};
+    carried_ops_fill(&measured, scripted.ops, scripted.op_count);
     struct carried_page page = {{0, 4}, scripted.ops, scripted.op_count};
     scripted.code =
         scripted.server->ops->send(scripted.server, &measured, &name, &page, &scripted.error);

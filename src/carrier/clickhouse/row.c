@@ -2,108 +2,135 @@
 /*
  * Rows as RowBinary has them: an integer is eight bytes, a text its length and its bytes, a value
  * that may be null begins with a byte that says whether it is. So nothing is escaped, no value can
- * be refused, and a body that was cut short within a row is refused whole; one that was cut between
- * two rows is a beginning without the link, which is the last row.
+ * be refused (one that is not as declared has none), and a body that was cut short within a row is
+ * refused whole; one that was cut between two rows is a beginning without the link, which is the
+ * last row.
  */
 
+#include <endian.h>
 #include <string.h>
 
 #include "carrier/clickhouse/internal.h"
+#include "carrier/values.h"
 
-static void write_row_byte(struct text *body, unsigned byte)
+/* Where a row is written to: there is room for all of it. */
+static void put_row_byte(char **at, unsigned byte)
 {
-    char c = (char)byte;
-    text_append(body, &c, 1);
+    *(*at)++ = (char)byte;
 }
 
-static void write_row_integer(struct text *body, int64_t integer)
+static void put_row_integer(char **at, int64_t integer)
 {
-    uint64_t bits = (uint64_t)integer;
-    char bytes[8];
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (char)(bits >> (8 * i));
-    text_append(body, bytes, sizeof bytes);
+    uint64_t bits = htole64((uint64_t)integer);
+    memcpy(*at, &bits, sizeof bits);
+    *at += sizeof bits;
 }
 
 /* There is one zero, as values are told apart by their bits. */
-static void write_row_real(struct text *body, double real)
+static void put_row_real(char **at, double real)
 {
     int64_t bits = 0;
     if (real != 0)
         memcpy(&bits, &real, sizeof bits);
-    write_row_integer(body, bits);
+    put_row_integer(at, bits);
 }
 
-static void write_row_text(struct text *body, const char *text, size_t length)
+static void put_row_text(char **at, const char *text, size_t length)
 {
     size_t rest = length;
     for (; rest >= 0x80; rest >>= 7)
-        write_row_byte(body, (unsigned)(rest & 0x7f) | 0x80);
-    write_row_byte(body, (unsigned)rest);
-    text_append(body, text, length);
+        put_row_byte(at, (unsigned)(rest & 0x7f) | 0x80);
+    put_row_byte(at, (unsigned)rest);
+    memcpy(*at, text, length);
+    *at += length;
 }
 
-static void write_tag(struct text *body, const struct fh_derived_field *field, const json_t *value)
+static void put_row_tag(char **at, const struct fh_derived_field *field,
+                        const struct carried_value *value)
 {
-    struct sql_value tag = {.kind = SQL_NULL};
-    series_tag_value(field, value, &tag);
     if (field->type == FH_STRING)
-        write_row_text(body, tag.kind == SQL_TEXT ? tag.text : "",
-                       tag.kind == SQL_TEXT ? tag.length : 0);
+        put_row_text(at, value->text, value->length);
     else if (field->type == FH_BOOL)
-        write_row_byte(body, tag.integer != 0);
+        put_row_byte(at, value->kind == CARRIED_TRUE);
     else
-        write_row_integer(body, tag.integer);
+        put_row_integer(at, carried_integer(value));
 }
 
-static void write_measured(struct text *body, const struct fh_derived_field *field,
-                           const json_t *value)
+static void put_row_measured(char **at, const struct fh_derived_field *field,
+                             const struct carried_value *value)
 {
-    struct sql_value measured = series_measured_value(field, value);
-    write_row_byte(body, measured.kind == SQL_NULL);
-    if (measured.kind == SQL_REAL)
-        write_row_real(body, measured.real);
-    else if (measured.kind == SQL_INTEGER)
-        write_row_integer(body, measured.integer);
+    put_row_byte(at, value->kind == CARRIED_NULL);
+    if (value->kind == CARRIED_NULL)
+        return;
+    if (field->type == FH_NUMBER)
+        put_row_real(at, carried_real(value));
+    else
+        put_row_integer(at, carried_integer(value));
 }
 
-static void write_row_head(struct text *body, unsigned kind, int64_t at, const char *key,
-                           int64_t position, const char *life)
+static void put_row_head(char **at, unsigned kind, int64_t at_ms, const char *key, int64_t position,
+                         const char *life)
 {
-    write_row_byte(body, kind);
-    write_row_integer(body, at);
-    write_row_text(body, key, strlen(key));
-    write_row_integer(body, position);
+    put_row_byte(at, kind);
+    put_row_integer(at, at_ms);
+    put_row_text(at, key, strlen(key));
+    put_row_integer(at, position);
     if (*life)
-        write_row_text(body, life, strlen(life));
+        put_row_text(at, life, strlen(life));
+}
+
+#define VALUE_MAX 10 /* bytes of a value that is no text, or of a text's length */
+
+/* NULL: the body is too long. `values`: NULL, of a link. */
+static char *begin_row(struct text *body, const struct fh_derived *declared, const char *key,
+                       const char *life, const struct carried_value *values)
+{
+    size_t most = 3 * VALUE_MAX + strlen(key) + VALUE_MAX + strlen(life);
+    for (int i = 0; declared->fields[i].name; i++)
+        most += VALUE_MAX + (values ? values[i].length : 0);
+    return text_reserve(body, most) ? body->data + body->length : NULL;
+}
+
+static void end_row(struct text *body, const char *end)
+{
+    body->length = (size_t)(end - body->data);
+    body->data[body->length] = '\0';
 }
 
 void clickhouse_write_fact(struct text *body, const struct fh_derived *declared,
                            const struct carried_op *op, const char *life)
 {
-    write_row_head(body, 1, op->at_ms, op->key, op->position, life);
-    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
-        const json_t *value = json_object_get(op->value, field->name);
+    char *at = begin_row(body, declared, op->key, life, op->values);
+    if (!at)
+        return;
+    put_row_head(&at, 1, op->at_ms, op->key, op->position, life);
+    for (int i = 0; declared->fields[i].name; i++) {
+        const struct fh_derived_field *field = &declared->fields[i];
         if (series_is_tag(field))
-            write_tag(body, field, value);
+            put_row_tag(&at, field, &op->values[i]);
         else
-            write_measured(body, field, value);
+            put_row_measured(&at, field, &op->values[i]);
     }
+    end_row(body, at);
 }
 
 void clickhouse_write_link(struct text *body, const struct fh_derived *declared,
                            const struct carried_link *link, const char *life)
 {
-    char digits[TEXT_INTEGER_SIZE], key[CLICKHOUSE_LINK_SIZE];
-    clickhouse_link_key(link, key);
-    write_row_head(body, 0, link->to, *life ? key : text_of_integer(link->from, digits), link->to,
-                   life);
+    char digits[TEXT_INTEGER_SIZE], named[CLICKHOUSE_LINK_SIZE];
+    clickhouse_link_key(link, named);
+    const char *key = *life ? named : text_of_integer(link->from, digits);
+    char *at = begin_row(body, declared, key, life, NULL);
+    if (!at)
+        return;
+    put_row_head(&at, 0, link->to, key, link->to, life);
     for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
         if (!series_is_tag(field))
-            write_row_byte(body, 1); /* null */
+            put_row_byte(&at, 1); /* null */
         else if (field->type == FH_INT)
-            write_row_integer(body, 0);
+            put_row_integer(&at, 0);
         else
-            write_row_byte(body, 0); /* false, or "" */
+            put_row_byte(&at, 0); /* false, or "" */
     }
+    end_row(body, at);
 }

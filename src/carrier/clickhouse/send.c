@@ -8,7 +8,7 @@
  * meanwhile comes with the next.
  */
 
-#include <string.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "carrier/clickhouse/internal.h"
@@ -18,15 +18,21 @@
 
 struct clickhouse_page {
     const struct fh_derived *declared;
-    const struct carried_page *page;
+    struct carried_page *page;
     struct text body;
 };
 
 static void write_page_rows(void *context)
 {
     struct clickhouse_page *page = context;
-    for (int i = 0; i < page->page->count; i++)
-        clickhouse_write_fact(&page->body, page->declared, &page->page->ops[i], page->page->life);
+    for (int i = 0; i < page->page->count; i++) {
+        struct carried_op *op = &page->page->ops[i];
+        op->refused[0] = '\0';
+        if (op->values)
+            clickhouse_write_fact(&page->body, page->declared, op, page->page->life);
+        else
+            snprintf(op->refused, sizeof op->refused, "It is not as it is declared.");
+    }
     clickhouse_write_link(&page->body, page->declared, &page->page->link, page->page->life);
 }
 
@@ -77,8 +83,6 @@ enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derive
     enum fh_code code =
         sent.body.overflow ? error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.")
                            : clickhouse_ask(server, &call, error);
-    for (int i = 0; i < page->count && code == FH_OK; i++)
-        page->ops[i].refused[0] = '\0';
     clickhouse_call_release(&call);
     text_release(&sent.body);
     text_release(&path);

@@ -4,6 +4,7 @@
 
 /* Within the driver: what its files share. README.md says how it works. */
 
+#include "base/json_scan.h"
 #include "base/text.h"
 #include "carrier/driver.h"
 #include "carrier/influxdb/influxdb.h"
@@ -153,8 +154,18 @@ bool influxdb_read_word(const char *word, size_t length, enum fh_type type,
 int64_t influxdb_version_ns(int64_t at_ms, int64_t position, int64_t *ret_era);
 /* Of a link in the day that begins at `day_ms`. */
 int64_t influxdb_link_ns(const struct carried_link *link, int64_t day_ms, int64_t *ret_era);
-void influxdb_write_op(struct text *body, const char *measurement,
-                       const struct fh_derived *declared, const struct carried_op *op);
+/* What is the same in each line of an op. */
+struct influxdb_form {
+    const struct fh_derived *declared;
+    struct json_piece measurement, names[DERIVED_FIELDS_MAX]; /* ",TAG=" and "FIELD=" */
+    struct text text;                                         /* of these */
+    size_t used;
+};
+void influxdb_form_init(struct influxdb_form *form, const char *measurement,
+                        const struct fh_derived *declared);
+void influxdb_form_release(struct influxdb_form *form);
+void influxdb_write_op(struct text *body, const struct influxdb_form *form,
+                       const struct carried_op *op);
 /* `parts`: how many days the page has; 0: the link is void. */
 void influxdb_write_part(struct text *body, const char *measurement,
                          const struct carried_link *link, int64_t day_ms, int parts);
@@ -167,11 +178,12 @@ struct influxdb_page {
     char measurement[INFLUXDB_NAME_SIZE], links[INFLUXDB_NAME_SIZE];
     int first, count;   /* the ops of it that are written */
     bool linked, voids; /* with the link; with a void one and no ops */
+    struct influxdb_form form;
     struct text body;
 };
 /* Notes what is refused, of all ops. */
-void influxdb_page_refuse(const struct fh_derived *declared, struct carried_page *page);
-/* Clears the body before. */
+void influxdb_page_refuse(struct carried_page *page);
+/* Clears the body before. `form` and `body` are the caller's. */
 void influxdb_page_write(void *page);
 
 /* ---- generation.c ---- */

@@ -19,9 +19,8 @@
  * page's ops of its day are, and a link is there once all of its parts are.
  */
 
-#include <stdio.h>
+#include <string.h>
 
-#include "base/json.h"
 #include "carrier/influxdb/internal.h"
 
 int64_t influxdb_version_ns(int64_t at_ms, int64_t position, int64_t *ret_era)
@@ -41,58 +40,93 @@ int64_t influxdb_link_ns(const struct carried_link *link, int64_t day_ms, int64_
     return day_ms * INFLUXDB_MS + link->to % INFLUXDB_LINK_ERA * CARRIED_SPAN_MAX + span - 1;
 }
 
-static void add_line_name(struct text *body, const char *before, const char *name)
+/* ---- What is the same in each line ---- */
+
+static void end_line_piece(struct influxdb_form *form, struct json_piece *piece)
 {
-    text_add(body, before);
-    influxdb_add_key(body, name, strlen(name));
-    text_add(body, "=");
+    piece->length = form->text.length - form->used;
+    form->used = form->text.length;
 }
 
-static void add_line_tags(struct text *body, const struct fh_derived *declared, const json_t *value)
+void influxdb_form_init(struct influxdb_form *form, const char *measurement,
+                        const struct fh_derived *declared)
 {
-    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
-        char name[INFLUXDB_FIELD_SIZE], word[INFLUXDB_WORD_SIZE];
-        struct sql_value tag;
-        if (!series_is_tag(field))
-            continue;
-        influxdb_field_name(field, name);
-        series_tag_value(field, json_object_get(value, field->name), &tag);
-        influxdb_write_word(&tag, field->type, word);
-        add_line_name(body, ",", name);
-        influxdb_add_key(body, word, strlen(word));
-    }
-}
-
-static void add_line_values(struct text *body, const struct fh_derived *declared,
-                            const json_t *value)
-{
-    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
+    *form = (struct influxdb_form){.declared = declared};
+    text_init(&form->text, TEXT_SMALL_MAX);
+    influxdb_add_key(&form->text, measurement, strlen(measurement));
+    end_line_piece(form, &form->measurement);
+    for (int i = 0; declared->fields[i].name; i++) {
         char name[INFLUXDB_FIELD_SIZE];
-        if (series_is_tag(field))
-            continue;
-        struct sql_value number = series_measured_value(field, json_object_get(value, field->name));
-        if (number.kind == SQL_NULL)
-            continue;
-        influxdb_field_name(field, name);
-        add_line_name(body, "", name);
-        if (number.kind == SQL_REAL)
-            json_write_real(body, number.real);
-        else
-            text_integer(body, number.integer);
-        text_add(body, number.kind == SQL_REAL ? "," : "i,");
+        influxdb_field_name(&declared->fields[i], name);
+        if (series_is_tag(&declared->fields[i]))
+            text_add(&form->text, ",");
+        influxdb_add_key(&form->text, name, strlen(name));
+        text_add(&form->text, "=");
+        end_line_piece(form, &form->names[i]);
+    }
+    FH_ASSERT(!form->text.overflow);
+    const char *at = form->measurement.at = form->text.data;
+    at += form->measurement.length;
+    for (int i = 0; declared->fields[i].name; i++) {
+        form->names[i].at = at;
+        at += form->names[i].length;
     }
 }
 
-void influxdb_write_op(struct text *body, const char *measurement,
-                       const struct fh_derived *declared, const struct carried_op *op)
+void influxdb_form_release(struct influxdb_form *form)
+{
+    text_release(&form->text);
+}
+
+/* ---- A line ---- */
+
+static void add_line_tag(struct text *body, const struct carried_value *tag)
+{
+    struct sql_value value = {.kind = SQL_TEXT, .text = tag->text, .length = tag->length};
+    char word[INFLUXDB_WORD_SIZE];
+    if (tag->kind != CARRIED_TEXT) { /* digits, "true" or "false" */
+        text_append(body, tag->text, tag->length);
+        return;
+    }
+    influxdb_write_word(&value, FH_STRING, word);
+    text_add(body, word);
+}
+
+static void add_line_tags(struct text *body, const struct influxdb_form *form,
+                          const struct carried_value *values)
+{
+    const struct fh_derived_field *fields = form->declared->fields;
+    for (int i = 0; fields[i].name; i++) {
+        if (!series_is_tag(&fields[i]))
+            continue;
+        text_append(body, form->names[i].at, form->names[i].length);
+        add_line_tag(body, &values[i]);
+    }
+}
+
+static void add_line_values(struct text *body, const struct influxdb_form *form,
+                            const struct carried_value *values)
+{
+    const struct fh_derived_field *fields = form->declared->fields;
+    for (int i = 0; fields[i].name; i++) {
+        if (series_is_tag(&fields[i]) || values[i].kind == CARRIED_NULL)
+            continue;
+        text_append(body, form->names[i].at, form->names[i].length);
+        text_append(body, values[i].text, values[i].length);
+        text_add(body, fields[i].type == FH_NUMBER ? "," : "i,");
+    }
+}
+
+void influxdb_write_op(struct text *body, const struct influxdb_form *form,
+                       const struct carried_op *op)
 {
     int64_t era, at_ns = influxdb_version_ns(op->at_ms, op->position, &era);
-    influxdb_add_key(body, measurement, strlen(measurement));
-    add_line_tags(body, declared, op->value);
+    text_append(body, form->measurement.at, form->measurement.length);
+    add_line_tags(body, form, op->values);
     text_add(body, ",fh_era=");
     text_integer(body, era);
     text_add(body, " ");
-    add_line_values(body, declared, op->value);
+    add_line_values(body, form, op->values);
     text_add(body, "fh_p=");
     text_integer(body, op->position);
     text_add(body, "i ");

@@ -9,23 +9,23 @@
 
 /* ---- What will never be taken ---- */
 
-static const char *unfit_op(const struct fh_derived *declared, const struct carried_op *op)
+static const char *unfit_op(const struct carried_op *op)
 {
-    struct fh_error unfit;
-    if (!op->value)
-        return "A point can't be taken back.";
-    if (series_fact_check(declared, op->at_ms, op->value, &unfit) != FH_OK)
+    if (!op->values)
         return "It is not as it is declared.";
     if (op->at_ms < INFLUXDB_AT_MS_MIN || op->at_ms >= INFLUXDB_AT_MS_MAX)
         return "InfluxDB has no such time: expected one from 1679 to 2260.";
     return "";
 }
 
-void influxdb_page_refuse(const struct fh_derived *declared, struct carried_page *page)
+void influxdb_page_refuse(struct carried_page *page)
 {
-    for (int i = 0; i < page->count; i++)
-        snprintf(page->ops[i].refused, sizeof page->ops[i].refused, "%s",
-                 unfit_op(declared, &page->ops[i]));
+    for (int i = 0; i < page->count; i++) {
+        const char *unfit = unfit_op(&page->ops[i]);
+        page->ops[i].refused[0] = '\0';
+        if (*unfit)
+            snprintf(page->ops[i].refused, sizeof page->ops[i].refused, "%s", unfit);
+    }
 }
 
 /* ---- The days of a page ---- */
@@ -41,8 +41,9 @@ static int days_of_page(const struct carried_page *page, int64_t *days)
 {
     int count = 0, unique = 0;
     for (int i = 0; i < page->count; i++) {
-        if (!page->ops[i].refused[0])
-            days[count++] = series_floor(page->ops[i].at_ms, INFLUXDB_DAY_MS);
+        int64_t day = series_floor(page->ops[i].at_ms, INFLUXDB_DAY_MS);
+        if (!page->ops[i].refused[0] && (!count || days[count - 1] != day))
+            days[count++] = day;
     }
     if (!count)
         days[count++] = 0;
@@ -75,7 +76,7 @@ void influxdb_page_write(void *context)
     for (int i = page->first; i < page->first + page->count && !page->voids; i++) {
         const struct carried_op *op = &page->page->ops[i];
         if (!op->refused[0])
-            influxdb_write_op(&page->body, page->measurement, page->declared, op);
+            influxdb_write_op(&page->body, &page->form, op);
     }
     if (page->linked || page->voids)
         write_link_parts(page);

@@ -80,8 +80,7 @@ static enum fh_code try_op(struct page_sending *sending, int at)
     struct influxdb_call call = {0};
     struct carried_op *op = &sending->page->ops[at];
     text_clear(&sending->lines.body);
-    influxdb_write_op(&sending->lines.body, sending->lines.measurement, sending->lines.declared,
-                      op);
+    influxdb_write_op(&sending->lines.body, &sending->lines.form, op);
     call.body = sending->lines.body.data;
     call.body_length = sending->lines.body.length;
     enum fh_code code = influxdb_write(sending->server, &call, sending->error);
@@ -164,8 +163,10 @@ enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived 
     if (code != FH_OK)
         return code;
     text_init(&sending.lines.body, INFLUXDB_PAGE_MAX);
-    influxdb_page_refuse(declared, page);
+    influxdb_form_init(&sending.lines.form, sending.lines.measurement, declared);
+    influxdb_page_refuse(page);
     code = send_until_whole(&sending);
+    influxdb_form_release(&sending.lines.form);
     text_release(&sending.lines.body);
     return code;
 }

@@ -152,8 +152,8 @@ enum fh_code curves_trim(struct carried_server *server, const struct fh_derived 
 
 struct curves_tags {
     unsigned char digest[CURVES_TAGS_DIGEST];
-    const json_t *value; /* of one of the points that have them */
-    int64_t id;          /* in the server; 0: not known */
+    const struct carried_value *values; /* of one of the points that have them */
+    int64_t id;                         /* in the server; 0: not known */
 };
 
 struct curves_point {

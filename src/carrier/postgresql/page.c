@@ -13,40 +13,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "carrier/postgresql/internal.h"
+#include "carrier/values.h"
 
 #define ARRAY_SIZE_MAX ((size_t)256 << 20)
 
 /* ---- Points ---- */
 
-static void digest_tags(const struct fh_derived *declared, const json_t *value,
+static void digest_tags(const struct fh_derived *declared, const struct carried_value *values,
                         unsigned char ret[static CURVES_TAGS_DIGEST])
 {
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, CURVES_TAGS_DIGEST);
-    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
-        struct sql_value tag;
-        if (!series_is_tag(field) ||
-            !series_tag_value(field, json_object_get(value, field->name), &tag))
+    for (int i = 0; declared->fields[i].name; i++) {
+        const struct carried_value *tag = &values[i];
+        if (!series_is_tag(&declared->fields[i]))
             continue;
-        int64_t number = tag.kind == SQL_TEXT ? (int64_t)tag.length : tag.integer;
+        int64_t number = tag->kind == CARRIED_TEXT     ? (int64_t)tag->length
+                         : tag->kind == CARRIED_NUMBER ? carried_integer(tag)
+                                                       : tag->kind == CARRIED_TRUE;
         crypto_generichash_update(&state, (const unsigned char *)&number, sizeof number);
-        if (tag.kind == SQL_TEXT)
-            crypto_generichash_update(&state, (const unsigned char *)tag.text, tag.length);
+        if (tag->kind == CARRIED_TEXT)
+            crypto_generichash_update(&state, (const unsigned char *)tag->text, tag->length);
     }
     crypto_generichash_final(&state, ret, CURVES_TAGS_DIGEST);
 }
 
-static bool is_fit(const struct fh_derived *declared, struct carried_op *op)
+static bool is_fit(struct carried_op *op)
 {
-    struct fh_error error;
     op->refused[0] = '\0';
-    bool fit = op->value && series_fact_check(declared, op->at_ms, op->value, &error) == FH_OK;
-    if (!fit)
+    if (!op->values)
         snprintf(op->refused, sizeof op->refused,
                  "PostgreSQL does not take it: no point as declared");
-    return fit;
+    return op->values != NULL;
 }
 
 /* By tags, time, and the order in the page. */
@@ -83,7 +82,7 @@ static void find_tags(struct curves_page *page)
                                         sizeof point->digest) != 0) {
             struct curves_tags *tags = &page->tags[page->tags_count++];
             memcpy(tags->digest, point->digest, sizeof tags->digest);
-            tags->value = point->op->value;
+            tags->values = point->op->values;
         }
         point->tags = page->tags_count - 1;
     }
@@ -99,11 +98,11 @@ void curves_page_init(struct curves_page *page, const struct fh_derived *declare
     page->times = calloc(count, sizeof *page->times);
     FH_ASSERT(page->points && page->tags && page->times);
     for (int i = 0; i < carried->count; i++) {
-        if (!is_fit(declared, &carried->ops[i]))
+        if (!is_fit(&carried->ops[i]))
             continue;
         struct curves_point *point = &page->points[page->count++];
         point->op = &carried->ops[i];
-        digest_tags(declared, point->op->value, point->digest);
+        digest_tags(declared, point->op->values, point->digest);
     }
     qsort(page->points, (size_t)page->count, sizeof *page->points, compare_points_of_page);
     keep_last_of_each(page);
@@ -149,20 +148,22 @@ static void array_add_text(struct text *array, const char *text, size_t length)
     text_append(array, "\"", 1);
 }
 
-static void array_add(struct text *array, const struct sql_value *value)
+static void array_add(struct text *array, const struct carried_value *value)
 {
     switch (value->kind) {
-    case SQL_INTEGER:
-        text_integer(array, value->integer);
+    case CARRIED_NUMBER:
+        text_append(array, value->text, value->length);
         break;
-    case SQL_REAL:
-        json_write_real(array, value->real);
+    case CARRIED_FALSE:
+        text_add(array, "0");
         break;
-    case SQL_TEXT:
+    case CARRIED_TRUE:
+        text_add(array, "1");
+        break;
+    case CARRIED_TEXT:
         array_add_text(array, value->text, value->length);
         break;
-    case SQL_NULL:
-    case SQL_BLOB:
+    case CARRIED_NULL:
         text_add(array, "NULL");
         break;
     }
@@ -188,18 +189,16 @@ int curves_page_tags(const struct curves_page *page, int from, int to,
 {
     int count = 0;
     ret[count++] = array_of_digests(page, from, to);
-    for (const struct fh_derived_field *field = page->declared->fields; field->name; field++) {
+    for (int column = 0; page->declared->fields[column].name; column++) {
         struct text array;
-        if (!series_is_tag(field))
+        if (!series_is_tag(&page->declared->fields[column]))
             continue;
         array_begin(&array);
         for (int i = from; i < to; i++) {
-            struct sql_value tag;
             if (page->tags[i].id)
                 continue;
-            series_tag_value(field, json_object_get(page->tags[i].value, field->name), &tag);
             array_next(&array);
-            array_add(&array, &tag);
+            array_add(&array, &page->tags[i].values[column]);
         }
         ret[count++] = array_end(&array);
     }
@@ -208,17 +207,16 @@ int curves_page_tags(const struct curves_page *page, int from, int to,
 
 enum { POINT_CURVE = -3, POINT_TIME = -2, POINT_POSITION = -1 };
 
-static struct sql_value value_of_point(const struct curves_page *page, int place, int column)
+static void array_add_of_point(struct text *array, const struct curves_page *page, int place,
+                               int column)
 {
     const struct curves_point *point = &page->points[place];
-    if (column == POINT_CURVE)
-        return sql_integer(page->tags[point->tags].id);
-    if (column == POINT_TIME)
-        return sql_integer(point->op->at_ms);
-    if (column == POINT_POSITION)
-        return sql_integer(point->op->position);
-    const struct fh_derived_field *field = &page->declared->fields[column];
-    return series_measured_value(field, json_object_get(point->op->value, field->name));
+    if (column >= 0)
+        array_add(array, &point->op->values[column]);
+    else
+        text_integer(array, column == POINT_CURVE  ? page->tags[point->tags].id
+                            : column == POINT_TIME ? point->op->at_ms
+                                                   : point->op->position);
 }
 
 int curves_page_points(const struct curves_page *page, int from, int to,
@@ -231,9 +229,8 @@ int curves_page_points(const struct curves_page *page, int from, int to,
             continue;
         array_begin(&array);
         for (int i = from; i < to; i++) {
-            struct sql_value value = value_of_point(page, i, column);
             array_next(&array);
-            array_add(&array, &value);
+            array_add_of_point(&array, page, i, column);
         }
         ret[count++] = array_end(&array);
     }

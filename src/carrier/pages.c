@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pages, one after the other: the only place where a page is got. What follows is read in a
+ * snapshot, made beside the loop, sent, and noted once the server has answered (1).
+ *
+ * Where a page's bounds have ended it there is more, and while it is sent and waited for, the next
+ * one is got on a fiber of its own: the page ahead, one at most. That is memory alone, nothing of
+ * it is sent or noted. It is sent only if the page before it was noted by this carrier, so that the
+ * cursor is where it begins; else it is thrown away, and the next turn begins at the cursor: the
+ * page was not answered (7), or refused; its generation is another, or lost; another carrier has
+ * gone on (2); the owner has another life (24).
+ *
+ * Its events are those that the outbox had when they were read, and an outbox changes only by being
+ * trimmed. So what of them the page before did not take need not be read again.
+ */
+
+#include "carrier/page.h"
+#include "carrier/parts.h"
+#include "world/world.h"
+
+#define CARRIED_PAGES_MAX 64  /* in a turn, which looks at nothing else meanwhile */
+#define CARRIED_PAGES_MS 1000 /* after which none is got ahead */
+
+static enum fh_code get_page(struct derived_carrier *carrier, const struct carried_start *start,
+                             struct carried_reading *reading, struct fh_error *error)
+{
+    struct store_work *work;
+    char id[ID_SIZE];
+    int64_t trimmed = 0;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    bool there = trimmed <= start->position;
+    if (code == FH_OK && there)
+        code =
+            carried_page_read(reading, work, carrier->server->ops, carrier->declared, start, error);
+    store_rollback(work);
+    return code == FH_OK && there ? carried_page_make(reading, carrier->context->world) : code;
+}
+
+/* ---- The page ahead ---- */
+
+struct page_ahead {
+    struct derived_carrier *carrier;
+    struct carried_start start;
+    struct carried_reading reading;
+    bool reads; /* a fiber, which ends then */
+    struct fiber_queue ended;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void get_page_ahead(void *argument)
+{
+    struct page_ahead *ahead = argument;
+    ahead->code = get_page(ahead->carrier, &ahead->start, &ahead->reading, &ahead->error);
+    ahead->reads = false;
+    fiber_wake_all(&ahead->ended);
+}
+
+static void begin_page_ahead(struct page_ahead *ahead, struct derived_carrier *carrier,
+                             struct carried_reading *before)
+{
+    *ahead = (struct page_ahead){.carrier = carrier};
+    carried_page_follow(&ahead->reading, before, &ahead->start);
+    ahead->reads = fiber_start(carrier->context->world->fibers, get_page_ahead, ahead);
+}
+
+/* It has what was got, or nothing. */
+static void end_page_ahead(struct page_ahead *ahead)
+{
+    while (ahead->reads)
+        fiber_wait(&ahead->ended);
+}
+
+/* ---- All of them ---- */
+
+enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct carried_start *start,
+                                 carrier_send *send, bool *ret_more, struct fh_error *error)
+{
+    struct world *world = carrier->context->world;
+    struct carried_reading reading = {0};
+    int64_t ends_ns = world_in_ms(world, CARRIED_PAGES_MS);
+    enum fh_code code = get_page(carrier, start, &reading, error);
+    for (int i = 1; code == FH_OK && reading.page.link.to > reading.page.link.from; i++) {
+        struct page_ahead ahead = {0};
+        *ret_more = true;
+        if (reading.more && i < CARRIED_PAGES_MAX && world_in_ms(world, 0) < ends_ns)
+            begin_page_ahead(&ahead, carrier, &reading);
+        code = send(carrier, &reading, error);
+        end_page_ahead(&ahead);
+        if (code != FH_OK || !reading.noted) {
+            carried_page_release(&ahead.reading, world);
+        } else if (ahead.code != FH_OK) {
+            code = ahead.code;
+            *error = ahead.error;
+        }
+        carried_page_release(&reading, world);
+        reading = ahead.reading;
+    }
+    carried_page_release(&reading, world);
+    return code;
+}
