@@ -104,6 +104,8 @@ void fh_derive(fh_work *w, const char *name, const char *key, json_t *value)
     struct fh_error error;
     if (derived_value_check(declared, value, &error) != FH_OK)
         derived_fail(w, &error);
+    derived_marks_check_key(w, "fh_derive", declared, key);
+    derived_marks_check(w, "fh_derive", declared, value);
     if (work_carries(w->context, declared)) {
         carried_note(w, declared, key, value);
         return;

@@ -240,6 +240,7 @@ struct fh_work {
     int derived, points;          /* changes of derived stores, and of series */
     int64_t series_numbers[sizeof((fh_service *)NULL)->derives /
                            sizeof(struct fh_derived)]; /* derived_ops.measure */
+    const struct work_marked *marked; /* belongs to derived_marks.c; NULL: not looked at yet */
     struct work_hook *hooks_first, *hooks_last;
     struct work_appended *appended; /* published events: see positions.c */
     struct work_deferred *deferred;
