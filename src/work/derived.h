@@ -22,6 +22,9 @@ void derived_marks_check(fh_work *w, const char *called, const struct fh_derived
 void derived_marks_check_key(fh_work *w, const char *called, const struct fh_derived *declared,
                              const char *key);
 
+/* Notes what is personal in what a search was answered with, as given to the handler. */
+void derived_marks_found(fh_work *w, const struct fh_derived *declared, const json_t *answer);
+
 typedef enum fh_code derived_question(fh_work *w, struct store_work *work,
                                       const struct fh_derived *declared, const void *what,
                                       json_t **ret, struct fh_error *error);

@@ -2,7 +2,8 @@
 /*
  * What is marked gets into derived stores only where their fields say so: in place of trust in
  * whoever wrote the handler, what it derives is compared with the marked values that it was given
- * (work/redact.h). It may have made anything of them, so there are two ways of telling one:
+ * (work/redact.h), by searches, too. It may have made anything of them, so there are two ways of
+ * telling one:
  *
  *     under its name   of whatever type, if it is equal
  *     a text           of GIVEN_LENGTH_MIN bytes and more, in any text; of ones that are shorter
@@ -117,6 +118,39 @@ static const struct work_marked *marked_given(fh_work *w)
     if (collecting.failed)
         work_fault(w, WORK_MEMORY_FAULT);
     return w->marked = collecting.marked;
+}
+
+/* ---- What was found ---- */
+
+/* {"hits": [{"value": {"name": ...}, "highlight"}], "facets": {"name": [{"value", "count"}]}} */
+static const fh_field *answer_marks(fh_work *w, const struct fh_derived *declared)
+{
+    static const fh_field counts[] = {{"value", FH_ANY, .personal = true}, {0}};
+    struct {
+        fh_field answer[3], hit[3], value[DERIVED_FIELDS_MAX + 1], facets[DERIVED_FIELDS_MAX + 1];
+    } *shapes = work_alloc(w, sizeof *shapes);
+    int count = 0;
+    memset(shapes, 0, sizeof *shapes);
+    for (const struct fh_derived_field *field = declared->fields; field->name; field++) {
+        if (!field->personal)
+            continue;
+        shapes->value[count] = (fh_field){.name = field->name, .type = FH_ANY, .personal = true};
+        shapes->facets[count++] = (fh_field){.name = field->name, .type = FH_ARRAY, .of = counts};
+    }
+    shapes->hit[0] = (fh_field){.name = "value", .type = FH_OBJECT, .of = shapes->value};
+    shapes->hit[1] = (fh_field){.name = "highlight", .type = FH_STRING, .personal = true};
+    shapes->answer[0] = (fh_field){.name = "hits", .type = FH_ARRAY, .of = shapes->hit};
+    shapes->answer[1] = (fh_field){.name = "facets", .type = FH_OBJECT, .of = shapes->facets};
+    return shapes->answer;
+}
+
+void derived_marks_found(fh_work *w, const struct fh_derived *declared, const json_t *answer)
+{
+    if (!derived_is_personal(declared))
+        return;
+    struct work_found *found = work_alloc(w, sizeof *found);
+    *found = (struct work_found){answer_marks(w, declared), answer, w->found};
+    w->found = found;
 }
 
 /* ---- What is derived ---- */

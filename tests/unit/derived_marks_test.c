@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "shape/mark.h"
 #include "work/batch.h"
+#include "work/redact.h"
 
 static const fh_field home_shape[] = {{"street", FH_STRING}, {"no", FH_INT}, {0}};
 static const fh_field given_shape[] = {{"id", FH_INT},
@@ -143,6 +144,52 @@ static void no_key_is_made_of_what_is_marked(void **state)
     assert_int_equal(run_one(state, derive_gone, false).status, 204); /* it can be got rid of */
 }
 
+/* ---- What is found ---- */
+
+static void put_two(fh_work *w)
+{
+    given_nothing = true;
+    derived_key = "p1";
+    derived_text = "{'name': 'Zebedee Quartermain', 'note': 'plain words here'}";
+    derive_person(w);
+    given_nothing = false;
+}
+
+static json_t *find_one(fh_work *w)
+{
+    json_t *answer =
+        fh_search(w, "people", &(struct fh_search){.text = "zebedee", .highlight = "name"});
+    return json_array_get(json_object_get(answer, "hits"), 0);
+}
+
+static void show_what_would_be_logged(fh_work *w)
+{
+    json_t *value = json_object_get(find_one(w), "value");
+    char text[128];
+    snprintf(text, sizeof text, "%s; %s", json_string_at(value, "name"),
+             json_string_at(value, "note"));
+    work_redact(w, SHAPE_MARKED, text, sizeof text); /* as what is logged of it */
+    fh_reply(w, 200, json_string(text));
+}
+
+static void copy_what_was_found(fh_work *w)
+{
+    json_t *value = json_deep_copy(json_object_get(find_one(w), "value"));
+    json_object_set(value, "note", json_object_get(value, "name"));
+    fh_derive(w, "people", "p2", value);
+}
+
+static void what_is_found_is_as_personal_as_what_was_given(void **state)
+{
+    assert_int_equal(run_one(state, put_two, false).status, 204);
+    struct run run = run_one(state, show_what_would_be_logged, true);
+    assert_int_equal(run.status, 200);
+    assert_string_equal(run.reply, "\"[personal]; plain words here\"");
+    run = run_one(state, copy_what_was_found, false);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "its field note has a personal value"));
+}
+
 /* ---- Points and facts ---- */
 
 static const char *fact_of, *fact_nick;
@@ -183,6 +230,7 @@ int main(void)
         WORK_TEST(what_only_looks_alike_is_derived),
         WORK_TEST(secrets_and_cards_are_derived_nowhere),
         WORK_TEST(no_key_is_made_of_what_is_marked),
+        WORK_TEST(what_is_found_is_as_personal_as_what_was_given),
         WORK_TEST(nothing_that_is_personal_is_a_point_or_a_fact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
