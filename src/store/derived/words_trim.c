@@ -135,7 +135,8 @@ enum fh_code derived_words_trim(struct store_work *work, int64_t number, struct 
         code = merge_slice(work, number, first, &merged, error);
     at->curve++;
     at->done = !merged;
-    if (code == FH_OK && !merged && (first || note.state == 'm'))
-        code = words_note_put(work, number, "whole", world_wall_ms(work->store->world), error);
+    if (code == FH_OK && !merged) /* where there was nothing it has cost nothing */
+        code = words_note_put(work, number, first || note.state == 'm' ? "whole" : "removed",
+                              first ? note.merged_ms : world_wall_ms(work->store->world), error);
     return code;
 }
