@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "shape/mark.h"
 #include "work/batch.h"
+#include "work/derived.h"
 #include "work/redact.h"
 
 static const fh_field home_shape[] = {{"street", FH_STRING}, {"no", FH_INT}, {0}};
@@ -146,7 +147,7 @@ static void no_key_is_made_of_what_is_marked(void **state)
 
 /* ---- What is found ---- */
 
-static void put_two(fh_work *w)
+static void put_zebedee(fh_work *w)
 {
     given_nothing = true;
     derived_key = "p1";
@@ -181,13 +182,55 @@ static void copy_what_was_found(fh_work *w)
 
 static void what_is_found_is_as_personal_as_what_was_given(void **state)
 {
-    assert_int_equal(run_one(state, put_two, false).status, 204);
+    assert_int_equal(run_one(state, put_zebedee, false).status, 204);
     struct run run = run_one(state, show_what_would_be_logged, true);
     assert_int_equal(run.status, 200);
     assert_string_equal(run.reply, "\"[personal]; plain words here\"");
     run = run_one(state, copy_what_was_found, false);
     assert_int_equal(run.status, 500);
     assert_non_null(strstr(run.failure, "its field note has a personal value"));
+}
+
+/* ---- What is removed ---- */
+
+struct sweep {
+    struct fixture *fixture;
+    struct series_sweep at;
+    int slices, failed;
+};
+
+static void sweep_entry(void *argument)
+{
+    struct sweep *sweep = argument;
+    struct fh_error error;
+    for (; !sweep->at.done && sweep->slices < 100; sweep->slices++)
+        sweep->failed += work_series_sweep(&sweep->fixture->context, &sweep->at, &error) != 0;
+}
+
+static void count_pages(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_row(w,
+                    "SELECT count(*) AS n FROM fh_derived_1_text_data WHERE instr(block, "
+                    "CAST('zebedee' AS BLOB))",
+                    NULL));
+}
+
+static void remove_one(fh_work *w)
+{
+    fh_derive_gone(w, "people", "p1");
+}
+
+static void a_sweep_erases_the_words_of_what_was_removed(void **state)
+{
+    struct sweep sweep = {.fixture = *state};
+    assert_int_equal(run_one(state, put_zebedee, false).status, 204);
+    assert_int_equal(run_one(state, remove_one, false).status, 204);
+    assert_string_not_equal(run_one(state, count_pages, true).reply, "{\"n\":0}");
+    harness_run(&sweep.fixture->harness, sweep_entry, &sweep);
+    assert_true(sweep.at.done);
+    assert_int_equal(sweep.failed, 0);
+    assert_string_equal(run_one(state, count_pages, true).reply, "{\"n\":0}");
 }
 
 /* ---- Points and facts ---- */
@@ -231,6 +274,7 @@ int main(void)
         WORK_TEST(secrets_and_cards_are_derived_nowhere),
         WORK_TEST(no_key_is_made_of_what_is_marked),
         WORK_TEST(what_is_found_is_as_personal_as_what_was_given),
+        WORK_TEST(a_sweep_erases_the_words_of_what_was_removed),
         WORK_TEST(nothing_that_is_personal_is_a_point_or_a_fact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
