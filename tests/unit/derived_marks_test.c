@@ -4,6 +4,7 @@
 #include "../support/run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -110,6 +111,48 @@ static void what_is_personal_is_derived_where_that_is_declared(void **state)
     expect_person(state, "p1", "{'street': '77 Planted Lane'}", "its field street has a personal");
     expect_person(state, "p1", "{'note': 'for Ann Quartermain.'}", "its field note has a personal");
     expect_person(state, "p1", "{'words': ['a', '77 Planted Lane']}", "its field words has a");
+}
+
+static void be_given_many(fh_work *w)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < 20000; i++)
+        json_array_append_new(list, json_object());
+    for (int i = 0; i < 20000; i++)
+        json_object_set_new(json_array_get(list, (size_t)i), i % 2 ? "name" : "pin",
+                            json_string(fh_format(w, "aaaaaaaaaaaaaaaaaaaaaa%06d", i)));
+    w->given.shape = given_shape;
+    w->given.value = list;
+}
+
+static const char *many_note;
+
+static void derive_a_long_text(fh_work *w)
+{
+    char *text = malloc(200001);
+    assert_non_null(text);
+    memset(text, 'a', 200000);
+    text[200000] = '\0';
+    be_given_many(w);
+    json_t *value = json_pack("{s:i, s:s, s:s, s:s, s:i, s:f, s:b, s:s, s:s+, s:[], s:s}", "id", 1,
+                              "name", "", "nick", "", "empty", "", "age", 7, "weight", 1.5, "adult",
+                              0, "street", "", "note", text, many_note, "words", "pin", "");
+    free(text);
+    fh_derive(w, "people", "p1", value);
+}
+
+/* Looked up, and not compared one by one: else this would take minutes. */
+static void many_values_are_told_in_a_long_text(void **state)
+{
+    many_note = "aaaa019998";
+    struct run run = run_one(state, derive_a_long_text, false);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "its field note has a secret or a card's value"));
+    many_note = "aaaa019999.";
+    run = run_one(state, derive_a_long_text, false);
+    assert_non_null(strstr(run.failure, "its field note has a personal value"));
+    many_note = "aaaa020000";
+    assert_int_equal(run_one(state, derive_a_long_text, false).status, 204);
 }
 
 /* What is not told from values that only happen to be the same. */
@@ -270,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORK_TEST(what_is_personal_is_derived_where_that_is_declared),
+        WORK_TEST(many_values_are_told_in_a_long_text),
         WORK_TEST(what_only_looks_alike_is_derived),
         WORK_TEST(secrets_and_cards_are_derived_nowhere),
         WORK_TEST(no_key_is_made_of_what_is_marked),
