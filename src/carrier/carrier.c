@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "carrier/alike.h"
 #include "carrier/kept.h"
 #include "carrier/parts.h"
 #include "work/derived.h"
@@ -37,6 +38,11 @@ static enum fh_code look_committed(struct derived_carrier *carrier, struct carri
     code = carrier_look(carrier, work, ret, error);
     store_rollback(work);
     return code;
+}
+
+enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error)
+{
+    return look_committed(carrier, &carrier->look, error);
 }
 
 /* ---- Another generation ---- */
@@ -61,22 +67,44 @@ static bool needs_another(const struct derived_carrier *carrier, const struct ca
     return !carrier_goes_on(carrier, look, &record->serving);
 }
 
+/* Others may have written without it, so all that live must have told the same. */
+static enum fh_code look_who_writes(const struct derived_carrier *carrier, struct store_work *work,
+                                    const struct carrier_look *look, bool *ret_may,
+                                    struct fh_error *error)
+{
+    *ret_may = look->alike;
+    if (!carrier->alike || !look->alike)
+        return FH_OK;
+    return carried_alike_all(work, carrier->alike, ret_may, error);
+}
+
 static enum fh_code begin_where_needed(struct carrier_change *change, struct store_work *work,
                                        struct carrier_look *look, struct fh_error *error)
 {
-    (void)error;
-    if (needs_another(change->carrier, look))
+    bool may = false;
+    enum fh_code code = look_who_writes(change->carrier, work, look, &may, error);
+    if (code == FH_OK && may && needs_another(change->carrier, look))
         begin_generation(change, work, look);
-    return FH_OK;
+    return code;
 }
 
 static enum fh_code begin_anyway(struct carrier_change *change, struct store_work *work,
                                  struct carrier_look *look, struct fh_error *error)
 {
+    bool may = false;
+    const char *name = change->carrier->declared->name;
+    enum fh_code code = look_who_writes(change->carrier, work, look, &may, error);
+    if (code != FH_OK)
+        return code;
+    if (!may)
+        return error_set(error, FH_CONFLICT,
+                         "The derived store %s can't be made anew while instances of the service "
+                         "run that derive otherwise.",
+                         name);
     if (look->record.filling.name.number &&
         carrier_goes_on(change->carrier, look, &look->record.filling))
         return error_set(error, FH_CONFLICT, "The derived store %s is being made anew already.",
-                         change->carrier->declared->name);
+                         name);
     begin_generation(change, work, look);
     return FH_OK;
 }
@@ -238,12 +266,12 @@ static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
 {
     struct carrier_change change = {.carrier = carrier, .change = begin_where_needed};
     enum fh_code code = look_committed(carrier, &carrier->look, error);
-    if (code != FH_OK || !needs_another(carrier, &carrier->look))
+    if (code != FH_OK || !carrier->look.alike || !needs_another(carrier, &carrier->look))
         return code;
     code = carrier_change_run(&change, error);
     CRASH_POINT("carrier.begun");
     carrier->counters.begun += change.changed;
-    *ret_more = true;
+    *ret_more |= change.changed;
     return code == FH_OK ? look_committed(carrier, &carrier->look, error) : code;
 }
 

@@ -34,11 +34,15 @@ struct derived_carrier {
     const struct fh_derived *declared; /* an FH_SEARCH has a `state` */
     struct carried_server *server;
     bool kept; /* an FH_COLUMNS: the server alone has its facts (23 to 30) */
+    /* Where several processes write to the owner's store: what the program derives (alike.h). NULL:
+     * one does. */
+    const json_t *alike;
     /* The rest is its own; zero at first. */
     struct carrier_look {
         struct carried_record record;
         int64_t position, trimmed;         /* of the outbox */
         bool serving_lives, filling_lives; /* made in a life that the owner knows */
+        bool alike;                        /* whoever writes derives as this program does */
     } look;
     struct portion rows;
     struct carried_name walked;  /* the generation that serves, when it was walked last */
@@ -74,6 +78,9 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
  * several writers.
  */
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
+
+/* Only looks, as a turn does first. On a fiber. */
+enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error);
 
 /* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is
  * being filled already. On a fiber. */

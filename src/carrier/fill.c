@@ -31,6 +31,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "store/ledger.h"
+#include "work/batch.h"
 #include "work/carried.h"
 
 /* ---- Listing ---- */
@@ -62,9 +63,10 @@ static void end_event(struct filling_page *page, bool last)
     const char *name = page->carrier->declared->name;
     struct work_context *context = page->carrier->context;
     unsigned char random[10];
-    struct ledger_event *event = calloc(1, sizeof *event + ID_SIZE);
+    struct ledger_event *event = calloc(1, sizeof *event + ID_SIZE + CARRIED_EVENT_KEY_SIZE);
     FH_ASSERT(event != NULL);
-    char *id = (char *)(event + 1);
+    char *id = (char *)(event + 1), *key = id + ID_SIZE;
+    carried_event_key(key, context->store->engine, page->after);
     text_add(&page->data, "]");
     if (last) {
         text_add(&page->data, ",\"last\":");
@@ -77,7 +79,7 @@ static void end_event(struct filling_page *page, bool last)
                                    .version = CARRIED_VERSION,
                                    .id = id,
                                    .type = CARRIED_TYPE,
-                                   .key = CARRIED_TYPE,
+                                   .key = key,
                                    .data = text_take(&page->data)};
     if (page->last)
         page->last->next = event;
@@ -160,6 +162,7 @@ enum fh_code filling_run(struct filling_page *page, bool *ret_more, struct fh_er
     CRASH_POINT("carrier.published");
     if (code == FH_OK && change.changed) {
         *ret_more = true;
+        work_sequence_events(carrier->context, page->first);
         const struct work_carried *carried = carrier->context->carried;
         if (page->last && carried && carried->committed)
             carried->committed(carrier->context, page->last->position, 1);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carrier/alike.h"
 #include "carrier/parts.h"
 #include "store/ledger.h"
 #include "work/batch.h"
@@ -53,6 +54,9 @@ enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *wo
         code = look_at_life(work, &record->serving, &ret->serving_lives, error);
     if (code == FH_OK)
         code = look_at_life(work, &record->filling, &ret->filling_lives, error);
+    ret->alike = true;
+    if (code == FH_OK && carrier->alike)
+        code = carried_alike_noted(work, carrier->alike, &ret->alike, error);
     return code;
 }
 
@@ -71,7 +75,8 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
 bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier_look *look,
                      const struct carried_generation *generation)
 {
-    return carrier_may_be_asked(carrier, look, generation) && generation->cursor >= look->trimmed;
+    return carrier_may_be_asked(carrier, look, generation) && look->alike &&
+           generation->cursor >= look->trimmed;
 }
 
 /* ---- Changing the record ---- */

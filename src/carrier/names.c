@@ -11,7 +11,9 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "carrier/alike.h"
 #include "carrier/record.h"
+#include "store/engine.h"
 #include "store/ledger.h"
 
 #define CARRIED_NAMES "carried"
@@ -37,22 +39,6 @@ static bool is_carried_name(const char *name, const char *const *names)
     while (*names && strcmp(*names, name) != 0)
         names++;
     return *names != NULL;
-}
-
-/* One whose record can't be read stays as it is: no carrier goes on from that either. */
-static enum fh_code forget_generations(struct store_work *work, const char *name,
-                                       struct fh_error *error)
-{
-    struct carried_record *record;
-    enum fh_code code = carried_record_get(work, name, &record, error);
-    if (code == FH_OK) {
-        record->serving = record->filling = (struct carried_generation){0};
-        code = carried_record_write(work, name, record, error);
-    } else if (code == FH_UNSUPPORTED) {
-        code = FH_OK;
-    }
-    free(record);
-    return code;
 }
 
 static enum fh_code write_carried_names(struct store_work *work, const char *const *names,
@@ -91,7 +77,7 @@ static enum fh_code note_carried_names(struct store_work *work, const json_t *no
     json_array_foreach (noted, i, name) {
         const char *text = json_string_value(name);
         if (code == FH_OK && text && !is_carried_name(text, names))
-            code = forget_generations(work, text, error);
+            code = carried_record_forget(work, text, error);
     }
     return code == FH_OK ? write_carried_names(work, names, error) : code;
 }
@@ -106,6 +92,8 @@ enum fh_code carried_names_forget(struct store_work *work, struct fh_error *erro
         code = note_carried_names(work, noted, none, error);
     json_decref(noted);
     json_arena_set(arena);
+    if (code == FH_OK && engine_can(work->store->engine, ENGINE_DERIVES))
+        code = carried_alike_forget(work, error);
     return code;
 }
 

@@ -12,7 +12,8 @@
 enum fh_code carrier_look(struct derived_carrier *carrier, struct store_work *work,
                           struct carrier_look *ret, struct fh_error *error);
 /* Whether a generation, one of the look's record, can go on: it is of this life and declaration,
- * the server has all of it, and what follows its cursor is still in the outbox. */
+ * whoever writes derives by that, the server has all of it, and what follows its cursor is still in
+ * the outbox. */
 bool carrier_goes_on(const struct derived_carrier *carrier, const struct carrier_look *look,
                      const struct carried_generation *generation);
 

@@ -231,6 +231,22 @@ enum fh_code carried_record_write(struct store_work *work, const char *name,
 
 /* ---- What follows from it ---- */
 
+enum fh_code carried_record_forget(struct store_work *work, const char *name,
+                                   struct fh_error *error)
+{
+    struct carried_record *record;
+    enum fh_code code = carried_record_get(work, name, &record, error);
+    bool some = record->serving.name.number || record->filling.name.number;
+    if (code == FH_OK && some) {
+        record->serving = record->filling = (struct carried_generation){0};
+        code = carried_record_write(work, name, record, error);
+    } else if (code == FH_UNSUPPORTED) {
+        code = FH_OK;
+    }
+    free(record);
+    return code;
+}
+
 struct carried_generation *carried_record_find(struct carried_record *record,
                                                const struct carried_name *name)
 {

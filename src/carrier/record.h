@@ -88,6 +88,10 @@ enum fh_code carried_record_get(struct store_work *work, const char *name,
                                 struct carried_record **ret, struct fh_error *error);
 enum fh_code carried_record_write(struct store_work *work, const char *name,
                                   const struct carried_record *record, struct fh_error *error);
+/* The generations of one, so that it is made anew. One whose record can't be read stays as it is: no
+ * carrier goes on from that either. In a unit of work. */
+enum fh_code carried_record_forget(struct store_work *work, const char *name,
+                                   struct fh_error *error);
 /* The generation of this name, if it serves or is being filled; else NULL. */
 struct carried_generation *carried_record_find(struct carried_record *record,
                                                const struct carried_name *name);

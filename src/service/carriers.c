@@ -20,6 +20,8 @@
 #include "event/manager.h"
 
 #define CARRIERS_LOOK_MS 10000
+#define CARRIERS_LOOK_BESIDE_MS 2000 /* other instances may have been asked for something */
+#define CARRIERS_PAUSE_MS 50
 #define CARRIERS_REST_MS_MIN 100
 #define CARRIERS_REST_MS_MAX 30000
 
@@ -179,10 +181,15 @@ static void note_level(struct carrying_fiber *fiber, int64_t began_ns, bool more
     if (carrier_may_be_asked(&fiber->carrier, look, &look->record.serving) &&
         look->record.serving.cursor >= fiber->seen_position)
         fiber->level_ns = fiber->seen_ns;
-    if (!more)
+    if (!more && look->alike)
         fiber->level_ns = began_ns;
     fiber->seen_ns = began_ns;
     fiber->seen_position = look->position;
+}
+
+static int64_t look_ms(const struct carrying_fiber *fiber)
+{
+    return fiber->carrier.alike ? CARRIERS_LOOK_BESIDE_MS : CARRIERS_LOOK_MS;
 }
 
 /* After a turn that has passed. */
@@ -195,9 +202,18 @@ static void rest_after_turn(struct carrying_fiber *fiber, bool lost, bool more)
         fiber_wait_until(&carriers->resting, world, rest_until_ns(world, fiber->losses));
     } else if (!more) {
         fiber->losses = 0;
+        if (fiber->carrier.alike) /* it is woken by all that any instance commits */
+            fiber_wait_until(&carriers->resting, world, world_in_ms(world, CARRIERS_PAUSE_MS));
         if (!fiber->woken)
-            fiber_wait_until(&carriers->idle, world, world_in_ms(world, CARRIERS_LOOK_MS));
+            fiber_wait_until(&carriers->idle, world, world_in_ms(world, look_ms(fiber)));
     }
+}
+
+/* The lease went while a turn was under way: what that does is right under no lease, too. */
+static void end_turn(struct carrying_fiber *fiber)
+{
+    fiber->busy = false;
+    lease_ended(&fiber->lease);
 }
 
 static void take_carrier_turn(struct carrying_fiber *fiber)
@@ -209,8 +225,11 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     struct fh_error error = {0};
     bool more = false;
     fiber->woken = false;
+    fiber->busy = true;
     enum fh_code code = carrier_turn(&fiber->carrier, &more, &error);
+    end_turn(fiber);
     fiber->settled = fiber->carrier.look.record.serving.kept.settled;
+    carriers->runtime->alike.settled &= code != FH_OK || fiber->carrier.look.alike;
     tell_turn(fiber, &before);
     if (carriers->runtime->phase != RUNTIME_READY)
         return;
@@ -224,12 +243,49 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     rest_after_turn(fiber, fiber->carrier.counters.lost > before.lost, more);
 }
 
+/* Another instance carries: how far that is stands in the store. */
+static void look_on(struct carrying_fiber *fiber)
+{
+    struct carriers *carriers = fiber->carriers;
+    struct world *world = carriers->runtime->world;
+    struct fh_error error;
+    if (carrier_look_again(&fiber->carrier, &error) == FH_OK)
+        carriers->runtime->alike.settled &= fiber->carrier.look.alike;
+    fiber->level_ns = fiber->seen_ns = world_monotonic_ns(world);
+    fiber->seen_position = INT64_MAX;
+    if (carriers->runtime->phase == RUNTIME_READY && fiber->lease.state != LEASE_OURS)
+        fiber_wait_until(&carriers->resting, world, world_in_ms(world, look_ms(fiber)));
+}
+
 static void run_carrier(void *argument)
 {
     struct carrying_fiber *fiber = argument;
-    while (fiber->carriers->runtime->phase == RUNTIME_READY)
-        take_carrier_turn(fiber);
+    while (fiber->carriers->runtime->phase == RUNTIME_READY) {
+        if (fiber->lease.state == LEASE_OURS)
+            take_carrier_turn(fiber);
+        else
+            look_on(fiber);
+    }
     fiber->running = false;
+}
+
+static void carrier_lease_taken(struct lease *lease)
+{
+    const struct carrying_fiber *fiber = lease->owner;
+    fiber_wake_all(&fiber->carriers->resting);
+}
+
+static void carrier_lease_ends(struct lease *lease)
+{
+    const struct carrying_fiber *fiber = lease->owner;
+    if (!fiber->busy)
+        lease_ended(lease);
+}
+
+/* Others of these instances have committed something. */
+static void heard_of_commits(void *context)
+{
+    carriers_wake(context);
 }
 
 /* ---- The configuration ---- */
@@ -243,6 +299,16 @@ unsigned carriers_declared(const fh_service *service, const json_t *config)
             declared |= 1u << i;
     }
     return declared;
+}
+
+bool carriers_needs_own(const fh_service *service, const json_t *config)
+{
+    unsigned declared = carriers_declared(service, config);
+    for (int i = 0; i < derived_count(service); i++) {
+        if (!(declared >> i & 1) || service->derives[i].model != FH_SEARCH)
+            return true;
+    }
+    return false;
 }
 
 static enum fh_code open_server(struct carriers *carriers, const struct fh_derived *declared,
@@ -326,7 +392,7 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
         return carriers ? why.code : FH_OK;
     }
     enum fh_code code = carriers_kept_prepare(runtime, false, error);
-    if (code != FH_OK)
+    if (code != FH_OK || engine_can(store->engine, ENGINE_MANY_INSTANCES))
         return code;
     for (int i = 0; carriers && i < carriers->count; i++)
         names[i] = carriers->fibers[i].carrier.declared->name;
@@ -347,6 +413,16 @@ enum fh_code carriers_start(struct runtime *runtime, struct fh_error *error)
         fiber->running = true;
         fiber->level_ns = fiber->seen_ns = world_monotonic_ns(runtime->world);
         fiber->seen_position = INT64_MAX;
+        fiber->lease = (struct lease){
+            .taken = carrier_lease_taken, .ends = carrier_lease_ends, .owner = fiber};
+        snprintf(fiber->lease.name, sizeof fiber->lease.name, "carrier %.80s",
+                 fiber->carrier.declared->name);
+        lease_add(runtime->context.leases, &fiber->lease);
+    }
+    if (carriers && runtime->context.leases) {
+        carriers->listener =
+            (struct store_listener){.heard = heard_of_commits, .context = carriers};
+        store_listen(runtime->context.store, &carriers->listener);
     }
     return FH_OK;
 }
@@ -374,12 +450,15 @@ bool carriers_ended(const struct runtime *runtime)
         if (carriers->fibers[i].running)
             return false;
     }
-    return true;
+    return !runtime->alike.running;
 }
 
 void carriers_free(struct runtime *runtime)
 {
     struct carriers *carriers = carriers_of(&runtime->context);
+    carriers_alike_free(runtime);
+    if (carriers && carriers->listener.heard)
+        store_unlisten(runtime->context.store, &carriers->listener);
     for (int i = 0; carriers && i < carriers->count; i++)
         carriers->fibers[i].driver->close(carriers->fibers[i].carrier.server);
     free(carriers);

@@ -119,16 +119,6 @@ enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_
 
 /* ---- Room ---- */
 
-struct carrying_fiber *carriers_find(const struct work_context *context, const char *name)
-{
-    struct carriers *carriers = carriers_of(context);
-    for (int i = 0; carriers && i < carriers->count; i++) {
-        if (strcmp(carriers->fibers[i].carrier.declared->name, name) == 0)
-            return &carriers->fibers[i];
-    }
-    return NULL;
-}
-
 enum fh_code carriers_room(struct work_context *context, const struct fh_derived *declared,
                            struct fh_error *error)
 {
@@ -149,12 +139,10 @@ enum fh_code carriers_room(struct work_context *context, const struct fh_derived
 enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, json_t **ret,
                                   struct fh_error *error)
 {
-    struct carrying_fiber *fiber = carriers_find(&runtime->context, name);
+    struct carrying_fiber *fiber = carriers_ask_for(runtime, name, error);
     struct carried_loss loss;
     if (!fiber)
-        return error_set(error, FH_NOT_FOUND,
-                         "%s has no derived store of the name '%.64s' on a server.",
-                         runtime->service->name, name);
+        return error->code;
     enum fh_code code = carrier_accept_loss(&fiber->carrier, &loss, error);
     if (code != FH_OK)
         return code;
@@ -165,7 +153,6 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
         name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
     *ret = json_pack("{s:s, s:I, s:I}", "name", name, "after", (json_int_t)loss.after, "to",
                      (json_int_t)loss.to);
-    carriers_wake(fiber->carriers);
-    fiber_wake_all(&fiber->carriers->resting);
+    carriers_hurry(fiber->carriers);
     return FH_OK;
 }

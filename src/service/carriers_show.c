@@ -23,7 +23,8 @@ static struct derived_view view_of(const struct carrying_fiber *fiber)
         .name = fiber->carrier.declared->name,
         .server = fiber->driver->title,
         .serves = carrier_may_be_asked(&fiber->carrier, look, &look->record.serving)};
-    int64_t position = runtime->context.events->position;
+    bool elsewhere = fiber->lease.state == LEASE_AWAY && fiber->carrier.alike;
+    int64_t position = elsewhere ? look->position : runtime->context.events->position;
     if (view.serves)
         view.generation = &look->record.serving;
     else if (look->record.filling.name.number)
@@ -32,12 +33,50 @@ static struct derived_view view_of(const struct carrying_fiber *fiber)
     view.depth = view.generation && position > cursor ? position - cursor : 0;
     if (fiber->level_ns && (view.depth || !view.serves)) /* it has begun */
         view.age_ms = (world_monotonic_ns(runtime->world) - fiber->level_ns) / 1000000;
-    view.state = fiber->stopped                     ? "stopped"
-                 : fiber->failures                  ? "delayed"
-                 : look->record.filling.name.number ? "making anew"
-                 : view.serves                      ? "carrying"
-                                                    : "beginning";
+    view.state = fiber->carrier.alike && !runtime->alike.settled ? "waiting"
+                 : fiber->stopped                                ? "stopped"
+                 : fiber->failures                               ? "delayed"
+                 : look->record.filling.name.number              ? "making anew"
+                 : elsewhere                                     ? "carried elsewhere"
+                 : view.serves                                   ? "carrying"
+                                                                 : "beginning";
     return view;
+}
+
+/* ---- What operators ask for ---- */
+
+struct carrying_fiber *carriers_find(const struct work_context *context, const char *name)
+{
+    struct carriers *carriers = carriers_of(context);
+    for (int i = 0; carriers && i < carriers->count; i++) {
+        if (strcmp(carriers->fibers[i].carrier.declared->name, name) == 0)
+            return &carriers->fibers[i];
+    }
+    return NULL;
+}
+
+struct carrying_fiber *carriers_ask_for(struct runtime *runtime, const char *name,
+                                        struct fh_error *error)
+{
+    struct carrying_fiber *fiber = carriers_find(&runtime->context, name);
+    if (!fiber)
+        error_set(error, FH_NOT_FOUND, "%s has no derived store of the name '%.64s' on a server.",
+                  runtime->service->name, name);
+    return fiber;
+}
+
+enum fh_code carriers_make_anew(struct runtime *runtime, const char *name, json_t **ret,
+                                struct fh_error *error)
+{
+    struct carrying_fiber *fiber = carriers_ask_for(runtime, name, error);
+    if (!fiber)
+        return error->code;
+    enum fh_code code = carrier_make_anew(&fiber->carrier, error);
+    if (code != FH_OK)
+        return code;
+    *ret = json_pack("{s:s}", "name", name);
+    carriers_hurry(fiber->carriers);
+    return FH_OK;
 }
 
 /* ---- The service's state ---- */
@@ -96,7 +135,11 @@ json_t *carriers_state(const struct runtime *runtime)
                                 "refused", show_refused(view.generation));
         if (fiber->carrier.kept)
             json_object_set_new(one, "kept", show_kept(fiber));
-        if (*fiber->why)
+        if (fiber->carrier.alike && !runtime->alike.settled)
+            json_object_set_new(one, "reason",
+                                json_string("Instances of the service run that may derive "
+                                            "otherwise."));
+        else if (*fiber->why)
             json_object_set_new(one, "reason", json_string_lossy(fiber->why));
         json_array_append_new(list, one);
     }

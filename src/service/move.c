@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "carrier/record.h"
 #include "engine/engines.h"
+#include "service/carriers.h"
 #include "service/fill.h"
 #include "store/beside.h"
 #include "store/ledger.h"
@@ -60,10 +61,11 @@ enum fh_code service_store_open_beside(const fh_service *service, const json_t *
     if (!(engine->models & 1u << service->model))
         return error_set(error, FH_INVALID,
                          "The engine %s does not implement this service's model.", engine->name);
-    if (service->derives[0].name && !engine->derived)
+    if (!engine->derived && carriers_needs_own(service, config))
         return error_set(error, FH_INVALID,
-                         "%s declares derived stores, and a store of %s can't have any yet.",
-                         service->name, engine->title);
+                         "%s declares derived stores, and a store of %s can't have any: expected "
+                         "%s, or an FH_SEARCH on a server.",
+                         service->name, engine->title, engine_embedded()->name);
     return engine->store->open(&options, world, ret, error);
 }
 

@@ -20,6 +20,7 @@
  *   POST /_freehold/replay/abandon         {"source"}
  *   POST /_freehold/derived/accept         {"name"}: what its server has lost of facts that nobody
  *                                          else has is given up (carriers_accept_loss)
+ *   POST /_freehold/derived/anew           {"name"}: it is made anew (carriers_make_anew)
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
@@ -51,6 +52,7 @@ void operators_events(struct runtime *runtime, struct exchange *exchange);
 void operators_replay(struct runtime *runtime, struct exchange *exchange);
 void operators_replay_end(struct runtime *runtime, struct exchange *exchange);
 void operators_accept(struct runtime *runtime, struct exchange *exchange);
+void operators_anew(struct runtime *runtime, struct exchange *exchange);
 void operators_spans(struct runtime *runtime, struct exchange *exchange);
 void operators_restored(struct runtime *runtime, struct exchange *exchange);
 void operators_seen(struct runtime *runtime, struct exchange *exchange);

@@ -110,15 +110,28 @@ void operators_replay_end(struct runtime *runtime, struct exchange *exchange)
 
 /* ---- Derived stores ---- */
 
-void operators_accept(struct runtime *runtime, struct exchange *exchange)
+/* On a derived store, by its name. */
+static void act_on_derived(struct runtime *runtime, struct exchange *exchange,
+                           enum fh_code (*act)(struct runtime *runtime, const char *name,
+                                               json_t **ret, struct fh_error *error))
 {
     struct fh_error error = {0};
     json_t *value = NULL, *body = operators_body(exchange);
     if (!body)
         return;
     const char *name = json_string_at(body, "name");
-    enum fh_code code = name ? carriers_accept_loss(runtime, name, &value, &error)
+    enum fh_code code = name ? act(runtime, name, &value, &error)
                              : error_set(&error, FH_INVALID, "Name the `name` (a text).");
     json_decref(body);
     operators_answer(exchange, code, value, &error);
+}
+
+void operators_accept(struct runtime *runtime, struct exchange *exchange)
+{
+    act_on_derived(runtime, exchange, carriers_accept_loss);
+}
+
+void operators_anew(struct runtime *runtime, struct exchange *exchange)
+{
+    act_on_derived(runtime, exchange, carriers_make_anew);
 }

@@ -262,6 +262,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/replay", false, FH_OPERATORS, operators_replay},
                   {"POST", "/_freehold/replay/abandon", false, FH_OPERATORS, operators_replay_end},
                   {"POST", "/_freehold/derived/accept", false, FH_OPERATORS, operators_accept},
+                  {"POST", "/_freehold/derived/anew", false, FH_OPERATORS, operators_anew},
                   {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
                   {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
                   {"GET", "/_freehold/reports", false, FH_OPERATORS, operators_reports},

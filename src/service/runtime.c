@@ -369,6 +369,7 @@ static enum fh_code make_managers(struct runtime *runtime, struct fh_error *erro
     if (code == FH_OK)
         code = timer_manager_new(context, &context->timers, error);
     context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));
+    carriers_alike_watch(runtime);
     return code;
 }
 
@@ -378,6 +379,7 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
     enum fh_code code = make_managers(runtime, error);
     if (code == FH_OK && context->leases)
         code = lease_manager_start(context->leases, error);
+    code = code == FH_OK ? carriers_alike_join(runtime, error) : code;
     if (code == FH_OK && runtime->service->derives[0].name)
         code = start_long(runtime, derive_fill, error);
     if (code == FH_OK && runtime->service->takes_over[0].service)

@@ -91,6 +91,14 @@ struct runtime {
     bool expiring;         /* the fiber of upkeep.h is running */
     struct backup *backup; /* of backup.c: the one being made, or NULL */
     struct lease expiry;   /* for upkeep by one instance at a time */
+    struct alike_keeper {  /* of carriers_alike.c */
+        json_t *own;       /* what this program derives for servers; NULL: nobody need know */
+        struct lease_watcher watcher;
+        bool joined, settled, running;
+        bool begins; /* it has joined the others, perhaps anew, and not settled since */
+        bool due;    /* it is to be settled again */
+        bool failed; /* the last time */
+    } alike;
     struct fiber_queue expire_sleep;
     struct world_timer drain_end; /* when draining has to be over */
 };

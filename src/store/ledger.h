@@ -4,8 +4,8 @@
 
 /*
  * The ledger: what Freehold itself keeps in a service's store, next to the service's own data and
- * committed together with it. Tables have the prefix fh_. Each engine names the implementation that
- * keeps it: relational engines (and models built on one) share that of relational/ledger*.c.
+ * committed together with it, in tables with the prefix fh_. Each engine names what keeps it:
+ * relational engines (and models built on one) share relational/ledger*.c.
  *
  * All functions run inside an open unit of work. Text in results lives in the given arena.
  */
@@ -19,8 +19,7 @@
 
 /* ---- meta ---- */
 
-/* Creates the tables that are missing and reads the incarnation (a new one in a new store). In an
- * open unit of work that writes. */
+/* Makes missing tables, reads the incarnation (a new one in a new store). In one that writes. */
 static inline enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
                                           struct fh_error *error);
 #define LEDGER_INCARNATION "incarnation"
@@ -31,12 +30,12 @@ static inline enum fh_code ledger_prepare(struct store_work *work, char ret_inca
  * what it did after the position is lost here, and others may know of it. */
 #define LEDGER_ANCESTORS "ancestors"
 #define LEDGER_ANCESTORS_SIZE 8192
-/* The engine that a store is being moved to, or was moved to. Its service does not open it. */
+/* The engine that it is being moved to, or was moved to. Its service does not open it. */
 #define LEDGER_MOVING "moving_to"
 #define LEDGER_MOVED "moved_to"
-/* A store that takes another one's place and is not complete yet: the other one's incarnation. */
+/* A store that takes another one's place and is not complete yet: the other one's incarnation; or
+ * this: filled beside it, it lacks what is in that one alone (service/rebuild_join.h). */
 #define LEDGER_UNFINISHED "unfinished"
-/* ... or this: filled beside it, it lacks what is in that one alone (service/rebuild_join.h). */
 #define LEDGER_REBUILT "rebuild"
 /* The name of the restore that produced this store, so that it is not done twice. */
 #define LEDGER_RESTORED "restored_by"
@@ -83,8 +82,8 @@ struct ledger_event {
  * the position; where a sequencer assigns positions after the commit, it stays 0. */
 static inline enum fh_code
 ledger_outbox_append(struct store_work *work, struct ledger_event *events, struct fh_error *error);
-/* Shows visit the events with position > after, at most `limit`, in order; it returns false to
- * stop. Events that have no position yet are in no outbox that anyone reads. */
+/* Shows visit the events with position > after, at most `limit`, in order; false stops. Those that
+ * have no position yet are in no outbox that anyone reads. */
 enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
                                 bool (*visit)(void *context, const struct ledger_event *event),
                                 void *context, struct fh_error *error);
@@ -493,6 +492,9 @@ struct ledger_ops {
     const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
     const struct record_ops *records;            /* records/records.h; NULL: not kept as records */
     __typeof__(ledger_caller_look) *caller_look; /* NULL: calls caller_newest and caller_get */
+    /* NULL: that of two that derive under one key the later has seen the earlier is so anyway. */
+    enum fh_code (*derived_touch)(struct store_work *work, const char *keys,
+                                  struct fh_error *error);
 };
 
 #include "store/ledger_dispatch.h"

@@ -34,6 +34,16 @@ static inline enum fh_code ledger_outbox_append(struct store_work *work, struct 
     return work->store->engine->ledger->outbox_append(work, event, error);
 }
 
+/* Before ledger_outbox_append: of two units of work that derive under one of `keys`, a JSON array
+ * of [NAME, KEY], neither knowing of the other, one conflicts. So what they append has the order of
+ * what they have read. */
+static inline enum fh_code ledger_derived_touch(struct store_work *work, const char *keys,
+                                                struct fh_error *error)
+{
+    const struct ledger_ops *ledger = work->store->engine->ledger;
+    return ledger->derived_touch ? ledger->derived_touch(work, keys, error) : FH_OK;
+}
+
 static inline enum fh_code ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
                                                  char ret_id[ID_SIZE], struct fh_error *error)
 {

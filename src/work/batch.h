@@ -35,6 +35,8 @@ const char *work_listed_key(const json_t *row, char digits[static TEXT_INTEGER_S
 void work_committed(fh_work *w); /* runs the hooks that follow a commit */
 /* Between commit and work_committed: fetches the positions of the events that were published. */
 void work_sequence(fh_work *const *works, int count);
+/* The same of events that were appended without one. */
+void work_sequence_events(struct work_context *context, struct ledger_event *first);
 /* After that: of an event that it published. 0: it has none yet, or it is another's. */
 int64_t work_position_of(const fh_work *w, const char *event_id);
 /* The last of those of its events; 0: it has none that is known. */

@@ -43,12 +43,24 @@ struct noted_ops {
 
 enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error)
 {
-    if (!engine_can(engine, ENGINE_MANY_INSTANCES))
+    if (!engine_can(engine, ENGINE_MANY_INSTANCES) || engine_can(engine, ENGINE_DERIVES))
         return FH_OK;
     return error_set(error, FH_UNSUPPORTED,
                      "Derived stores on servers can't be kept for a service on %s: several of its "
                      "processes write at a time, and what they derive has no order then.",
                      engine->title);
+}
+
+/* Who publishes an event keeps others of its key off until the commit. Ops have the order of their
+ * own keys, so with several writers their events need not have all the same one. */
+void carried_event_key(char ret[static CARRIED_EVENT_KEY_SIZE], const struct engine *engine,
+                       const char *op_key)
+{
+    if (engine_can(engine, ENGINE_MANY_INSTANCES))
+        snprintf(ret, CARRIED_EVENT_KEY_SIZE, CARRIED_TYPE " %02x",
+                 (unsigned)(XXH3_64bits(op_key, strlen(op_key)) % CARRIED_EVENT_KEYS));
+    else
+        snprintf(ret, CARRIED_EVENT_KEY_SIZE, CARRIED_TYPE);
 }
 
 bool work_carries(const struct work_context *context, const struct fh_derived *declared)
@@ -152,12 +164,14 @@ static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
         at += op->length;
     }
     memcpy(at, ends, sizeof ends);
-    struct ledger_event *event = work_alloc(w, sizeof *event);
+    struct ledger_event *event = work_alloc(w, sizeof *event + CARRIED_EVENT_KEY_SIZE);
+    char *key = (char *)(event + 1);
+    carried_event_key(key, w->context->store->engine, first->key);
     *event = (struct ledger_event){.time_ms = w->now_ms,
                                    .version = CARRIED_VERSION,
                                    .id = fh_id_new(w),
                                    .type = CARRIED_TYPE,
-                                   .key = CARRIED_TYPE,
+                                   .key = key,
                                    .data = data};
     if (ops->events_last)
         ops->events_last->next = event;
@@ -168,12 +182,40 @@ static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
     return end;
 }
 
+/* A fact, which is never another one, may have any place among others. */
+static enum fh_code touch_keys(fh_work *w, const struct noted_ops *ops, struct fh_error *error)
+{
+    struct text text;
+    text_init(&text, TEXT_LENGTH_MAX);
+    for (const struct noted_op *op = ops->first; op; op = op->next) {
+        if (work_carries_alone(w->context, op->declared))
+            continue;
+        text_add(&text, text.length ? ",[" : "[[");
+        json_write_string(&text, op->declared->name, strlen(op->declared->name));
+        text_add(&text, ",");
+        json_write_string(&text, op->key, strlen(op->key));
+        text_add(&text, "]");
+    }
+    text_add(&text, "]");
+    enum fh_code code = FH_OK;
+    if (text.overflow)
+        code = error_set(error, FH_NO_MEMORY, "There is no memory for what is derived.");
+    else if (text.length > 1)
+        code = ledger_derived_touch(w->store_work, text.data, error);
+    text_release(&text);
+    return code;
+}
+
 static enum fh_code write_carried(fh_work *w, void *argument, struct fh_error *error)
 {
     struct noted_ops *ops = argument;
     for (const struct noted_op *op = ops->first; op;)
         op = add_event(w, ops, op);
-    enum fh_code code = ledger_outbox_append(w->store_work, ops->events, error);
+    enum fh_code code = FH_OK;
+    if (engine_can(w->context->store->engine, ENGINE_MANY_INSTANCES))
+        code = touch_keys(w, ops, error);
+    if (code == FH_OK)
+        code = ledger_outbox_append(w->store_work, ops->events, error);
     work_appended(w, ops->events);
     return code;
 }

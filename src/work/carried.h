@@ -7,7 +7,8 @@
  * there is an event of its own outbox, which is committed with it; a carrier brings it to the
  * server. This is the event's form, and what a layer above does for handlers.
  *
- *     type, key   CARRIED_TYPE: internal, so that no reader of the outbox but carriers sees it
+ *     type        CARRIED_TYPE: internal, so that no reader of the outbox but carriers sees it
+ *     key         the same, or one of CARRIED_EVENT_KEYS
  *     version     CARRIED_VERSION: a carrier stops at any other
  *     data        {"ops": [{"name": "products", "key": "p7", "value": {...}},
  *                          {"name": "products", "key": "p8"}]}
@@ -31,6 +32,8 @@ struct engine;
 
 #define CARRIED_TYPE "freehold.derived"
 #define CARRIED_VERSION 1
+#define CARRIED_EVENT_KEYS 64 /* where several processes write */
+#define CARRIED_EVENT_KEY_SIZE (sizeof CARRIED_TYPE + 4)
 #define CARRIED_FACT_KEY_SIZE 48
 #define CARRIED_DATA_SIZE_MAX ((size_t)1 << 20) /* of one event, unless one op alone is larger */
 
@@ -58,8 +61,11 @@ struct work_carried {
 };
 
 /* FH_UNSUPPORTED: nothing may be carried from such stores, since several processes write to one at
- * a time (rule 14). What they derive has no order that a server could keep. */
+ * a time, and what they derive has no order that a server could keep (ENGINE_DERIVES). */
 enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error);
+/* An event's key, by its first op's. */
+void carried_event_key(char ret[static CARRIED_EVENT_KEY_SIZE], const struct engine *engine,
+                       const char *op_key);
 bool work_carries(const struct work_context *context, const struct fh_derived *declared);
 /* Whether the server that it lies on alone has its facts. */
 bool work_carries_alone(const struct work_context *context, const struct fh_derived *declared);

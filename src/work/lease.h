@@ -108,5 +108,10 @@ void lease_watch(struct lease_manager *manager, struct lease_watcher *watcher);
  * next look. */
 void lease_told(const struct lease_manager *manager,
                 void (*visit)(void *context, const json_t *told), void *context);
+/* The same as the rows say it now, in an open unit of work. `visit` is given all that an instance's
+ * watchers have told, as an array; NULL: it has just joined, and has told nothing yet. */
+enum fh_code lease_read_told(struct store_work *work,
+                             void (*visit)(void *context, const json_t *told), void *context,
+                             struct fh_error *error);
 
 #endif

@@ -262,3 +262,31 @@ void lease_told(const struct lease_manager *manager,
             visit(context, told);
     }
 }
+
+struct told_reading {
+    const char *own; /* this instance's session */
+    void (*visit)(void *context, const json_t *told);
+    void *context;
+};
+
+static bool read_told_row(void *context, const struct ledger_lease *row)
+{
+    const struct told_reading *reading = context;
+    json_t *note = NULL;
+    if (strncmp(row->name, LEDGER_INSTANCE, sizeof LEDGER_INSTANCE - 1) != 0 ||
+        strcmp(row->owner, reading->own) == 0 || !*row->owner)
+        return true;
+    if (json_parse(row->note, strlen(row->note), &note, ERROR_UNHEEDED) != FH_OK)
+        note = NULL;
+    reading->visit(reading->context, json_object_get(note, "told"));
+    json_decref(note);
+    return true;
+}
+
+enum fh_code lease_read_told(struct store_work *work,
+                             void (*visit)(void *context, const json_t *told), void *context,
+                             struct fh_error *error)
+{
+    struct told_reading reading = {work->store->instance, visit, context};
+    return ledger_leases_get(work, read_told_row, &reading, error);
+}

@@ -68,10 +68,24 @@ static int each_event(fh_work *const *works, int count, struct store_placed *pla
     return at;
 }
 
+/* False: they come later. */
+static bool fetch_positions(struct work_context *context, struct store_placed *placed, int count)
+{
+    struct fh_error error;
+    bool told = store_sequence(context->store, placed, count, &error) == FH_OK;
+    if (!told)
+        log_warning("event-positions-delayed",
+                    "Events that are durable get their positions later: %s", error.message);
+    for (int i = 0; i < count; i++) {
+        if (placed[i].position > context->position)
+            context->position = placed[i].position;
+    }
+    return told;
+}
+
 void work_sequence(fh_work *const *works, int count)
 {
     struct work_context *context = works[0]->context;
-    struct fh_error error;
     if (!context->store->ops->sequence)
         return;
     int events = each_event(works, count, NULL, false);
@@ -80,14 +94,18 @@ void work_sequence(fh_work *const *works, int count)
     struct store_placed *placed = calloc((size_t)events, sizeof *placed);
     FH_ASSERT(placed != NULL);
     each_event(works, count, placed, false);
-    if (store_sequence(context->store, placed, events, &error) == FH_OK)
+    if (fetch_positions(context, placed, events))
         each_event(works, count, placed, true);
-    else
-        log_warning("event-positions-delayed",
-                    "Events that are durable get their positions later: %s", error.message);
-    for (int i = 0; i < events; i++) {
-        if (placed[i].position > context->position)
-            context->position = placed[i].position;
-    }
     free(placed);
+}
+
+void work_sequence_events(struct work_context *context, struct ledger_event *first)
+{
+    for (struct ledger_event *event = first; event && context->store->ops->sequence;
+         event = event->next) {
+        struct store_placed placed = {event->id, event->position};
+        if (!fetch_positions(context, &placed, 1))
+            return;
+        event->position = placed.position;
+    }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold derive: derived stores whose facts a server alone has. What that has lost is shown, and
- * given up by an operator's word alone. */
+/* freehold derive: a derived store on a server. It is made anew by an operator's word; what a
+ * server that alone has its facts has lost is shown, and given up by an operator's word alone. */
 
 #include <string.h>
 
@@ -14,20 +14,44 @@ struct derive_asking {
 };
 
 /* NULL: it has said why. */
-static const json_t *find_kept(struct derive_asking *derive)
+static const json_t *find_derived(struct derive_asking *derive)
 {
     size_t i;
     json_t *one;
     json_array_foreach (json_object_get(derive->state, "derived"), i, one) {
-        if (strcmp(cli_text(one, "name"), derive->name) != 0)
-            continue;
-        const json_t *kept = json_object_get(one, "kept");
-        if (!kept)
-            cli_fail(CLI_FAILED, "the service's own store has what %s is made of", derive->name);
-        return kept;
+        if (strcmp(cli_text(one, "name"), derive->name) == 0)
+            return one;
     }
     cli_fail(CLI_FAILED, "%s has no derived store %s on a server", derive->service, derive->name);
     return NULL;
+}
+
+static void print_carried(const struct derive_asking *derive, const json_t *derived)
+{
+    const char *why = json_string_at(derived, "reason");
+    printf("%s of %s on %s: %s; it can%s be asked, and %lld events have not been carried to it.\n",
+           derive->name, derive->service, cli_text(derived, "server"), cli_text(derived, "state"),
+           json_is_true(json_object_get(derived, "serves")) ? "" : "not",
+           (long long)cli_number(derived, "depth"));
+    if (why)
+        printf("%s\n", why);
+    printf("--anew makes it anew, beside the one that is asked.\n");
+}
+
+static int make_anew(struct derive_asking *derive, bool as_json)
+{
+    json_t *answer;
+    int code = cli_operator_ask(derive->asking, derive->service, "POST", "/_freehold/derived/anew",
+                                json_pack("{s:s}", "name", derive->name), &answer);
+    if (code != CLI_DONE)
+        return code;
+    if (as_json)
+        cli_print_json(answer);
+    else
+        printf("%s of %s is being made anew; until that is complete the former one is asked.\n",
+               derive->name, derive->service);
+    json_decref(answer);
+    return CLI_DONE;
 }
 
 static void print_kept(const struct derive_asking *derive, const json_t *kept)
@@ -77,30 +101,46 @@ static int accept_loss(struct derive_asking *derive, const json_t *kept, bool ye
     return CLI_DONE;
 }
 
+/* One whose facts its server alone has, or any other. */
+static int act_on_derived(struct derive_asking *derive, const json_t *derived, bool anew,
+                          bool accepts, bool yes, bool as_json)
+{
+    const json_t *kept = json_object_get(derived, "kept");
+    if (anew)
+        return make_anew(derive, as_json);
+    if (accepts && !kept)
+        return cli_fail(CLI_FAILED, "the service's own store has what %s is made of", derive->name);
+    if (accepts)
+        return accept_loss(derive, kept, yes, as_json);
+    if (as_json)
+        cli_print_json(kept ? kept : derived);
+    else if (kept)
+        print_kept(derive, kept);
+    else
+        print_carried(derive, derived);
+    return CLI_DONE;
+}
+
 static int run_derive_command(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     struct derive_asking derive = {.asking = &asking, .service = words[0], .name = words[1]};
     bool as_json = cli_value(command, values, "--json") != NULL;
     bool accepts = cli_value(command, values, "--accept-loss") != NULL;
+    bool anew = cli_value(command, values, "--anew") != NULL;
     bool yes = cli_value(command, values, "--yes") != NULL;
     if (yes && !accepts)
         return cli_fail(CLI_USAGE, "--yes is for --accept-loss");
+    if (anew && accepts)
+        return cli_fail(CLI_USAGE, "either --anew or --accept-loss");
     int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
     code = cli_operator_ask(&asking, derive.service, "GET", "/_freehold/state", json_object(),
                             &derive.state);
     if (code == CLI_DONE) {
-        const json_t *kept = find_kept(&derive);
-        if (!kept)
-            code = CLI_FAILED;
-        else if (accepts)
-            code = accept_loss(&derive, kept, yes, as_json);
-        else if (as_json)
-            cli_print_json(kept);
-        else
-            print_kept(&derive, kept);
+        const json_t *derived = find_derived(&derive);
+        code = derived ? act_on_derived(&derive, derived, anew, accepts, yes, as_json) : CLI_FAILED;
         json_decref(derive.state);
     }
     cli_operator_end(&asking);
@@ -112,13 +152,17 @@ const struct cli_command cli_derive = {
     .words = "SERVICE NAME",
     .words_min = 2,
     .words_max = 2,
-    .summary = "A derived store whose facts a server alone has (kept)",
-    .text = "  freehold derive SERVICE NAME                 how far it is, and what is lost\n"
-            "  freehold derive SERVICE NAME --accept-loss   what its server has lost and nobody\n"
-            "                                               else has is given up, and the rest\n"
-            "                                               goes on\n\n"
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
-    .options = {{"--accept-loss", NULL, "give up what is lost"},
+    .summary = "A derived store on a server: how far it is, and making it anew",
+    .text =
+        "  freehold derive SERVICE NAME                 how far it is, and what is lost\n"
+        "  freehold derive SERVICE NAME --anew          it is made anew, while the former one is\n"
+        "                                               asked until that is complete\n"
+        "  freehold derive SERVICE NAME --accept-loss   what its server has lost and nobody\n"
+        "                                               else has is given up, and the rest\n"
+        "                                               goes on\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .options = {{"--anew", NULL, "make it anew"},
+                {"--accept-loss", NULL, "give up what is lost"},
                 {"--yes", NULL, "--accept-loss: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 CLI_OPTION_STATE_RUNNING},

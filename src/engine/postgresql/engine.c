@@ -187,7 +187,8 @@ const struct engine engine_postgresql = {
     .name = "postgresql",
     .title = "PostgreSQL",
     .abilities =
-        ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_GROUPED | ENGINE_NOTIFIES | ENGINE_DEFERS,
+        ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_GROUPED | ENGINE_NOTIFIES | ENGINE_DEFERS |
+        ENGINE_DERIVES,
     .models = 1u << FH_RELATIONAL,
     .store = &postgresql_store,
     .ledger = &ledger_relational,

@@ -53,6 +53,11 @@
  * ones, even COMMIT, need not wait for its answer. Rows of sagas change a few times and then never
  * again; free space in their pages keeps the first of these changes out of the indexes.
  *
+ * fh_derived_key has a row of each key that was ever derived for a server. A serializable unit of
+ * work may commit last although it has read what another overwrote; where both derive under one
+ * key, the older value would be the later one. So both change its row, and the second fails. The
+ * rows stay: once one were gone, who still sees it would insert it again, and not fail.
+ *
  * fh_recent: the server remembers what finished transactions have read while an older one is open,
  * but only for ten times max_connections of them. Of those before that it forgets which conflicts
  * they took part in (predicate.c, OldCommittedSxact). The transactions that began since our
@@ -69,8 +74,8 @@
 #define SLICE "10000" /* events numbered by one call */
 #define ASIDE "FH003" /* leaves a block, so that its lock is released; never reported */
 
-/* Run at each opening, since earlier stores lack the tables for marks and timers: adding them
- * changes nothing that earlier programs need. */
+/* Run at each opening, since earlier stores lack the tables for marks, timers and derived keys:
+ * adding them changes nothing that earlier programs need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process TEXT NOT NULL,"
@@ -80,6 +85,8 @@ static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_timer (kind TEXT COLLATE \"C\", due_ms BIGINT,"
     "  name TEXT COLLATE \"C\", handler TEXT NOT NULL, data TEXT NOT NULL, trace TEXT,"
     "  attempts BIGINT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (kind, due_ms, name));"
+    "CREATE TABLE IF NOT EXISTS fh_derived_key (name TEXT COLLATE \"C\", key TEXT COLLATE \"C\","
+    "  changes BIGINT NOT NULL, PRIMARY KEY (name, key)) WITH (fillfactor = 70);"
     "CREATE OR REPLACE FUNCTION fh_recent() RETURNS boolean LANGUAGE plpgsql VOLATILE"
     " AS $recent$\n"
     "BEGIN\n"

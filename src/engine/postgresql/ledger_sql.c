@@ -44,6 +44,12 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_KEY_LOCK] = "SELECT " KEY_LOCK("?1"),
     [LEDGER_CALLER_DELETE] = LEDGER_CALLER_DELETE_OF(LISTED_NUMBERS("?4")),
     [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF("fh_saga", LISTED_NUMBERS("?3")),
+    /* In one order, so that units of work don't deadlock. */
+    [LEDGER_DERIVED_TOUCH] =
+        "INSERT INTO fh_derived_key (name, key, changes)"
+        " SELECT pair ->> 0, pair ->> 1, 1 FROM jsonb_array_elements(CAST(?1 AS jsonb)) AS pair"
+        " ORDER BY pair ->> 0, pair ->> 1"
+        " ON CONFLICT (name, key) DO UPDATE SET changes = fh_derived_key.changes + 1",
     [LEDGER_SAGA_ADVANCE] = ADVANCE(""),
     [LEDGER_SAGA_ADVANCE_AT] = ADVANCE(" AND ctid = CAST(?8 AS tid)"),
     /* A list of names is no condition of the index for its planner, which then reads all that are

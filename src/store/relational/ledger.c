@@ -235,6 +235,14 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
     return code;
 }
 
+enum fh_code sql_ledger_derived_touch(struct store_work *work, const char *keys,
+                                      struct fh_error *error)
+{
+    const char *sql = ledger_sql(work, LEDGER_DERIVED_TOUCH);
+    struct sql_value values[] = {sql_text(keys)};
+    return sql ? ledger_do(work, sql, values, 1, NULL, error) : FH_OK;
+}
+
 struct event_visit {
     bool (*visit)(void *context, const struct ledger_event *event);
     void *context;

@@ -11,6 +11,7 @@
 #define LEDGER_IMPLEMENTED(name) __typeof__(ledger_##name) sql_ledger_##name;
 LEDGER_FUNCTIONS(LEDGER_IMPLEMENTED)
 LEDGER_IMPLEMENTED(caller_look)
+LEDGER_IMPLEMENTED(derived_touch)
 #undef LEDGER_IMPLEMENTED
 extern const struct ledger_ops ledger_relational;
 

@@ -9,4 +9,5 @@ const struct ledger_ops ledger_relational = {
 #undef LEDGER_SLOT
         .snapshots = &ledger_relational_snapshots,
     .caller_look = sql_ledger_caller_look,
+    .derived_touch = sql_ledger_derived_touch,
 };

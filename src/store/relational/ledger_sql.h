@@ -55,8 +55,11 @@ enum ledger_statement {
                              * nothing, so its result need not be awaited. NULL: the number of
                              * changed rows is checked */
     LEDGER_SAGA_ADVANCE_AT, /* the same, for the row at physical place 8 */
-    LEDGER_TIMERS_TAKE, /* those of 1 names as a JSON array and 2 kind, from the key of 3 due_ms,
-                         * 4 name to that of 5, 6; NULL: some names at a time are enough */
+    LEDGER_DERIVED_TOUCH, /* changes a row of each of the keys in 1, a JSON array of pairs. NULL: of
+                           * two units of work the one that has read what the other overwrites
+                           * commits first anyway */
+    LEDGER_TIMERS_TAKE,   /* those of 1 names as a JSON array and 2 kind, from the key of 3 due_ms,
+                           * 4 name to that of 5, 6; NULL: some names at a time are enough */
     /* Run separately, outside units of work, and committed at once: assigns positions to at most
      * STORE_SEQUENCE_SLICE events, and creates the rows of the sagas among them. MariaDB's takes 1:
      * ids as a JSON array, and returns those that have a position by then, as rows of event_id and

@@ -188,9 +188,10 @@ static void check_derives(const struct own *by, const struct system_service *ser
     check_all_carried(by, service);
     if (!engine->derived && needs_own_store(service))
         findings_error(by->findings, service->engine_place,
-                       "%s declares derived stores, and a store of %s can't have any yet: expected "
-                       "%s",
-                       service->name, engine->title, engine_embedded()->name);
+                       "%s declares derived stores, and a store of %s can't have any: expected "
+                       "%s%s",
+                       service->name, engine->title, engine_embedded()->name,
+                       engine_can(engine, ENGINE_DERIVES) ? ", or an FH_SEARCH on a server" : "");
 }
 
 static void check_model_store(const struct own *by, const struct system_service *service)

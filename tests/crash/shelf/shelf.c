@@ -6,10 +6,11 @@
 
 static void add_many(fh_work *w)
 {
-    fh_exec(w,
-            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1200) "
-            "INSERT INTO book SELECT i, 'Running number ' || i FROM n",
-            NULL);
+    for (int i = 1; i <= 1200; i++) {
+        json_t *book =
+            json_pack("{s:i, s:s}", "id", i, "title", fh_format(w, "Running number %d", i));
+        fh_exec(w, "INSERT INTO book (id, title) VALUES (:id, :title)", book);
+    }
 }
 
 static void add_book(fh_work *w)

@@ -1,2 +1,2 @@
 -- SPDX-License-Identifier: Apache-2.0
-CREATE TABLE book (id INTEGER PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE book (id BIGINT PRIMARY KEY, title TEXT NOT NULL);

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owners of derived stores on servers, on every engine whose units of work have an order for that:
+ * what is carried is what their tables say, however many write at a time, in several processes,
+ * also where a generation is made meanwhile; and nothing is carried while one of them derives
+ * otherwise.
+ */
+
+#include "conformance.h"
+
+#include "../support/carried_server.h"
+#include "carrier/alike.h"
+#include "carrier/carrier.h"
+#include "store/engine.h"
+#include "store/ledger.h"
+#include "work/batch.h"
+#include "work/carried.h"
+#include "work/command.h"
+
+#define ITEMS 5
+#define WRITERS 6
+#define CHANGES 12
+#define TEXT_SIZE 4096
+#define TURNS_MAX 400
+
+static const struct fh_derived_field fields[] = {{"name", FH_STRING, FH_TEXT}, {0}};
+
+/* An item's text is its own name and the one of the item before it. */
+#define ITEM_TEXTS                                                                                 \
+    "SELECT i.id, i.name, o.name AS other FROM item i JOIN item o ON o.id = i.before_id "
+
+static json_t *with_text(const json_t *row)
+{
+    char text[64];
+    const char *id = json_string_at(row, "id");
+    snprintf(text, sizeof text, "%s+%s", json_string_at(row, "name"), json_string_at(row, "other"));
+    return json_pack("{s:s, s:s}", "id", id, "name", text);
+}
+
+static void list_items(fh_work *w)
+{
+    json_t *rows =
+        fh_rows(w, ITEM_TEXTS "WHERE i.id > :after ORDER BY i.id LIMIT :limit", fh_query(w), NULL);
+    json_t *list = json_array(), *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        json_array_append_new(list, with_text(row));
+    fh_reply(w, 200, list);
+}
+
+static const fh_service service = {
+    .name = "shop",
+    .model = FH_RELATIONAL,
+    .derives = {{.name = "items", .model = FH_SEARCH, .fields = fields, .state = list_items}}};
+static const struct work_carried carried = {.declared = 1};
+
+/* A process of the service. */
+struct instance {
+    struct work_context context;
+    struct derived_carrier carrier;
+};
+
+struct owners {
+    struct conformance *c;
+    struct instance instances[2];
+    struct store *other; /* the second one's; or NULL */
+    struct memory_server *server;
+    json_t *own;
+    int left; /* writers */
+};
+
+static struct owners owners;
+
+static bool has_order(const struct engine *engine)
+{
+    return !engine_can(engine, ENGINE_MANY_INSTANCES) || engine_can(engine, ENGINE_DERIVES);
+}
+
+static bool has_many(const struct engine *engine)
+{
+    return engine_can(engine, ENGINE_DERIVES);
+}
+
+static void begin_instance(struct conformance *c, int number, struct store *store)
+{
+    struct instance *instance = &owners.instances[number];
+    bool many = engine_can(store->engine, ENGINE_MANY_INSTANCES);
+    instance->context = (struct work_context){.world = c->harness.world,
+                                              .service = &service,
+                                              .store = store,
+                                              .keys = work_keys_new(),
+                                              .carried = &carried,
+                                              .serves = true};
+    instance->carrier = (struct derived_carrier){.context = &instance->context,
+                                                 .declared = &service.derives[0],
+                                                 .server = &owners.server->base,
+                                                 .alike = many ? owners.own : NULL};
+}
+
+/* The sources are never gone, so each item has a text. */
+static bool make_items(struct conformance *c)
+{
+    char sql[160], text[160];
+    snprintf(text, sizeof text, "CREATE TABLE item (id %s PRIMARY KEY, name %s, before_id %s)",
+             "VARCHAR(20)", "VARCHAR(40)", "VARCHAR(20)");
+    if (conformance_does(c, text, NULL) != FH_OK ||
+        conformance_does(c, "CREATE TABLE derived_again (id VARCHAR(20))", NULL) != FH_OK)
+        return false;
+    for (int i = 0; i < ITEMS; i++) {
+        snprintf(sql, sizeof sql, "INSERT INTO item VALUES ('k%d', 'n', 'k%d')", i,
+                 (i + ITEMS - 1) % ITEMS);
+        if (conformance_does(c, sql, NULL) != FH_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool begin_owners(struct conformance *c)
+{
+    owners = (struct owners){.c = c, .server = memory_server_new()};
+    struct arena *arena = json_arena_set(NULL);
+    owners.own = json_pack("{s:s}", "items", "as it is");
+    json_arena_set(arena);
+    begin_instance(c, 0, c->store);
+    if (has_many(c->store->engine)) {
+        if (c->engine->open(&c->harness, FH_RELATIONAL, &owners.other, &c->error) != FH_OK)
+            return false;
+        begin_instance(c, 1, owners.other);
+    }
+    return make_items(c);
+}
+
+static void end_owners(void)
+{
+    conformance_join(owners.c);
+    for (int i = 0; i < 2; i++) {
+        if (owners.instances[i].context.keys)
+            work_keys_free(owners.instances[i].context.keys);
+    }
+    if (owners.other)
+        owners.c->engine->close(owners.other);
+    memory_server_free(owners.server);
+    json_decref(owners.own);
+}
+
+static void run_with_owners(struct conformance *c, conformance_case *run)
+{
+    if (begin_owners(c))
+        run(c);
+    else
+        conformance_note(c, __FILE__, __LINE__, "owners begin");
+    end_owners();
+}
+
+#define OWNERS_CASE(name)                                                                          \
+    static void name##_run(struct conformance *c);                                                 \
+    static void name(struct conformance *c)                                                        \
+    {                                                                                              \
+        run_with_owners(c, name##_run);                                                            \
+    }                                                                                              \
+    static void name##_run(struct conformance *c)
+
+/* ---- What is derived, and what is found ---- */
+
+static struct instance *instance_of(int number)
+{
+    return &owners.instances[owners.other ? number % 2 : 0];
+}
+
+static bool settle(int number, bool begins)
+{
+    struct conformance *c = owners.c;
+    bool settled = false;
+    return carried_alike_settle(&instance_of(number)->context, owners.own, begins, &settled,
+                                &c->error) == FH_OK &&
+           settled;
+}
+
+static bool take_turns(int number)
+{
+    struct conformance *c = owners.c;
+    bool more = true;
+    for (int i = 0; i < TURNS_MAX && more; i++) {
+        if (carrier_turn(&instance_of(number)->carrier, &more, &c->error) != FH_OK) {
+            conformance_note(c, __FILE__, __LINE__, "a turn passes");
+            return false;
+        }
+    }
+    return !more;
+}
+
+static bool add_row(void *context, const struct sql_row *row)
+{
+    char *text = context;
+    size_t length = strlen(text);
+    snprintf(text + length, TEXT_SIZE - length, "%s=%s+%s ", row->values[0].text,
+             row->values[1].text, row->values[2].text);
+    return true;
+}
+
+/* As the server answers, too. */
+static bool tables_say(char ret[static TEXT_SIZE])
+{
+    struct conformance *c = owners.c;
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    ret[0] = '\0';
+    bool read = work && sql_run(work, ITEM_TEXTS "ORDER BY i.id", NULL, 0, add_row, ret, NULL,
+                                &c->error) == FH_OK;
+    conformance_rollback(c, work);
+    return read;
+}
+
+static bool finds_what_tables_say(void)
+{
+    static const struct fh_search search = {.limit = 100};
+    struct conformance *c = owners.c;
+    char expected[TEXT_SIZE];
+    json_t *found = NULL;
+    struct arena *arena = json_arena_set(NULL);
+    bool same = tables_say(expected) &&
+                carrier_ask(&instance_of(0)->carrier, &search, 0, &found, &c->error) == FH_OK &&
+                strcmp(json_string_value(found), expected) == 0;
+    if (!same && found) {
+        char what[TEXT_SIZE * 2 + 64];
+        snprintf(what, sizeof what, "found %s, not %s", json_string_value(found), expected);
+        conformance_note(c, __FILE__, __LINE__, what);
+    }
+    json_decref(found);
+    json_arena_set(arena);
+    return same;
+}
+
+/* ---- Many that write ---- */
+
+struct change {
+    int number; /* of the writer */
+    const char *id, *name;
+    void (*read)(void); /* the handler has read; or NULL */
+};
+
+static const struct change *changing; /* none parks between this and its handler's beginning */
+
+static json_t *text_of(fh_work *w, const char *id)
+{
+    json_t *key = json_pack("{s:s}", "id", id);
+    return with_text(fh_row(w, ITEM_TEXTS "WHERE i.id = :id", key, NULL));
+}
+
+/* Changes an item, and derives it and the one behind it. */
+static void change_item(fh_work *w)
+{
+    const struct change change = *changing;
+    char behind[8];
+    snprintf(behind, sizeof behind, "k%d", (change.id[1] - '0' + 1) % ITEMS);
+    json_t *value = json_pack("{s:s, s:s}", "id", change.id, "name", change.name);
+    fh_exec(w, "UPDATE item SET name = :name WHERE id = :id", value, NULL);
+    fh_derive(w, "items", change.id, text_of(w, change.id));
+    fh_derive(w, "items", behind, text_of(w, behind));
+    if (change.read)
+        change.read();
+}
+
+static bool do_change(const struct change *change, fh_handler *handler)
+{
+    fh_work w;
+    work_init(&w, &instance_of(change->number)->context, handler);
+    w.deadline_ns = -1;
+    changing = change;
+    enum fh_code code = work_run(&w);
+    if (code != FH_OK)
+        conformance_note(owners.c, __FILE__, __LINE__, w.failure.message);
+    work_release(&w);
+    return code == FH_OK;
+}
+
+static void write_items(void *argument)
+{
+    const int number = *(const int *)argument;
+    struct world *world = owners.c->harness.world;
+    for (int i = 0; i < CHANGES; i++) {
+        char id[8], name[24];
+        snprintf(id, sizeof id, "k%d", (int)world_random_below(world, ITEMS));
+        snprintf(name, sizeof name, "w%d.%d", number, i);
+        const struct change change = {number, id, name, NULL};
+        if (!do_change(&change, change_item))
+            break;
+    }
+    owners.left--;
+}
+
+OWNERS_CASE(what_many_derive_at_a_time_is_what_their_tables_say)
+{
+    static const int numbers[WRITERS] = {0, 1, 2, 3, 4, 5};
+    EXPECT(!has_many(c->store->engine) || settle(0, true));
+    owners.left = WRITERS;
+    for (int i = 0; i < WRITERS; i++)
+        conformance_start(c, write_items, (void *)(uintptr_t)&numbers[i]);
+    for (int i = 0; owners.left > 0 && !c->failure[0]; i++) {
+        if (i % 3 == 2) /* with rows that are read while others write */
+            carrier_make_anew(&instance_of(i)->carrier, &c->error);
+        EXPECT(take_turns(i));
+        fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    }
+    conformance_join(c);
+    EXPECT(take_turns(0) && take_turns(1));
+    EXPECT(finds_what_tables_say());
+}
+
+/* ---- One that has read what another overwrites ---- */
+
+static bool overwritten, reads_first, has_read;
+
+static void read_and_wait(void)
+{
+    struct world *world = owners.c->harness.world;
+    int64_t until_ns = world_in_ms(world, 300); /* the other may have to wait for this one */
+    has_read = true;
+    while (!overwritten && world_monotonic_ns(world) < until_ns)
+        fiber_sleep_until(world, world_in_ms(world, 1));
+}
+
+/* Derives an item from what it reads, and changes nothing that the other one has read. */
+static void derive_again(fh_work *w)
+{
+    json_t *value = json_pack("{s:s}", "id", "k0");
+    json_t *text = text_of(w, "k0");
+    if (reads_first)
+        read_and_wait();
+    reads_first = false;
+    fh_exec(w, "INSERT INTO derived_again VALUES (:id)", value, NULL);
+    fh_derive(w, "items", "k0", text);
+}
+
+static void run_deriving_again(void *argument)
+{
+    static const struct change change = {0, "k0", "n", NULL};
+    (void)argument;
+    do_change(&change, derive_again);
+}
+
+OWNERS_CASE(who_read_what_is_overwritten_derives_nothing_later)
+{
+    static const struct change change = {1, "k0", "new", NULL};
+    EXPECT(settle(0, true) && take_turns(0));
+    overwritten = has_read = false;
+    reads_first = true;
+    conformance_start(c, run_deriving_again, NULL);
+    while (!has_read && !c->failure[0])
+        fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    EXPECT(do_change(&change, change_item));
+    overwritten = true;
+    conformance_join(c);
+    EXPECT(take_turns(0));
+    EXPECT(finds_what_tables_say());
+}
+
+/* ---- Programs that derive otherwise ---- */
+
+static const char alike_note[] = "{\"told\":[{\"carries\":{\"items\":\"as it is\"}}]}",
+                  other_note[] = "{\"told\":[{\"carries\":{\"items\":\"otherwise\"}}]}",
+                  old_note[] = "{\"told\":[{\"at\":1}]}";
+
+/* Of another instance; NULL: it has told nothing. */
+static bool joins(const char *note)
+{
+    struct conformance *c = owners.c;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return false;
+    enum fh_code code = ledger_lease_take(work, LEDGER_INSTANCE "9", 0, "9.other", &c->error);
+    if (code == FH_OK && note)
+        code = ledger_lease_renew(work, LEDGER_INSTANCE "9", "9.other", note, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work) == FH_OK;
+    conformance_rollback(c, work);
+    return false;
+}
+
+static bool tells(const char *note)
+{
+    struct conformance *c = owners.c;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return false;
+    if (ledger_lease_renew(work, LEDGER_INSTANCE "9", "9.other", note, &c->error) == FH_OK)
+        return conformance_commit(c, work) == FH_OK;
+    conformance_rollback(c, work);
+    return false;
+}
+
+static bool leaves(void)
+{
+    struct conformance *c = owners.c;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return false;
+    if (ledger_lease_drop(work, LEDGER_INSTANCE "9", "9.other", -1, &c->error) == FH_OK)
+        return conformance_commit(c, work) == FH_OK;
+    conformance_rollback(c, work);
+    return false;
+}
+
+static int64_t serving_number(void)
+{
+    return instance_of(0)->carrier.look.record.serving.name.number;
+}
+
+static bool writes(const char *name)
+{
+    const struct change change = {0, "k1", name, NULL};
+    return do_change(&change, change_item);
+}
+
+OWNERS_CASE(nothing_is_carried_while_one_derives_otherwise)
+{
+    static const char *const others[] = {other_note, old_note};
+    EXPECT(settle(0, true) && take_turns(0) && finds_what_tables_say());
+    for (int i = 0; i < 2; i++) {
+        int64_t number = serving_number();
+        uint64_t sends = (uint64_t)owners.server->sends;
+        EXPECT(joins(others[i]) && !settle(0, false));
+        EXPECT(writes("a")); /* its own op is not carried either */
+        EXPECT(take_turns(0) && (uint64_t)owners.server->sends == sends);
+        /* The other one's change, of which there is no op. */
+        EXPECT(conformance_does(c, "UPDATE item SET name = 'b' WHERE id = 'k2'", NULL) == FH_OK);
+        EXPECT(leaves() && settle(0, false));
+        EXPECT(take_turns(0) && finds_what_tables_say());
+        EXPECT(serving_number() > number);
+    }
+}
+
+OWNERS_CASE(one_that_has_told_nothing_keeps_none_from_carrying_and_any_from_beginning)
+{
+    EXPECT(settle(0, true) && take_turns(0));
+    int64_t number = serving_number();
+    EXPECT(joins(NULL) && !settle(0, false));
+    EXPECT(writes("a") && take_turns(0) && finds_what_tables_say());
+    EXPECT(carrier_make_anew(&instance_of(0)->carrier, &c->error) == FH_CONFLICT);
+    EXPECT(tells(alike_note) && settle(0, false));
+    EXPECT(writes("b") && take_turns(0) && finds_what_tables_say());
+    EXPECT(serving_number() == number);
+    EXPECT(carrier_make_anew(&instance_of(0)->carrier, &c->error) == FH_OK);
+    EXPECT(take_turns(0) && finds_what_tables_say() && serving_number() > number);
+}
+
+OWNERS_CASE(one_that_begins_beside_others_notes_nothing_of_its_own)
+{
+    EXPECT(joins(other_note) && !settle(0, true));
+    EXPECT(take_turns(0) && serving_number() == 0);
+    EXPECT(leaves() && settle(0, false));
+    EXPECT(take_turns(0) && serving_number() == 1 && finds_what_tables_say());
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE_OF(what_many_derive_at_a_time_is_what_their_tables_say, has_order),
+        CASE_OF(who_read_what_is_overwritten_derives_nothing_later, has_many),
+        CASE_OF(nothing_is_carried_while_one_derives_otherwise, has_many),
+        CASE_OF(one_that_has_told_nothing_keeps_none_from_carrying_and_any_from_beginning,
+                has_many),
+        CASE_OF(one_that_begins_beside_others_notes_nothing_of_its_own, has_many),
+    };
+    return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
+}
