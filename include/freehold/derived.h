@@ -29,6 +29,9 @@ struct fh_derived_field {
     enum fh_type type; /* FH_LIST: an array of strings */
     unsigned use;      /* FH_TEXT | FH_FACET; 0: measured */
     int weight;        /* FH_TEXT: how much more a word counts here; 0: 1; at most 1,000 */
+    /* Of FH_SEARCH alone: it may have what is personal (docs/guide/personal.md). A secret or a
+     * card's can't be derived. */
+    bool personal;
 };
 
 /* What an FH_SERIES keeps of points that are older than it keeps them: of each interval and curve
@@ -67,7 +70,8 @@ struct fh_derived {
 
 /* In a unit of work that writes: what is under `key` from now on, in place of whatever was there. A
  * member that no field names is left out; all that fields name are there, and only those that are
- * not FH_SORTED may be null. A key has 1 to 255 bytes; at most 1,000 changes in a unit of work. */
+ * not FH_SORTED may be null. What the handler was given as personal is in fields alone that are
+ * `.personal`, and in no key. A key has 1 to 255 bytes; at most 1,000 changes in a unit of work. */
 FH_API void fh_derive(fh_work *w, const char *name, const char *key, json_t *value);
 FH_API void fh_derive_gone(fh_work *w, const char *name, const char *key); /* if it is there */
 

@@ -277,6 +277,11 @@ static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
 
 /* ---- What is too old ---- */
 
+static bool has_to_trim(const struct fh_derived *declared)
+{
+    return declared->model == FH_SEARCH ? derived_is_personal(declared) : declared->keep_days != 0;
+}
+
 /* At rest, after a switch and at intervals. Questions leave it out already. */
 static enum fh_code trim_where_due(struct derived_carrier *carrier, struct fh_error *error)
 {
@@ -284,7 +289,7 @@ static enum fh_code trim_where_due(struct derived_carrier *carrier, struct fh_er
     const struct fh_derived *declared = carrier->declared;
     struct carried_server *server = carrier->server;
     int64_t now_ns = world_monotonic_ns(carrier->context->world);
-    if (declared->model == FH_SEARCH || !declared->keep_days || !server->ops->trim ||
+    if (!has_to_trim(declared) || !server->ops->trim ||
         !carrier_goes_on(carrier, &carrier->look, serving) ||
         (carried_name_compare(&carrier->trimmed, &serving->name) == 0 &&
          now_ns < carrier->trims_ns))

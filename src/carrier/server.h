@@ -153,7 +153,8 @@ struct carried_server_ops {
                           const struct carried_name *generation, int64_t position,
                           int64_t *ret_count, struct fh_error *error);
     /* Removes what is before `oldest_ms`, as far as that is cheap (whole partitions); questions
-     * leave it out in any case. NULL: nothing is. FH_NOT_FOUND: no such generation. */
+     * leave it out in any case. Of an FH_SEARCH with personal fields, what was replaced and removed
+     * is no longer in its files. NULL: nothing is. FH_NOT_FOUND: no such generation. */
     enum fh_code (*trim)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, int64_t oldest_ms,
                          struct fh_error *error);

@@ -210,9 +210,13 @@ static json_t *describe_rollups(const struct fh_derived *derived)
 static json_t *describe_derived(const struct fh_derived *derived)
 {
     json_t *object = json_object(), *fields = json_array();
-    for (const struct fh_derived_field *field = derived->fields; field->name; field++)
-        json_array_append_new(
-            fields, json_pack("{s:s, s:o}", "name", field->name, "use", describe_uses(field->use)));
+    for (const struct fh_derived_field *field = derived->fields; field->name; field++) {
+        json_t *one =
+            json_pack("{s:s, s:o}", "name", field->name, "use", describe_uses(field->use));
+        if (field->personal)
+            set_member(one, SHAPE_SCHEMA_PERSONAL, json_true());
+        json_array_append_new(fields, one);
+    }
     set_member_text(object, "name", derived->name);
     set_member_text(object, "model",
                     derived->model == FH_SERIES    ? "series"

@@ -205,7 +205,9 @@ json_t *shape_restored(const fh_field *shape, const json_t *value, const json_t 
 /* Which bytes of a text are of marked values, found before anything is replaced: one value may be
  * in another, or overlap it, and what is left of either would tell the rest. */
 struct shape_cover {
-    unsigned marks; /* those that are looked for */
+    unsigned marks;            /* those that are looked for */
+    shape_marked_visit *visit; /* NULL: they are looked for in the text */
+    void *what;
     const char *text;
     size_t length;
     unsigned char *of; /* of each byte: the marks of what it belongs to; NULL: nothing was found */
@@ -334,14 +336,16 @@ void shape_cover_given(struct shape_cover *cover, const fh_field *shape, const j
     const char *name;
     size_t i;
     json_t *inner;
-    if (!shape || !value || !*cover->text)
+    if (!shape || !value || (!cover->visit && !*cover->text))
         return;
     json_array_foreach (value, i, inner)
         shape_cover_given(cover, shape, inner);
     json_object_foreach ((json_t *)(uintptr_t)value, name, inner) {
         const fh_field *field = marked_field(shape, name);
         unsigned marks = field ? shape_field_marks(field) & cover->marks : 0;
-        if (marks)
+        if (marks && cover->visit)
+            cover->visit(cover->what, name, inner, marks);
+        else if (marks)
             cover_value(cover, inner, marks);
         else if (field)
             shape_cover_given(cover, field->of, inner);
@@ -375,6 +379,13 @@ void shape_redact_text(char *text, size_t size, unsigned marks, shape_given *giv
     if (redact_covered(text, marks, given, context, &redacted))
         snprintf(text, size, "%s", redacted.data);
     text_release(&redacted);
+}
+
+void shape_visit_given(unsigned marks, shape_given *given, const void *context,
+                       shape_marked_visit *visit, void *what)
+{
+    struct shape_cover cover = {.marks = marks, .visit = visit, .what = what, .text = ""};
+    given(&cover, context);
 }
 
 static json_t *redact_told_string(const json_t *told, unsigned marks, shape_given *given,

@@ -44,6 +44,11 @@ struct shape_cover;
 typedef void shape_given(struct shape_cover *cover, const void *context);
 void shape_cover_given(struct shape_cover *cover, const fh_field *shape, const json_t *value);
 
+/* Shows `visit` each marked value of what was given, whole, by the name of its member. */
+typedef void shape_marked_visit(void *what, const char *name, const json_t *value, unsigned marks);
+void shape_visit_given(unsigned marks, shape_given *given, const void *context,
+                       shape_marked_visit *visit, void *what);
+
 /* Replaces marked values in a text of less than `size` bytes, in place. Strings of four bytes and
  * more are found anywhere, as they are, escaped as in JSON or percent-encoded; of a longer one its
  * first eight bytes and what follows of it are, and where the text was cut off its first four.

@@ -104,6 +104,8 @@ void fh_derive(fh_work *w, const char *name, const char *key, json_t *value)
     struct fh_error error;
     if (derived_value_check(declared, value, &error) != FH_OK)
         derived_fail(w, &error);
+    derived_marks_check_key(w, "fh_derive", declared, key);
+    derived_marks_check(w, "fh_derive", declared, value);
     if (work_carries(w->context, declared)) {
         carried_note(w, declared, key, value);
         return;
@@ -178,7 +180,9 @@ json_t *fh_search(fh_work *w, const char *name, size_t size, const struct fh_sea
     const struct fh_derived *declared = derived_declared(w, "fh_search", name, FH_SEARCH);
     struct fh_search known = {0};
     memcpy(&known, search, size < sizeof known ? size : sizeof known);
-    if (work_carries(w->context, declared))
-        return derived_ask_server(w, "fh_search", declared, NULL, &known);
-    return derived_ask(w, "fh_search", declared, ask_search, &known);
+    json_t *answer = work_carries(w->context, declared)
+                         ? derived_ask_server(w, "fh_search", declared, NULL, &known)
+                         : derived_ask(w, "fh_search", declared, ask_search, &known);
+    derived_marks_found(w, declared, answer);
+    return answer;
 }

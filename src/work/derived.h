@@ -14,6 +14,17 @@ const struct fh_derived *derived_declared(fh_work *w, const char *called, const 
 /* An error that names no field is the handler's fault, not the client's. */
 _Noreturn void derived_fail(fh_work *w, struct fh_error *error);
 
+/* derived_marks.c. A fault of the handler where a field that is not `.personal` has a personal
+ * value that the unit of work was given, or any field a secret or a card's. */
+void derived_marks_check(fh_work *w, const char *called, const struct fh_derived *declared,
+                         const json_t *value);
+/* ... or the key either. */
+void derived_marks_check_key(fh_work *w, const char *called, const struct fh_derived *declared,
+                             const char *key);
+
+/* Notes what is personal in what a search was answered with, as given to the handler. */
+void derived_marks_found(fh_work *w, const struct fh_derived *declared, const json_t *answer);
+
 typedef enum fh_code derived_question(fh_work *w, struct store_work *work,
                                       const struct fh_derived *declared, const void *what,
                                       json_t **ret, struct fh_error *error);

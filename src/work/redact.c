@@ -69,6 +69,8 @@ void work_given(struct shape_cover *cover, const void *context)
     shape_cover_given(cover, w->context->service->settings, w->context->settings);
     cover_undone(cover, w);
     cover_asked(cover, w);
+    for (const struct work_found *found = w->found; found; found = found->next)
+        shape_cover_given(cover, found->shape, found->answer);
 }
 
 void work_redact(const fh_work *w, unsigned marks, char *text, size_t size)

@@ -79,6 +79,7 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
         work_fault(w, "One unit of work has at most %d points.", SERIES_POINTS_MAX);
     if (series_fact_check(declared, at_ms, fact, &error) != FH_OK)
         derived_fail(w, &error);
+    derived_marks_check(w, "fh_fact", declared, fact);
     if (at_ms < work_series_oldest_ms(w->context, declared))
         return;
     if (columns && work_carries_alone(w->context, declared)) {
@@ -153,12 +154,16 @@ static enum fh_code trim_series(struct store_work *work, void *what, struct fh_e
     return code;
 }
 
-/* The next one from there on that does not keep everything; NULL: there is none. */
-static const struct fh_derived *swept_series(const fh_service *service, struct series_sweep *sweep)
+/* The next one from there on that does not keep everything, or has words to erase; NULL: there is
+ * none. */
+static const struct fh_derived *swept_series(const struct work_context *context,
+                                             struct series_sweep *sweep)
 {
+    const fh_service *service = context->service;
     for (; sweep->derived < derived_count(service); sweep->derived++) {
         const struct fh_derived *declared = &service->derives[sweep->derived];
-        if (declared->keep_days)
+        if (declared->keep_days ||
+            (derived_erases_words(declared) && !work_carries(context, declared)))
             return declared;
     }
     return NULL;
@@ -167,8 +172,7 @@ static const struct fh_derived *swept_series(const fh_service *service, struct s
 enum fh_code work_series_sweep(struct work_context *context, struct series_sweep *sweep,
                                struct fh_error *error)
 {
-    struct series_slice slice = {.declared = swept_series(context->service, sweep),
-                                 .before = sweep->at};
+    struct series_slice slice = {.declared = swept_series(context, sweep), .before = sweep->at};
     sweep->done = !slice.declared;
     if (sweep->done)
         return FH_OK;

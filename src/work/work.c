@@ -226,6 +226,8 @@ static void run_begin(fh_work *w)
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->derived = w->points = 0;
+    w->marked = NULL;
+    w->found = NULL;
     memset(w->series_numbers, 0, sizeof w->series_numbers);
     w->cast.data = NULL;
     w->cast.running = NULL;

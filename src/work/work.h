@@ -143,6 +143,13 @@ struct work_unanswered {
     struct work_unanswered *next;
 };
 
+/* What a search was answered with: which of it is personal. */
+struct work_found {
+    const fh_field *shape;
+    const json_t *answer;
+    const struct work_found *next;
+};
+
 /* The event that a handler is given: envelope and data are texts, which were checked when they came
  * (json_scan.h), and of which values are made for who asks for them; or values, where `tree` is
  * one. */
@@ -240,6 +247,8 @@ struct fh_work {
     int derived, points;          /* changes of derived stores, and of series */
     int64_t series_numbers[sizeof((fh_service *)NULL)->derives /
                            sizeof(struct fh_derived)]; /* derived_ops.measure */
+    const struct work_marked *marked; /* belongs to derived_marks.c; NULL: not looked at yet */
+    const struct work_found *found;   /* answers of searches with personal fields, newest first */
     struct work_hook *hooks_first, *hooks_last;
     struct work_appended *appended; /* published events: see positions.c */
     struct work_deferred *deferred;

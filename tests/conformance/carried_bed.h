@@ -31,6 +31,9 @@ struct carried_bed {
     void (*contents)(const json_t *answer, char ret[static BED_TEXT_SIZE]);
     /* A value of an FH_SEARCH that the server refuses; "secret" is in it. */
     json_t *(*bad)(void);
+    /* How many values that were replaced are still in its files. NULL: it keeps none. */
+    int64_t (*left)(struct carried_server *server, const struct fh_derived *declared,
+                    const struct carried_name *generation);
     /* All that it has is gone. */
     void (*wipe)(struct carried_server *server, const struct fh_derived *declared);
     /* It dies while the page is under way, if that takes long enough; the result of `send`. */

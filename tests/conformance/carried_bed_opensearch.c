@@ -100,6 +100,21 @@ static void wipe_opensearch(struct carried_server *server, const struct fh_deriv
     insist(server, "DELETE", path);
 }
 
+static int64_t left_in_opensearch(struct carried_server *server, const struct fh_derived *declared,
+                                  const struct carried_name *generation)
+{
+    struct opensearch_call call = {.method = "GET"};
+    struct fh_error error;
+    char index[OPENSEARCH_INDEX_SIZE];
+    opensearch_index(opensearch_of(server), declared, generation, index);
+    snprintf(call.path, sizeof call.path,
+             "/%s/_stats/docs?filter_path=error.type,_all.primaries.docs", index);
+    enum fh_code code = opensearch_ask(opensearch_of(server), &call, &error);
+    int64_t left = json_integer_value(json_at(call.answer, "_all.primaries.docs.deleted"));
+    opensearch_call_release(&call);
+    return code == FH_OK ? left : -1;
+}
+
 static void close_opensearch(struct carried_server *server)
 {
     opensearch_close(server);
@@ -147,6 +162,7 @@ const struct carried_bed carried_bed_opensearch = {
     .settle = settle_opensearch,
     .contents = contents_of_opensearch,
     .bad = bad_for_opensearch,
+    .left = left_in_opensearch,
     .wipe = wipe_opensearch,
     .die_within = die_within_opensearch,
 };

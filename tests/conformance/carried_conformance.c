@@ -223,6 +223,36 @@ static void what_is_gone_stays_gone_when_a_page_is_late(struct trial *t)
     expect_contents(t, "a=avocado ", __LINE__);
 }
 
+/* A server need not have it gone at once, but when it is asked for again. */
+static void what_was_replaced_or_removed_leaves_the_server_s_files(struct trial *t)
+{
+    int64_t left = 0, before = 0;
+    EXPECT_CODE(t, FH_OK, make(t));
+    for (int i = 1; i <= 20; i++)
+        EXPECT_CODE(t, FH_OK, send_one(t, i, i % 2 ? "a" : "b", thing("Zebedee")));
+    EXPECT_CODE(t, FH_OK, send_one(t, 21, "a", NULL));
+    EXPECT_CODE(t, FH_OK, send_one(t, 22, "b", thing("bread")));
+    expect_contents(t, "b=bread ", __LINE__);
+    if (t->bed->left)
+        before = t->bed->left(t->server, &things, &t->name);
+    for (int i = 0; i < 90 && !t->wrong[0]; i++) {
+        EXPECT_CODE(t, FH_OK,
+                    t->server->ops->trim(t->server, &things, &t->name, INT64_MIN, &t->error));
+        t->bed->settle(t->server, &things, &t->name);
+        left = t->bed->left ? t->bed->left(t->server, &things, &t->name) : 0;
+        if (!left)
+            break;
+        fiber_sleep_until(t->harness.world, world_in_ms(t->harness.world, 1000));
+    }
+    print_message("%s: %lld left before, %lld after\n", t->bed->name, (long long)before,
+                  (long long)left);
+    EXPECT_CODE(t, FH_OK, left == 0 ? FH_OK : FH_CONFLICT);
+    expect_contents(t, "b=bread ", __LINE__);
+    EXPECT_CODE(t, FH_OK, send_one(t, 20, "b", thing("late")));
+    EXPECT_CODE(t, FH_OK, send_one(t, 1, "a", thing("late"))); /* its tombstone is still there */
+    expect_contents(t, "b=bread ", __LINE__);
+}
+
 static void a_refused_op_keeps_nothing_else_away(struct trial *t)
 {
     json_t *bad = t->bed->bad(), *bread = thing("bread"), *cheese = thing("cheese");
@@ -321,6 +351,7 @@ int main(void)
         CASE(a_request_to_no_generation_makes_none),
         CASE(pages_of_two_carriers_do_what_their_ops_do_in_order),
         CASE(what_is_gone_stays_gone_when_a_page_is_late),
+        CASE(what_was_replaced_or_removed_leaves_the_server_s_files),
         CASE(a_refused_op_keeps_nothing_else_away),
         CASE(of_a_page_that_was_cut_there_is_a_beginning_without_its_link),
     };

@@ -4,13 +4,15 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 
 import pytest
-from conftest import FREEHOLD, SHOP_FILE, wait_for, with_programs
+from conftest import FREEHOLD, ROOT, SHOP_FILE, wait_for, with_programs
 from test_shop import ended, new_product, new_user, order_body, place
 
 TOKEN = "tok_planted_7f3a91"
@@ -105,3 +107,70 @@ def test_the_map_shows_who_gets_what_of_whom(tmp_path):
     schema = json.loads(subprocess.run([pathlib.Path(FREEHOLD).parent / "examples/shop/users", "--describe"],
                                        capture_output=True, text=True, check=True).stdout)
     assert '"x-freehold-personal": true' in json.dumps(schema)
+
+
+@pytest.fixture(scope="module")
+def roster(start, tmp_path_factory):
+    """Members of whom one is removed again: found by names, which are personal."""
+    folder = tmp_path_factory.mktemp("roster")
+    shutil.copytree(ROOT / "tests" / "crash" / "roster" / "migrations", folder / "roster" / "migrations")
+    program = pathlib.Path(FREEHOLD).resolve().parent / "tests" / "crash" / "roster"
+    (folder / "freehold.yaml").write_text("system: roster\ngateway: { listen: '127.0.0.1:0' }\n"
+                                          f"services:\n  roster: {{ program: {program} }}\n")
+    return start(folder / "freehold.yaml")
+
+
+def found(roster, words):
+    answer = roster.http("GET", "/api/members?q=" + words)
+    assert answer.status == 200, answer
+    return [hit["value"] for hit in answer.body["hits"]]
+
+
+def put(roster, number, name, path="/api/members"):
+    return roster.http("PUT", path, {"id": number, "name": name}, {"Idempotency-Key": f"{path}{number}-{len(name)}"})
+
+
+def erased(state):
+    """Whether the sweep has noted that no words of what was removed are left."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (pathlib.Path(state) / "roster").glob("store.db*"):
+            shutil.copy(path, folder)
+        database = sqlite3.connect(pathlib.Path(folder) / "store.db")
+        try:
+            rows = database.execute("SELECT value FROM fh_meta WHERE name LIKE 'derived_words_%'").fetchall()
+        except sqlite3.DatabaseError:  # copied in the middle of a change
+            return False
+        finally:
+            database.close()
+    return len(rows) == 1 and rows[0][0].startswith("whole ")
+
+
+def test_what_is_personal_is_derived_where_that_is_declared_and_nowhere_else(roster):
+    for number in range(1, 40):
+        assert put(roster, number, f"Member Number{number}").status == 204
+    assert put(roster, 77, NAME).status == 204
+    assert found(roster, "quartermain") == [{"name": NAME, "note": ""}]
+    for name in (NAME, "Bo"):  # by its key and by its note; and too short to be told in either
+        answer = put(roster, 99, name, "/api/leaks")
+        assert answer.status == (500 if name == NAME else 204), answer
+    assert roster.http("DELETE", "/api/members/99", headers={"Idempotency-Key": "99"}).status == 204
+    log = (pathlib.Path(roster.state) / "roster" / "log").read_text()
+    assert "has a marked value that was given to this handler" in log and "Quartermain" not in log
+
+
+def test_what_was_removed_is_neither_found_nor_on_the_disk_once_the_index_was_swept(roster):
+    assert roster.http("DELETE", "/api/members/77", headers={"Idempotency-Key": "77"}).status == 204
+    assert found(roster, "quartermain") == [] and len(found(roster, "member")) == 3
+    roster.stop()
+    folder = pathlib.Path(roster.state)
+    assert holders(folder, "quartermain"), "FTS5 has not left its words: then there is nothing to erase"
+    roster.up()
+    wait_for("the sweep has been there", lambda: erased(folder))
+    assert found(roster, "quartermain") == [] and len(found(roster, "member")) == 3
+    roster.stop()
+    assert holders(folder, "quartermain") == set() and holders(folder, NAME) == set()
+
+
+def test_the_map_shows_what_is_derived(roster):
+    ran = subprocess.run([FREEHOLD, "personal", "map", roster.file], capture_output=True, text=True, check=True)
+    assert re.search(r"name +derived into members$", ran.stdout, re.MULTILINE), ran.stdout

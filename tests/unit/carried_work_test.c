@@ -366,6 +366,26 @@ static void a_wrong_question_is_asked_of_no_server(void **state)
     assert_int_equal(asked_count, 2);
 }
 
+/* ---- What is personal ---- */
+
+static void derive_what_is_personal(fh_work *w)
+{
+    static const fh_field shape[] = {{"title", FH_STRING, .personal = true}, {0}};
+    w->given.shape = shape;
+    w->given.value = json_pack("{s:s}", "title", "Letters to Ann");
+    fh_derive(w, "books", "b1", json_pack("{s:s, s:i}", "title", "Some letters", "year", 1974));
+    fh_derive(w, "books", "b2", json_pack("{s:s, s:i}", "title", "Letters to Ann", "year", 1974));
+}
+
+/* Of the whole unit of work there is nothing on the way to a server. */
+static void what_is_personal_is_not_carried_where_nothing_says_so(void **state)
+{
+    struct run run = run_one(state, derive_what_is_personal, false);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "fh_derive of books: its field title has a personal"));
+    assert_int_equal(outbox_of(state).count, 0);
+}
+
 int main(void)
 {
 #define CARRIED_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
@@ -380,6 +400,7 @@ int main(void)
         CARRIED_TEST(points_and_facts_are_ops_of_their_unit_of_work),
         CARRIED_TEST(a_unit_of_work_has_more_than_a_thousand_ops),
         CARRIED_TEST(a_wrong_question_is_asked_of_no_server),
+        CARRIED_TEST(what_is_personal_is_not_carried_where_nothing_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,57 @@ static void what_changes_while_it_is_made_anew_is_in_it(void **state)
     carrying_assert_found("b=butter c=cheese d=dates ");
 }
 
+static int requests_before_removal;
+
+static void remove_at_its_request(struct memory_server *server, bool done)
+{
+    if (done || requests_before_removal-- > 0)
+        return;
+    server->between = NULL;
+    carrying_put_here("a", NULL);
+}
+
+/* Whether any value of any generation has it. */
+static bool is_on_server(const char *word)
+{
+    for (int i = 0; i < MEMORY_GENERATIONS; i++) {
+        const struct memory_generation *generation = &carrying.server->generations[i];
+        for (int j = 0; generation->there && j < generation->value_count; j++) {
+            uint32_t text = generation->values[j].text;
+            if (text && strstr(carrying.server->texts + text, word))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Before and between all requests of a filling; what is removed of a person stays so in the one
+ * that serves, and is not in the one that is made. */
+static void what_is_removed_while_it_is_made_anew_is_in_no_generation(void **state)
+{
+    int moment = 0;
+    (void)state;
+    for (bool reached = true; reached; moment++) {
+        carrying_item("a", "zebedee");
+        carrying_item("b", "bread");
+        carrying_settle(0);
+        assert_true(is_on_server("zebedee"));
+        assert_int_equal(carrying_make_anew(), FH_OK);
+        requests_before_removal = moment;
+        carrying.server->between = remove_at_its_request;
+        carrying_settle(0);
+        reached = !carrying.server->between;
+        carrying.server->between = NULL;
+        if (!reached)
+            carrying_item("a", NULL);
+        carrying_settle(0);
+        carrying_assert_found("b=bread ");
+        assert_int_equal(memory_count(carrying.server), 1);
+        assert_false(is_on_server("zebedee"));
+    }
+    assert_true(moment > 4);
+}
+
 /* After a request it is away for the next one. */
 static void go_away_then(struct memory_server *server, bool done)
 {
@@ -235,6 +286,7 @@ int main(void)
 #define ANEW_TEST(name) cmocka_unit_test_setup_teardown(name, carrying_set_up, carrying_tear_down)
     static const struct CMUnitTest tests[] = {
         ANEW_TEST(what_changes_while_it_is_made_anew_is_in_it),
+        ANEW_TEST(what_is_removed_while_it_is_made_anew_is_in_no_generation),
         ANEW_TEST(one_serves_until_another_is_whole),
         ANEW_TEST(it_serves_once_its_last_row_is_there),
         ANEW_TEST(what_is_shown_is_not_taken_back_by_a_switch),

@@ -520,6 +520,31 @@ static void a_chain_leads_from_the_cursor_to_the_beginning(void **state)
     }
 }
 
+/* ---- Personal fields ---- */
+
+/* Values that are replaced are overwritten there, as far as the server does that itself. */
+static void a_server_is_told_to_erase_what_is_personal(void **state)
+{
+    static const struct fh_derived_field personal_fields[] = {
+        {"name", FH_STRING, FH_TEXT | FH_FACET, .personal = true}, {0}};
+    (void)state;
+    carrying_item("a", "apple");
+    carrying_settle(0);
+    assert_int_equal(carrying.server->trims, 0); /* nothing there is personal */
+    carrying_service.derives[0].fields = personal_fields;
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->record.serving.name.number, 1); /* as it was */
+    assert_int_equal(carrying.server->trims, 1);
+    carrying_item("a", NULL);
+    carrying_settle(0);
+    assert_int_equal(carrying.server->trims, 1); /* at intervals */
+    carrying.carriers[0].trims_ns = 0;
+    carrying_settle(0);
+    assert_int_equal(carrying.server->trims, 2);
+    carrying_assert_found("");
+    carrying_service.derives[0].fields = carrying_fields;
+}
+
 int main(void)
 {
 #define CARRIER_TEST(name)                                                                         \
@@ -544,6 +569,7 @@ int main(void)
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),
         CARRIER_TEST(what_the_server_refuses_is_noted_until_a_later_one_is_taken),
         CARRIER_TEST(a_server_that_refuses_everything_is_sent_no_more),
+        CARRIER_TEST(a_server_is_told_to_erase_what_is_personal),
         CARRIER_TEST(what_the_ledger_knows_is_read_as_it_was_written),
         cmocka_unit_test(a_chain_leads_from_the_cursor_to_the_beginning),
     };

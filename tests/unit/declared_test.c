@@ -256,6 +256,11 @@ static void series_that_can_not_work_are_refused(void **state)
 {
     const struct fh_derived_field tagged = {"a", FH_STRING, FH_TAG};
     (void)state;
+    REFUSED("is personal, and one person's points or facts can't be removed",
+            .derives = {{.name = "heat",
+                         .model = FH_SERIES,
+                         .fields = FIELDS({"who", FH_STRING, FH_TAG, .personal = true},
+                                          {"c", FH_NUMBER})}});
     REFUSED("has no field that is FH_TAG", .derives = {{.name = "heat", .model = FH_SERIES}});
     REFUSED("has no field that is FH_TAG", MEASURES(.fields = FIELDS({"c", FH_NUMBER})));
     REFUSED("has a use that it can't have there",
@@ -302,6 +307,11 @@ static void roll_ups_that_can_not_work_are_refused(void **state)
             ROLLS(2, {1000, 3}, {1500, 0}));
     REFUSED("has intervals of 1000 ms: expected a multiple of the 1000",
             ROLLS(2, {1000, 3}, {1000, 0}));
+    REFUSED("is personal, and one person's points or facts can't be removed",
+            .derives = {{.name = "sold",
+                         .model = FH_COLUMNS,
+                         .fields = FIELDS({"who", FH_STRING, FH_TAG, .personal = true},
+                                          {"c", FH_NUMBER})}});
     REFUSED("has `rollups`, which FH_SERIES alone has", .derives = {{.name = "sold",
                                                                      .model = FH_COLUMNS,
                                                                      .fields = FIELDS(tagged),

@@ -105,6 +105,26 @@ static void what_a_receiver_answers_is_named_by_the_step(void **state)
           "orders is answered by users in saga s, step a, with the personal name,home");
 }
 
+#define DERIVES(field, other)                                                                      \
+    "{'hears': [{'service': 'users', 'type': 'UserUpdated', 'personal': 'name,home'}], "           \
+    "'derives': [{'name': 'buyers', 'model': 'search', 'fields': [{'name': 'id', 'use': "          \
+    "['tag']}, "                                                                                   \
+    "{'name': '" field "', 'use': ['text']" other "}]}]}"
+
+static void what_is_derived_under_a_marked_name_is_declared_or_asked_about(void **state)
+{
+    (void)state;
+    finds(DERIVES("name", ", " P), false, NULL);
+    finds(DERIVES("title", ""), false, NULL);
+    finds(DERIVES("name", ""), true,
+          "orders derives 'name' into buyers, and has one of that name that is personal, in "
+          "UserUpdated: if it is the same, declare it .personal");
+    finds(DERIVES("street", ""), true, "orders derives 'street' into buyers, and has one");
+    finds("{'sagas': [{'name': 's', 'input': {'properties': {'pin': {" S
+          "}}}, 'steps': []}], 'derives': [{'name': 'd', 'fields': [{'name': 'pin'}]}]}",
+          true, "one of that name that is secret, in s: if it is the same, leave it out");
+}
+
 static void refuses(const char *text, const char *words)
 {
     struct fh_error error = {0};
@@ -148,15 +168,9 @@ static void marks_that_can_not_be_kept_are_refused(void **state)
     refuses(ANSWERS("GET", "'key'"), NULL);
 }
 
-static void the_map_has_each_way_once(void **state)
+/* Of `orders` alone: "HOW WHAT OTHER FIELDS", a line each. */
+static void maps(struct system_file *file, const char *expected)
 {
-    (void)state;
-    struct system_file *file =
-        system_of("{'sagas': [{'name': 's', 'input': {'properties': {'n': {" P "}}}, 'steps': ["
-                  "{'name': 'a', 'outside': 'url', 'body': 'n'}]}, {'name': 's', 'input': "
-                  "{'properties': {'n': {" P "}}}, 'steps': [{'name': 'a', 'outside': 'url', "
-                  "'body': 'n'}]}], 'hears': [{'service': 'users', 'type': 'UserUpdated', "
-                  "'fields': 'name'}]}");
     json_t *map = personal_map(file), *flow;
     char lines[1024] = "";
     size_t i;
@@ -167,11 +181,37 @@ static void the_map_has_each_way_once(void **state)
                      json_string_at(flow, "what"), json_string_at(flow, "other"), fields);
         json_text_free(fields);
     }
-    assert_string_equal(lines, "subscribes UserUpdated users {\"name\":\"personal\"}\n"
-                               "keeps s  {\"n\":\"personal\"}\n"
-                               "sends s.a outside {\"n\":\"personal\"}\n");
+    assert_string_equal(lines, expected);
     json_decref(map);
     system_file_free(file);
+}
+
+static void the_map_has_each_way_once(void **state)
+{
+    (void)state;
+    struct system_file *file =
+        system_of("{'sagas': [{'name': 's', 'input': {'properties': {'n': {" P "}}}, 'steps': ["
+                  "{'name': 'a', 'outside': 'url', 'body': 'n'}]}, {'name': 's', 'input': "
+                  "{'properties': {'n': {" P "}}}, 'steps': [{'name': 'a', 'outside': 'url', "
+                  "'body': 'n'}]}], 'hears': [{'service': 'users', 'type': 'UserUpdated', "
+                  "'fields': 'name'}]}");
+    maps(file, "subscribes UserUpdated users {\"name\":\"personal\"}\n"
+               "keeps s  {\"n\":\"personal\"}\n"
+               "sends s.a outside {\"n\":\"personal\"}\n");
+}
+
+static void the_map_has_what_is_derived_and_where_that_lies(void **state)
+{
+    struct system_derives derives[] = {{.name = "buyers", .server = "found"}};
+    (void)state;
+    struct system_file *file = system_of(DERIVES("name", ", " P));
+    maps(file, "subscribes UserUpdated users {\"name\":\"personal\",\"home.street\":\"personal\"}\n"
+               "derives buyers  {\"name\":\"personal\"}\n");
+    file = system_of(DERIVES("name", ", " P));
+    memcpy(file->services[1].derives, derives, sizeof derives);
+    file->services[1].derives_count = 1;
+    maps(file, "subscribes UserUpdated users {\"name\":\"personal\",\"home.street\":\"personal\"}\n"
+               "derives buyers found {\"name\":\"personal\"}\n");
 }
 
 int main(void)
@@ -181,8 +221,10 @@ int main(void)
         cmocka_unit_test(what_is_asked_for_is_named),
         cmocka_unit_test(a_step_is_marked_alike_on_both_sides),
         cmocka_unit_test(what_a_receiver_answers_is_named_by_the_step),
+        cmocka_unit_test(what_is_derived_under_a_marked_name_is_declared_or_asked_about),
         cmocka_unit_test(marks_that_can_not_be_kept_are_refused),
         cmocka_unit_test(the_map_has_each_way_once),
+        cmocka_unit_test(the_map_has_what_is_derived_and_where_that_lies),
     };
     return cmocka_run_group_tests_name("system_personal", tests, NULL, NULL);
 }

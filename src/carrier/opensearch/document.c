@@ -77,7 +77,8 @@ void opensearch_write_index(struct text *body, const struct opensearch *server, 
     opensearch_digest(declared, digest);
     text_printf(body,
                 "{\"settings\":{\"index\":{\"number_of_shards\":1,\"number_of_replicas\":%d,"
-                "\"refresh_interval\":\"250ms\",\"translog\":{\"durability\":\"request\"}},"
+                "\"refresh_interval\":\"250ms\",\"translog\":{\"durability\":\"request\"},"
+                "\"merge\":{\"policy\":{\"expunge_deletes_allowed\":\"0\"}}},"
                 "\"analysis\":{\"tokenizer\":{\"words\":{\"type\":\"whitespace\","
                 "\"max_token_length\":1024}},\"analyzer\":{\"words\":{\"type\":\"custom\","
                 "\"tokenizer\":\"words\"}}}},\"aliases\":{\"%s" OPENSEARCH_ALIAS

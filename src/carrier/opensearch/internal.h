@@ -116,7 +116,7 @@ size_t opensearch_word_length(const char *word, size_t length);
 enum fh_code opensearch_write_query(struct text *body, const struct question *question,
                                     int64_t timeout_ms, struct fh_error *error);
 
-/* send.c, links.c, search.c */
+/* send.c, links.c, search.c, trim.c */
 enum fh_code opensearch_send(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct carried_page *page,
                              struct fh_error *error);
@@ -129,6 +129,10 @@ enum fh_code opensearch_search(struct carried_server *server, const struct fh_de
                                const struct carried_name *generation,
                                const struct fh_search *search, int64_t deadline_ns, json_t **ret,
                                struct fh_error *error);
+
+enum fh_code opensearch_trim(struct carried_server *server, const struct fh_derived *declared,
+                             const struct carried_name *generation, int64_t oldest_ms,
+                             struct fh_error *error);
 
 extern const struct server_kind opensearch_server; /* how a private one is run */
 

@@ -19,6 +19,7 @@ static const struct carried_server_ops opensearch_ops = {
     .generations = opensearch_generations,
     .drop = opensearch_drop,
     .search = opensearch_search,
+    .trim = opensearch_trim,
 };
 
 /* "Basic dXNlcjpwYXNz" */

@@ -24,15 +24,21 @@ static void write_way(const json_t *flow, char out[static LINE_SIZE])
                 {"asks", "from ", ", by "},
                 {"keeps", NULL, "in the input of saga "},
                 {"sends", "sent to ", ", by "},
-                {"told", "from ", ", in the answer to "}};
+                {"told", "from ", ", in the answer to "},
+                {"derives", NULL, "derived into "}};
     const char *how = json_string_at(flow, "how"), *what = json_string_at(flow, "what"),
                *other = json_string_at(flow, "other");
     size_t i = 0;
     while (i + 1 < sizeof ways / sizeof ways[0] && strcmp(ways[i].how, how) != 0)
         i++;
     const char *before = ways[i].before;
-    snprintf(out, LINE_SIZE, "%s%s%s%s%s", before ? before : "", before ? other : "",
-             ways[i].between, what, !before && strcmp(other, "public") == 0 ? " (public)" : "");
+    bool derives = strcmp(how, "derives") == 0,
+         is_public = !before && !derives && strcmp(other, "public") == 0;
+    snprintf(out, LINE_SIZE, "%s%s%s%s%s%s", before ? before : "", before ? other : "",
+             ways[i].between, what, is_public ? " (public)" : "",
+             derives && *other ? ", on the server " : "");
+    if (derives)
+        snprintf(out + strlen(out), LINE_SIZE - strlen(out), "%s", other);
 }
 
 /* "name, email, token (secret)" */
@@ -101,9 +107,11 @@ const struct cli_command cli_personal = {
     .words_min = 1,
     .words_max = 2,
     .summary = "Who holds and passes on which personal field",
-    .text = "By services: what their routes, events and sagas take and give that is marked as\n"
-            "personal, secret or a card's, and of whom they get it. As the programs declare it;\n"
-            "the system need not run. `check` finds what is got without being named.\n",
+    .text =
+        "By services: what their routes, events and sagas take and give that is marked as\n"
+        "personal, secret or a card's, and of whom they get it; what they derive, and on which\n"
+        "servers that is. As the programs declare it;\n"
+        "the system need not run. `check` finds what is got without being named.\n",
     .options = {CLI_OPTION_STATE_BESIDE, CLI_OPTION_PROFILE, CLI_OPTION_PROGRAMS, CLI_OPTION_JSON},
     .run = run_personal,
 };

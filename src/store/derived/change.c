@@ -205,7 +205,10 @@ static enum fh_code row_take_out(struct derived_row *row)
     enum fh_code code = row_clear(row, "_text", "rowid");
     if (code == FH_OK)
         code = row_clear(row, "_tag", "id");
-    return code == FH_OK ? row_clear(row, "", "id") : code;
+    if (code == FH_OK)
+        code = row_clear(row, "", "id");
+    return code == FH_OK ? derived_words_removed(row->work, row->declared, row->number, row->error)
+                         : code;
 }
 
 enum fh_code derived_sql_put(struct store_work *work, const struct fh_derived *declared,

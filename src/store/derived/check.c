@@ -108,6 +108,12 @@ static enum fh_code check_derived_fields(const struct fh_derived *derived, struc
             return error_set(error, FH_INVALID, "The derived store %s has more than %d fields.",
                              derived->name, DERIVED_FIELDS_MAX);
         code = check_field_name(derived, field, error);
+        if (code == FH_OK && field->personal && derived->model != FH_SEARCH)
+            code = error_set(error, FH_INVALID,
+                             "The field %s of the derived store %s is personal, and one person's "
+                             "points or facts can't be removed: keep a number that stands for the "
+                             "person, whose name is in the service's own store.",
+                             field->name, derived->name);
         if (code == FH_OK)
             code = derived->model == FH_SEARCH ? check_search_field(derived, field, error)
                                                : series_field_check(derived, field, error);
@@ -192,6 +198,24 @@ const struct fh_derived *derived_find(const fh_service *service, const char *nam
             return &service->derives[i];
     }
     return NULL;
+}
+
+static unsigned personal_uses(const struct fh_derived *declared)
+{
+    unsigned uses = 0;
+    for (const struct fh_derived_field *field = declared->fields; field && field->name; field++)
+        uses |= field->personal ? field->use : 0;
+    return uses;
+}
+
+bool derived_is_personal(const struct fh_derived *declared)
+{
+    return personal_uses(declared) != 0;
+}
+
+bool derived_erases_words(const struct fh_derived *declared)
+{
+    return declared->model == FH_SEARCH && personal_uses(declared) & FH_TEXT;
 }
 
 void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_DIGEST_SIZE])

@@ -129,9 +129,9 @@ struct derived_ops {
                          const struct derived_fact *after, int64_t oldest_ms, derived_visit *visit,
                          void *context, struct fh_error *error);
     /* Of both. Removes points or facts before `oldest_ms`, or makes roll-ups of them, a bounded
-     * number of them, and removes tags that no point has. To be called again with the same `at`,
-     * once this is durable, until it is done.
-     */
+     * number of them, and removes tags that no point has. Of an FH_SEARCH that erases its words
+     * those that were removed are overwritten in the file, where that is due. To be called again
+     * with the same `at`, once this is durable, until it is done. */
     enum fh_code (*trim)(struct store_work *work, const struct fh_derived *declared,
                          int64_t oldest_ms, struct series_trimming *at, struct fh_error *error);
 };
@@ -158,6 +158,8 @@ const struct fh_derived *derived_find(const fh_service *service, const char *nam
 /* The following are pure. */
 /* FH_INVALID: what is declared can't work. */
 enum fh_code derived_check(const fh_service *service, struct fh_error *error);
+bool derived_is_personal(const struct fh_derived *declared);  /* one of its fields */
+bool derived_erases_words(const struct fh_derived *declared); /* one that is FH_TEXT */
 /* Of everything that decides how values are kept. */
 void derived_digest(const struct fh_derived *declared, char ret[static DERIVED_DIGEST_SIZE]);
 /* FH_INVALID with a field: a text of the value, which may be a client's, can't be kept.

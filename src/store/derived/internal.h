@@ -56,6 +56,13 @@ void derived_digest_rolled(const struct fh_derived *declared, bool rolled,
 /* FH_UNSUPPORTED: there is none, as it was not prepared. */
 enum fh_code derived_number(struct store_work *work, const char *name, int64_t *ret,
                             struct fh_error *error);
+/* words_trim.c. A value's words were taken out of the index: called with each, in its unit of work.
+ */
+enum fh_code derived_words_removed(struct store_work *work, const struct fh_derived *declared,
+                                   int64_t number, struct fh_error *error);
+/* derived_ops.trim of an FH_SEARCH that erases its words. */
+enum fh_code derived_words_trim(struct store_work *work, int64_t number, struct series_trimming *at,
+                                struct fh_error *error);
 /* The operations of derived_sql: prepare.c, change.c, search.c. */
 enum fh_code derived_sql_any(struct store_work *work, bool *ret, struct fh_error *error);
 enum fh_code derived_sql_prepare(struct store_work *work, const struct fh_derived *declared,

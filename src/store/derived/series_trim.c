@@ -102,6 +102,8 @@ enum fh_code derived_sql_trim(struct store_work *work, const struct fh_derived *
     struct trimming_slice slice = {
         .work = work, .oldest_ms = oldest_ms, .room = SERIES_TRIM_ROWS, .error = error};
     enum fh_code code = derived_number(work, declared->name, &slice.number, error);
+    if (code == FH_OK && declared->model == FH_SEARCH)
+        return derived_words_trim(work, slice.number, at, error);
     if (code == FH_OK && declared->model == FH_COLUMNS)
         return columns_trim(work, slice.number, oldest_ms, at, error);
     if (code == FH_OK && series_rollup_count(declared))

@@ -28,6 +28,7 @@ struct looking {
     struct findings *findings; /* NULL: for the map alone */
     json_t *map;               /* NULL: for the findings alone */
     const struct system_service *service;
+    json_t *marked; /* of the service, so far: {"street": {"mark": "personal", "in": "POST /a"}} */
 };
 
 /* ---- Fields ---- */
@@ -76,10 +77,24 @@ static const char *mark_at(const json_t *fields, const char *source)
     return strongest;
 }
 
+/* By their own names, whatever they are in. */
+static void note_marked(const struct looking *looking, const char *what, const json_t *fields)
+{
+    const char *path;
+    json_t *mark;
+    json_object_foreach ((json_t *)(uintptr_t)fields, path, mark) {
+        const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
+        if (!json_object_get(looking->marked, name))
+            json_object_set_new(looking->marked, name,
+                                json_pack("{s:O, s:s}", "mark", mark, "in", what));
+    }
+}
+
 /* Takes over `fields`. Versions of a saga say the same several times. */
 static void add_flow(const struct looking *looking, const char *how, const char *what,
                      const char *other, json_t *fields)
 {
+    note_marked(looking, *what ? what : how, fields);
     json_t *flow = json_pack("{s:s, s:s, s:s, s:s, s:o}", "service", looking->service->name, "how",
                              how, "what", what, "other", other ? other : "", "fields", fields),
            *one;
@@ -359,6 +374,49 @@ static void look_at_saga_flows(const struct looking *looking, const json_t *saga
     json_decref(input);
 }
 
+/* ---- What it derives ---- */
+
+/* What is derived is in the store of the service itself if there is no other. */
+static const char *server_of_derived(const struct looking *looking, const char *name)
+{
+    const struct system_service *service = looking->service;
+    for (size_t i = 0; i < service->derives_count; i++) {
+        if (strcmp(service->derives[i].name, name) == 0)
+            return service->derives[i].server;
+    }
+    return NULL;
+}
+
+/* Whether it comes from there is not known: a name may be that of a person and of a product. */
+static void judge_derived(const struct looking *looking, const char *derived, const char *field)
+{
+    const json_t *found = json_object_get(looking->marked, field);
+    const char *mark = json_string_at(found, "mark");
+    if (looking->findings && mark)
+        findings_warning(looking->findings, looking->service->place,
+                         "%s derives '%s' into %s, and has one of that name that is %s, in %s: if "
+                         "it is the same, %s",
+                         looking->service->name, field, derived, mark, json_string_at(found, "in"),
+                         strcmp(mark, "personal") == 0 ? "declare it .personal"
+                                                       : "leave it out, as that is never derived");
+}
+
+/* After all else, since it may be made of any of that. */
+static void look_at_derived(const struct looking *looking, const json_t *derived)
+{
+    const char *name = json_string_at(derived, "name");
+    json_t *personal = json_object(), *field;
+    size_t i;
+    json_array_foreach (json_object_get(derived, "fields"), i, field) {
+        const char *field_name = json_string_at(field, "name");
+        if (field_name && json_is_true(json_object_get(field, "x-freehold-personal")))
+            json_object_set_new(personal, field_name, json_string("personal"));
+        else if (field_name)
+            judge_derived(looking, name, field_name);
+    }
+    add_flow(looking, "derives", name, server_of_derived(looking, name), personal);
+}
+
 /* ---- Its own ---- */
 
 static void look_at_route(const struct looking *looking, const json_t *route)
@@ -383,6 +441,7 @@ static void look_at_service(struct looking *looking)
     struct fh_error error;
     size_t i;
     json_t *one;
+    looking->marked = json_object();
     if (looking->findings && marks_check(description, &error) != FH_OK)
         findings_error(looking->findings, looking->service->place, "%s: %s", looking->service->name,
                        error.message);
@@ -399,6 +458,9 @@ static void look_at_service(struct looking *looking)
         look_at_ask(looking, one);
     json_array_foreach (json_object_get(description, "sagas"), i, one)
         look_at_saga_flows(looking, one);
+    json_array_foreach (json_object_get(description, "derives"), i, one)
+        look_at_derived(looking, one);
+    json_decref(looking->marked);
 }
 
 json_t *personal_map(struct system_file *file)
