@@ -294,8 +294,9 @@ static enum fh_code trim_where_due(struct derived_carrier *carrier, struct fh_er
         (carried_name_compare(&carrier->trimmed, &serving->name) == 0 &&
          now_ns < carrier->trims_ns))
         return FH_OK;
-    enum fh_code code = server->ops->trim(server, declared, &serving->name,
-                                          work_series_oldest_ms(carrier->context, declared), error);
+    enum fh_code code =
+        server->ops->trim(server, declared, &serving->name,
+                          work_series_carried_ms(carrier->context, declared), error);
     if (code == FH_NOT_FOUND)
         return carrier_lose(carrier, &serving->name, error);
     if (code != FH_OK)
@@ -344,6 +345,23 @@ static enum fh_code serving_now(struct derived_carrier *carrier, struct carried_
     return code;
 }
 
+/* Before the server: what becomes older meanwhile is still a point to it. */
+static enum fh_code ask_own_store(struct derived_carrier *carrier, const struct fh_series *series,
+                                  int64_t oldest_ms, int64_t deadline_ns, struct series_past **ret,
+                                  struct fh_error *error)
+{
+    struct store *store = carrier->context->store;
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    if (deadline_ns > 0)
+        work->deadline_ns = deadline_ns;
+    code = derived_engine(store)->past(work, carrier->declared, series, oldest_ms, ret, error);
+    store_rollback(work);
+    return code;
+}
+
 static enum fh_code ask_generation(struct derived_carrier *carrier,
                                    const struct carried_name *generation, const void *question,
                                    int64_t deadline_ns, json_t **ret, struct fh_error *error)
@@ -353,11 +371,18 @@ static enum fh_code ask_generation(struct derived_carrier *carrier,
     if (declared->model == FH_SEARCH)
         return server->ops->search(server, declared, generation, question, deadline_ns, ret, error);
     int64_t oldest_ms = work_series_oldest_ms(carrier->context, declared);
-    return (declared->model == FH_SERIES)
-               ? server->ops->series(server, declared, generation, question, oldest_ms, deadline_ns,
-                                     ret, error)
-               : server->ops->columns(server, declared, generation, question, oldest_ms,
-                                      deadline_ns, ret, error);
+    if (declared->model == FH_COLUMNS)
+        return server->ops->columns(server, declared, generation, question, oldest_ms, deadline_ns,
+                                    ret, error);
+    struct series_past *past = NULL;
+    enum fh_code code = FH_OK;
+    if (series_rollup_count(declared))
+        code = ask_own_store(carrier, question, oldest_ms, deadline_ns, &past, error);
+    if (code == FH_OK)
+        code = server->ops->series(server, declared, generation, question, oldest_ms, past,
+                                   deadline_ns, ret, error);
+    series_past_free(past);
+    return code;
 }
 
 /* 20: what it asked may have been dropped meanwhile, and made again by a late request. */

@@ -52,7 +52,7 @@ static enum fh_code list_own_facts(struct filling_page *page, struct store_work 
     enum fh_code code =
         derived_engine(context->store)
             ->list(snapshot, declared, *key ? &after : NULL,
-                   work_series_oldest_ms(context, declared), take_listed_fact, facts, error);
+                   work_series_carried_ms(context, declared), take_listed_fact, facts, error);
     page->ends = !facts->full;
     if (code == FH_OK && facts->rows.overflow)
         return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");

@@ -92,6 +92,8 @@ struct carried_page {
 
 struct carried_server; /* a connection to one, of the kind's own form */
 
+struct series_past;
+
 /* Every slot is there, but for the questions of models that it has not. */
 struct carried_server_ops {
     const char *name; /* "opensearch" */
@@ -133,11 +135,12 @@ struct carried_server_ops {
                            const struct carried_name *generation, const struct fh_search *search,
                            int64_t deadline_ns, json_t **ret, struct fh_error *error);
     /* The same, as derived_ops.series and .columns answer: what is before `oldest_ms` is not there,
-     * though the server may still have it. */
+     * though the server may still have it. `past`: of a series with roll-ups, what the service's
+     * own store says to it, which is added (series_past.h); NULL: it has none. */
     enum fh_code (*series)(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_series *series,
-                           int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error);
+                           int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,
+                           json_t **ret, struct fh_error *error);
     enum fh_code (*columns)(struct carried_server *server, const struct fh_derived *declared,
                             const struct carried_name *generation, const struct fh_columns *columns,
                             int64_t oldest_ms, int64_t deadline_ns, json_t **ret,

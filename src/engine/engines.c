@@ -73,10 +73,11 @@ static void add_engine(const struct engine *engine)
     for (const struct model *model = NULL; (model = model_next(model));)
         FH_ASSERT(!(engine->models & (1u << model->id)) == !model->is_served(engine));
     const struct derived_ops *derived = engine->derived;
-    FH_ASSERT(!derived || (derived->any && derived->prepare && derived->filling &&
-                           derived->set_filling && derived->put && derived->remove &&
-                           derived->search && derived->measure && derived->series && derived->add &&
-                           derived->columns && derived->list && derived->trim));
+    FH_ASSERT(!derived ||
+              (derived->any && derived->prepare && derived->filling && derived->set_filling &&
+               derived->put && derived->remove && derived->search && derived->measure &&
+               derived->series && derived->past && derived->add && derived->columns &&
+               derived->list && derived->trim));
     FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&

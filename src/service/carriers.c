@@ -326,11 +326,6 @@ static enum fh_code open_server(struct carriers *carriers, const struct fh_deriv
                          "The derived store %s can't lie on a server: an FH_SEARCH needs a `state` "
                          "there.",
                          declared->name);
-    if (declared->rollups[0].every_ms)
-        return error_set(error, FH_INVALID,
-                         "The derived store %s can't lie on a server, as it has `rollups`, which "
-                         "are made in the service's own store alone.",
-                         declared->name);
     fiber->driver = driver ? carried_driver_named(driver) : NULL;
     if (!fiber->driver)
         return error_set(error, FH_INVALID, "There is no driver '%.32s' for the derived store %s.",

@@ -196,6 +196,7 @@ static void try_reports(struct store *store, struct reports *all)
             continue;
         snprintf(tried[i]->why, sizeof tried[i]->why, "%.190s", trials[i].error.message);
         text_make_plain(tried[i]->why, strlen(tried[i]->why));
+        tried[i]->line += trials[i].line > 0 ? trials[i].line - 1 : 0;
         log_unusable(tried[i]);
     }
     free(tried);

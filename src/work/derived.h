@@ -44,6 +44,8 @@ json_t *derived_ask_server(fh_work *w, const char *called, const struct fh_deriv
  * is set forward nor one that was behind removes anything early: the lesser of it and the clock by
  * which commands age counts. */
 int64_t work_series_oldest_ms(struct work_context *context, const struct fh_derived *declared);
+/* Before that no point need be on a server. */
+int64_t work_series_carried_ms(struct work_context *context, const struct fh_derived *declared);
 /* How far a sweep of all series is. Zero-initialised. */
 struct series_sweep {
     int derived;               /* which of the service's */

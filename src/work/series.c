@@ -40,6 +40,17 @@ int64_t work_series_oldest_ms(struct work_context *context, const struct fh_deri
                                           declared->keep_days * DAY_MS);
 }
 
+/* With roll-ups a question reads points of a server from where its own store has moved none, which
+ * is a moment before it asks: so a server keeps them for longer than any question takes, and an
+ * interval begins. */
+int64_t work_series_carried_ms(struct work_context *context, const struct fh_derived *declared)
+{
+    int64_t oldest_ms = work_series_oldest_ms(context, declared);
+    if (!declared->keep_days || series_rollup_count(declared) == 0)
+        return oldest_ms;
+    return oldest_ms - declared->rollups[0].every_ms - DAY_MS;
+}
+
 /* ---- Handlers ---- */
 
 /* A server has a copy of it, or is the only one to have it. */

@@ -104,7 +104,7 @@ static enum fh_code ask(struct trial *t, const void *question, int64_t oldest_ms
     *ret = NULL;
     t->bed->settle(t->server, t->declared, &t->name);
     return is_series(t) ? t->server->ops->series(t->server, t->declared, &t->name, question,
-                                                 oldest_ms, 0, ret, &t->error)
+                                                 oldest_ms, NULL, 0, ret, &t->error)
                         : t->server->ops->columns(t->server, t->declared, &t->name, question,
                                                   oldest_ms, 0, ret, &t->error);
 }

@@ -16,6 +16,10 @@ json_t *mariadb_test_server(const struct harness *harness)
     json_t *server = conformance_json(text ? text : "{}");
     const char *name = strrchr(harness->folder, '-') + 1;
     json_object_set_new(server, "database", json_sprintf("freehold_test_%s", name));
+    json_object_set_new(server, "reports",
+                        json_pack("{s:o, s:s}", "user",
+                                  json_sprintf("freehold_test_%s.reports", name), "password",
+                                  "reports"));
     return server;
 }
 
@@ -48,11 +52,13 @@ enum fh_code mariadb_test_administer(struct harness *harness, const char *sql, m
 static enum fh_code open_in(struct harness *harness, enum fh_model model, struct store **ret,
                             struct fh_error *error)
 {
-    char sql[160];
+    char sql[320];
     json_t *server = mariadb_test_server(harness);
     struct store_options options = {.service = "conformance", .server = server, .model = model};
-    snprintf(sql, sizeof sql, "CREATE DATABASE IF NOT EXISTS %s",
-             json_string_at(server, "database"));
+    snprintf(sql, sizeof sql,
+             "CREATE DATABASE IF NOT EXISTS %s; CREATE USER IF NOT EXISTS '%s'@'%%'"
+             " IDENTIFIED BY 'reports'",
+             json_string_at(server, "database"), json_string_at(server, "reports.user"));
     enum fh_code code = mariadb_test_administer(harness, sql, NULL, NULL, error);
     if (code == FH_OK)
         code = engine_named("mariadb")->store->open(&options, harness->world, ret, error);
@@ -64,9 +70,10 @@ static void drop_on_fiber(void *argument)
 {
     struct harness *harness = argument;
     struct fh_error error;
-    char sql[160];
+    char sql[320];
     json_t *server = mariadb_test_server(harness);
-    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s", json_string_at(server, "database"));
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s; DROP USER IF EXISTS '%s'@'%%'",
+             json_string_at(server, "database"), json_string_at(server, "reports.user"));
     if (mariadb_test_administer(harness, sql, NULL, NULL, &error) != FH_OK)
         fprintf(stderr, "a test's database stays: %s\n", error.message);
     json_decref(server);

@@ -262,8 +262,8 @@ static enum fh_code ask_own(const struct fh_series *series, int64_t oldest_ms, j
 static enum fh_code ask_server(const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                                struct fh_error *error)
 {
-    return trial.server->ops->series(trial.server, declared(), &trial.name, series, oldest_ms, 0,
-                                     ret, error);
+    return trial.server->ops->series(trial.server, declared(), &trial.name, series, oldest_ms, NULL,
+                                     0, ret, error);
 }
 
 static void say_wrong(const struct fh_series *series, const json_t *own, const json_t *served)

@@ -167,8 +167,8 @@ static inline json_t *ask_series(const struct fh_series *series, int64_t oldest_
 {
     json_t *answer = NULL;
     said = (struct fh_error){0};
-    trial.server->ops->series(trial.server, declared(), &trial.name, series, oldest_ms, deadline_ns,
-                              &answer, &said);
+    trial.server->ops->series(trial.server, declared(), &trial.name, series, oldest_ms, NULL,
+                              deadline_ns, &answer, &said);
     return answer;
 }
 

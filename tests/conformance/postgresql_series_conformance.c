@@ -90,7 +90,7 @@ static void compare_question(const struct fh_series *series, int64_t oldest_ms)
     json_t *own = NULL, *served = NULL;
     enum fh_code code = ask_own(series, oldest_ms, &own, &error);
     enum fh_code served_code = trial.server->ops->series(
-        trial.server, declared(), &trial.name, series, oldest_ms, 0, &served, &served_error);
+        trial.server, declared(), &trial.name, series, oldest_ms, NULL, 0, &served, &served_error);
     bool alike = code == served_code && strcmp(error.message, served_error.message) == 0 &&
                  strcmp(error.field, served_error.field) == 0 &&
                  (code != FH_OK || json_equal(own, served));

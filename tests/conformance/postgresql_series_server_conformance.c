@@ -207,11 +207,11 @@ static void silence_ends_what_is_under_way(void)
     int64_t began_ns = world_monotonic_ns(trial.world);
     json_t *answer = NULL;
     enum fh_code code = server->ops->series(server, declared(), &trial.name, &(struct fh_series){0},
-                                            INT64_MIN, 0, &answer, &said);
+                                            INT64_MIN, NULL, 0, &answer, &said);
     EXPECT_THAT(code == FH_UNAVAILABLE && !answer);
     EXPECT_THAT(world_monotonic_ns(trial.world) - began_ns < INT64_C(3000000000));
     EXPECT_THAT(server->ops->series(server, declared(), &trial.name, &(struct fh_series){0},
-                                    INT64_MIN, 0, &answer, &said) == FH_UNAVAILABLE);
+                                    INT64_MIN, NULL, 0, &answer, &said) == FH_UNAVAILABLE);
     EXPECT_THAT(send_ops(server, 0, 1, NULL, 0) == FH_UNAVAILABLE);
     curves_close(server);
     postgresql_administrator_free(holding.connection);
@@ -301,7 +301,7 @@ static void a_user_needs_no_more_than_to_make_schemas(void)
     EXPECT_THAT(make_generation(server) == FH_OK);
     EXPECT_THAT(send_ops(server, 0, 1, &op, 1) == FH_OK);
     EXPECT_THAT(server->ops->series(server, declared(), &trial.name, &(struct fh_series){0},
-                                    INT64_MIN, 0, &answer, &said) == FH_OK);
+                                    INT64_MIN, NULL, 0, &answer, &said) == FH_OK);
     EXPECT_THAT(json_array_size(json_object_get(answer, "curves")) == 1);
     EXPECT_THAT(server->ops->trim(server, declared(), &trial.name, INT64_MAX, &said) == FH_OK);
     EXPECT_THAT(server->ops->generations(server, declared(), note_name, NULL, &said) == FH_OK);

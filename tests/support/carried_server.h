@@ -400,7 +400,8 @@ static inline enum fh_code memory_search(struct carried_server *base,
 static inline enum fh_code memory_tally(struct carried_server *base,
                                         const struct fh_derived *declared,
                                         const struct carried_name *name, const void *question,
-                                        int64_t oldest_ms, json_t **ret, struct fh_error *error)
+                                        int64_t oldest_ms, const struct series_past *past,
+                                        json_t **ret, struct fh_error *error)
 {
     struct memory_server *server = (struct memory_server *)base;
     const struct memory_generation *generation = memory_asked(server, name, error);
@@ -416,7 +417,10 @@ static inline enum fh_code memory_tally(struct carried_server *base,
         facts[i] = (struct tallied_fact){.at_ms = generation->values[i].at_ms, .value = value};
     }
     enum fh_code code =
-        tallied(declared, facts, generation->value_count, question, oldest_ms, ret, error);
+        declared->model == FH_SERIES
+            ? tallied_series(declared, facts, generation->value_count, question, oldest_ms, past,
+                             ret, error)
+            : tallied(declared, facts, generation->value_count, question, oldest_ms, ret, error);
     json_decref(values);
     free(facts);
     return code;
@@ -426,10 +430,11 @@ static inline enum fh_code memory_series(struct carried_server *base,
                                          const struct fh_derived *declared,
                                          const struct carried_name *name,
                                          const struct fh_series *series, int64_t oldest_ms,
-                                         int64_t deadline_ns, json_t **ret, struct fh_error *error)
+                                         const struct series_past *past, int64_t deadline_ns,
+                                         json_t **ret, struct fh_error *error)
 {
     (void)deadline_ns;
-    return memory_tally(base, declared, name, series, oldest_ms, ret, error);
+    return memory_tally(base, declared, name, series, oldest_ms, past, ret, error);
 }
 
 static inline enum fh_code memory_columns(struct carried_server *base,
@@ -439,7 +444,7 @@ static inline enum fh_code memory_columns(struct carried_server *base,
                                           int64_t deadline_ns, json_t **ret, struct fh_error *error)
 {
     (void)deadline_ns;
-    return memory_tally(base, declared, name, columns, oldest_ms, ret, error);
+    return memory_tally(base, declared, name, columns, oldest_ms, NULL, ret, error);
 }
 
 static inline enum fh_code memory_trim(struct carried_server *base,

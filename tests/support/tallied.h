@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "store/derived/columns.h"
+#include "store/derived/series_past.h"
 
 /* Each is there once. */
 struct tallied_fact {
@@ -109,7 +110,7 @@ static inline int tallied_find_curves(const struct series_question *question,
     int curves = 0;
     for (int i = 0; i < count; i++) {
         struct tallied_fact *fact = &facts[i];
-        bool asked = fact->at_ms >= question->from_ms && fact->at_ms < question->to_ms;
+        bool asked = fact->at_ms >= question->points_ms && fact->at_ms < question->to_ms;
         for (int j = 0; j < question->filter_count && asked; j++) {
             const struct sql_value value =
                 tallied_value(question->declared, question->filters[j], fact->value);
@@ -167,13 +168,15 @@ static inline enum fh_code tallied_take_points(struct series_tally *tally,
 static inline enum fh_code tallied_series(const struct fh_derived *declared,
                                           struct tallied_fact *facts, int count,
                                           const struct fh_series *series, int64_t oldest_ms,
-                                          json_t **ret, struct fh_error *error)
+                                          const struct series_past *past, json_t **ret,
+                                          struct fh_error *error)
 {
     struct series_question question;
     struct series_tally tally;
     enum fh_code code = series_question_init(&question, declared, series, oldest_ms, error);
     if (code != FH_OK)
         return code;
+    series_question_past(&question, past);
     series_tally_init(&tally, &question);
     qsort(facts, (size_t)count, sizeof *facts, tallied_time_order);
     int curves = tallied_find_curves(&question, facts, count), next = 0;
@@ -184,9 +187,13 @@ static inline enum fh_code tallied_series(const struct fh_derived *declared,
         }
     }
     if (code == FH_OK)
+        code = series_past_curves(past, &tally, error);
+    if (code == FH_OK)
         code = series_tally_group(&tally, error);
     for (int curve = 0; curve < curves && code == FH_OK; curve++)
         code = tallied_take_points(&tally, facts, count, curve, error);
+    if (code == FH_OK)
+        code = series_past_cells(past, &tally, error);
     if (code == FH_OK) {
         series_tally_sort(&tally);
         code = series_answer(&tally, ret, error);
@@ -201,7 +208,7 @@ static inline enum fh_code tallied(const struct fh_derived *declared, struct tal
                                    struct fh_error *error)
 {
     return declared->model == FH_SERIES
-               ? tallied_series(declared, facts, count, question, oldest_ms, ret, error)
+               ? tallied_series(declared, facts, count, question, oldest_ms, NULL, ret, error)
                : tallied_columns(declared, facts, count, question, oldest_ms, ret, error);
 }
 

@@ -451,6 +451,102 @@ static void a_generation_that_is_gone_when_it_is_trimmed_is_lost(void **state)
     assert_all_is_answered();
 }
 
+/* ---- With roll-ups ---- */
+
+#define HOUR_MS (DAY_MS / 24)
+
+static void prepare_entry(void *argument)
+{
+    struct fh_error error;
+    assert_int_equal(derived_prepare(carrying.fixture->context.store, &carrying_service,
+                                     carrying.fixture->context.carried->declared, &error),
+                     FH_OK);
+    (void)argument;
+}
+
+/* It was declared without any before. */
+static void declare_roll_ups(int days)
+{
+    set_keep_days(days);
+    carrying_service.derives[carrying.derived].rollups[0] = (struct fh_rollup){.every_ms = HOUR_MS};
+    harness_run(&carrying.fixture->harness, prepare_entry, NULL);
+}
+
+static void sweep_entry(void *argument)
+{
+    struct series_sweep sweep = {0};
+    struct fh_error error;
+    (void)argument;
+    while (!sweep.done)
+        assert_int_equal(work_series_sweep(&carrying.fixture->context, &sweep, &error), FH_OK);
+}
+
+static void compare_entry(void *argument)
+{
+    const char *const *values =
+        (const char *const[]){"count", "sum n", "max c", "first n", "last n", NULL};
+    struct fh_series series = {.from_ms = now_ms() - 5 * DAY_MS,
+                               .to_ms = now_ms() + 1,
+                               .every_ms = 12 * HOUR_MS,
+                               .values = values};
+    const struct work_context *context = &carrying.fixture->context;
+    struct store_work *work;
+    struct fh_error error = {0};
+    json_t *own = NULL, *found = NULL;
+    assert_int_equal(store_begin(context->store, STORE_READ, &work, &error), FH_OK);
+    assert_int_equal(
+        derived_engine(context->store)
+            ->series(work, carrying_declared(), &series,
+                     work_series_oldest_ms(&carrying.fixture->context, carrying_declared()), &own,
+                     &error),
+        FH_OK);
+    store_rollback(work);
+    enum fh_code code = carrier_ask(&carrying.carriers[0], &series, 0, &found, &error);
+    if (code != FH_OK || !json_equal(own, found))
+        snprintf(argument, CARRYING_TEXT_SIZE, "%s", code ? error.message : "they differ");
+    json_decref(own);
+    json_decref(found);
+    series.every_ms = HOUR_MS / 2; /* which roll-ups do not have */
+    if (carrier_ask(&carrying.carriers[0], &series, 0, &found, &error) != FH_INVALID ||
+        strcmp(error.field, "every_ms") != 0)
+        snprintf(argument, CARRYING_TEXT_SIZE, "half an interval: %s", error.message);
+}
+
+static void assert_both_answer_alike(void)
+{
+    static char differs[CARRYING_TEXT_SIZE];
+    differs[0] = '\0';
+    harness_run(&carrying.fixture->harness, compare_entry, differs);
+    assert_string_equal(differs, "");
+}
+
+static void
+what_has_become_a_roll_up_is_answered_by_the_store_and_the_rest_by_the_server(void **state)
+{
+    (void)state;
+    declare_roll_ups(4);
+    for (int i = 0; i < 60; i++)
+        carrying_fact(i % 2 ? "a" : "b", now_ms() - i * 2 * HOUR_MS, i);
+    carrying_settle(0);
+    int before = values_served();
+    assert_true(before >= 48);
+    set_keep_days(2);
+    assert_both_answer_alike(); /* before any is made, */
+    harness_run(&carrying.fixture->harness, sweep_entry, NULL);
+    assert_both_answer_alike(); /* while the server has all points, */
+    carrying.carriers[0].trims_ns = 0;
+    carrying_settle(0);
+    assert_true(values_served() < before && values_served() >= 36);
+    assert_both_answer_alike(); /* and once it has not */
+    carrying_fact("a", now_ms() - 3 * HOUR_MS, 100);
+    carrying_fact("a", now_ms() - 4 * DAY_MS, 100); /* too late */
+    carrying_settle(0);
+    assert_int_equal(carrying_make_anew(), FH_OK);
+    carrying_settle(0);
+    assert_both_answer_alike();
+    carrying_service.derives[carrying.derived].rollups[0] = (struct fh_rollup){0};
+}
+
 /* ---- Running them ---- */
 
 static int set_up_measured(void **state)
@@ -494,6 +590,9 @@ int main(void)
         FACTS_TESTS(what_has_become_too_old_is_not_answered_and_trimmed),
         FACTS_TESTS(a_server_that_can_t_trim_is_not_asked_to),
         FACTS_TESTS(a_generation_that_is_gone_when_it_is_trimmed_is_lost),
+        {"points: with roll-ups",
+         what_has_become_a_roll_up_is_answered_by_the_store_and_the_rest_by_the_server,
+         set_up_measured, carrying_tear_down, NULL},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,7 @@ static void series_entry(void *argument)
     struct fh_series series = {.to_ms = 1000, .every_ms = 1000, .values = values};
     scripted.code = scripted.server->ops->series(
         scripted.server, &measured, &name, argument ? &(struct fh_series){.limit = 1} : &series,
-        INT64_MIN, scripted.deadline_ns, &scripted.answer, &scripted.error);
+        INT64_MIN, NULL, scripted.deadline_ns, &scripted.answer, &scripted.error);
 }
 
 static void generations_entry(void *argument)

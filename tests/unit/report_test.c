@@ -220,6 +220,15 @@ static void a_folders_reports_are_there_and_the_engines_own_come_first(void **st
 
 /* As PostgreSQL reads it, whatever it is written like; what is quoted or commented names nothing.
  */
+/* `why`: a part of what is said; NULL: it fits. */
+static void must_fit(const struct engine *engine, const char *sql, const char *why)
+{
+    struct fh_error error = {0};
+    enum fh_code code = engine->sql->report_fits(sql, &error);
+    if (why ? code != FH_UNSUPPORTED || !strstr(error.message, why) : code != FH_OK)
+        fail_msg("%s: %s", sql, error.message);
+}
+
 static void what_no_report_may_name_is_found(void **state)
 {
     static const struct {
@@ -252,17 +261,41 @@ static void what_no_report_may_name_is_found(void **state)
         {"SELECT 'x", NULL},
         {"", NULL},
     };
-    const struct engine *engine = engine_named("postgresql");
     (void)state;
-    if (!engine)
+    if (!engine_named("postgresql"))
         SKIP_BECAUSE("POSTGRESQL IS NOT BUILT IN");
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct fh_error error = {0};
-        enum fh_code code = engine->sql->report_fits(texts[i].sql, &error);
-        if (texts[i].why ? code != FH_UNSUPPORTED || !strstr(error.message, texts[i].why)
-                         : code != FH_OK)
-            fail_msg("%s: %s", texts[i].sql, error.message);
-    }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        must_fit(engine_named("postgresql"), texts[i].sql, texts[i].why);
+}
+
+static void what_no_report_may_name_on_mariadb_is_found(void **state)
+{
+    static const struct {
+        const char *sql, *why;
+    } texts[] = {
+        {"SELECT a FROM t /* get_lock */ WHERE b = 'get_lock' -- get_lock\n", NULL},
+        {"SELECT a FROM t # get_lock(\n", NULL},
+        {"SELECT my_get_lock, get_lock2, xfh_a, 'fh_a' FROM t", NULL},
+        {"SELECT 'it''s', get_lock('a', 1)", "calls get_lock"},
+        {"SELECT 'a\\', get_lock('b', 1)", "calls get_lock"},
+        {"SELECT 1--get_lock('b', 1)", "calls get_lock"},
+        {"SELECT \"Get_Lock\"('b', 1)", "calls Get_Lock"},
+        {"SELECT `load_file`('b')", "calls load_file"},
+        {"SELECT a FROM `fh_outbox`", "fh_outbox, which is not the service's own"},
+        {"SELECT a FROM db.FH_Outbox", "FH_Outbox, which is not the service's own"},
+        {"SELECT /*!50000 a */ FROM t", "comment that the server runs"},
+        {"SELECT /*M! a */ FROM t", "comment that the server runs"},
+        {"SELECT a FROM `fh_outbox", "fh_outb"},
+        {"SELECT \"", NULL},
+        {"SELECT `", NULL},
+        {"SELECT 'x", NULL},
+        {"", NULL},
+    };
+    (void)state;
+    if (!engine_named("mariadb"))
+        SKIP_BECAUSE("MARIADB IS NOT BUILT IN");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        must_fit(engine_named("mariadb"), texts[i].sql, texts[i].why);
 }
 
 static void a_folder_that_is_not_there_is_an_error_and_none_is_none(void **state)
@@ -293,6 +326,7 @@ int main(void)
                                         folder_set_up, folder_tear_down),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error_and_none_is_none),
         cmocka_unit_test(what_no_report_may_name_is_found),
+        cmocka_unit_test(what_no_report_may_name_on_mariadb_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

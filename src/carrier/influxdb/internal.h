@@ -291,8 +291,8 @@ bool influxdb_points_end(struct influxdb_points *points);
 
 enum fh_code influxdb_series(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, const struct fh_series *series,
-                             int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
-                             struct fh_error *error);
+                             int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,
+                             json_t **ret, struct fh_error *error);
 
 extern const struct server_kind influxdb_server; /* how a private one is run */
 

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "carrier/influxdb/internal.h"
+#include "store/derived/series_past.h"
 
 #define ROWS_MORE 8                                  /* times as many, in the next answer */
 #define ROWS_MAX (INT64_C(4) * SERIES_FOUND_MAX)     /* of a curve */
@@ -26,6 +27,7 @@ struct series_asking {
     struct influxdb_state state;
     struct influxdb_curves curves;
     struct series_tally tally;
+    const struct series_past *past;
     struct influxdb_points points;
     struct influxdb_call call;
     json_t *answer;
@@ -150,6 +152,13 @@ static bool take_curve_count(void *context, const struct influxdb_rows *rows)
     return true;
 }
 
+static void group_curves(struct series_asking *asking)
+{
+    asking->code = series_past_curves(asking->past, &asking->tally, asking->error);
+    if (asking->code == FH_OK)
+        asking->code = series_tally_group(&asking->tally, asking->error);
+}
+
 static void read_curve_rows(void *context)
 {
     struct series_asking *asking = context;
@@ -159,7 +168,7 @@ static void read_curve_rows(void *context)
     if (asking->code != FH_OK)
         return;
     influxdb_curves_sort(&asking->curves);
-    asking->code = series_tally_group(&asking->tally, asking->error);
+    group_curves(asking);
 }
 
 /* The number of versions of each is asked for only where all of them are read: of a long history
@@ -211,6 +220,8 @@ static void scan_points(struct series_asking *asking, struct series_tally *tally
 
 static void answer_points(struct series_asking *asking)
 {
+    if (asking->code == FH_OK)
+        asking->code = series_past_cells(asking->past, &asking->tally, asking->error);
     if (asking->code != FH_OK)
         return;
     series_tally_sort(&asking->tally);
@@ -271,6 +282,8 @@ static enum fh_code ask_series(struct series_asking *asking)
         code = influxdb_look(asking->server, asking->question->declared, asking->measurement,
                              asking->error);
         asking->code = code;
+        if (code == FH_OK)
+            group_curves(asking);
         answer_points(asking);
         return asking->code;
     }
@@ -293,19 +306,21 @@ static int64_t within_times(int64_t at_ms)
 
 enum fh_code influxdb_series(struct carried_server *base, const struct fh_derived *declared,
                              const struct carried_name *generation, const struct fh_series *series,
-                             int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
-                             struct fh_error *error)
+                             int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,
+                             json_t **ret, struct fh_error *error)
 {
     struct influxdb *server = influxdb_of(base);
     struct series_question question;
-    struct series_asking asking = {.server = server, .question = &question, .error = error};
+    struct series_asking asking = {
+        .server = server, .question = &question, .past = past, .error = error};
     *ret = NULL;
     enum fh_code code = series_question_init(&question, declared, series, oldest_ms, error);
     if (code != FH_OK)
         return code;
+    series_question_past(&question, past);
     influxdb_measurement(declared, generation, "", asking.measurement);
     influxdb_state_init(&asking.state, declared);
-    asking.from_ms = within_times(question.from_ms);
+    asking.from_ms = within_times(question.points_ms);
     asking.to_ms = within_times(question.to_ms);
     asking.deadline_ns =
         deadline_ns > 0 ? deadline_ns : world_in_ms(server->world, INFLUXDB_REQUEST_MS);

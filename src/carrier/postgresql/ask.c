@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "carrier/postgresql/internal.h"
+#include "store/derived/series_past.h"
 
 #define ROWS_AT_ONCE 200 /* that are tallied on the loop */
 
@@ -25,6 +26,7 @@ struct asking {
     struct curves_session session;
     struct series_question question;
     struct series_tally tally;
+    const struct series_past *past;
     char *filters[DERIVED_FIELDS_MAX]; /* texts of the tags' values */
     bool points;                       /* of a portion: rows of points, not of curves */
     json_t *answer;
@@ -158,7 +160,7 @@ static enum fh_code read_rows(struct asking *asking, const struct text *sql, int
 static void write_time_bounds(struct text *sql, const struct series_question *question,
                               const char *table)
 {
-    text_printf(sql, "%s.at_ms >= %lld AND %s.at_ms < %lld", table, (long long)question->from_ms,
+    text_printf(sql, "%s.at_ms >= %lld AND %s.at_ms < %lld", table, (long long)question->points_ms,
                 table, (long long)question->to_ms);
 }
 
@@ -232,14 +234,18 @@ static void make_answer(void *context)
 {
     struct asking *asking = context;
     struct arena *before = json_arena_set(NULL);
+    asking->code = series_past_cells(asking->past, &asking->tally, asking->session.error);
     series_tally_sort(&asking->tally);
-    asking->code = series_answer(&asking->tally, &asking->answer, asking->session.error);
+    if (asking->code == FH_OK)
+        asking->code = series_answer(&asking->tally, &asking->answer, asking->session.error);
     json_arena_set(before);
 }
 
 static enum fh_code answer_asking(struct asking *asking)
 {
     enum fh_code code = ask_for_curves(asking);
+    if (code == FH_OK)
+        code = series_past_curves(asking->past, &asking->tally, asking->session.error);
     if (code == FH_OK)
         code = series_tally_group(&asking->tally, asking->session.error);
     if (code == FH_OK && asking->tally.curve_count)
@@ -265,14 +271,16 @@ static void take_tag_filters(struct asking *asking)
 
 enum fh_code curves_series(struct carried_server *base, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_series *series,
-                           int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error)
+                           int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,
+                           json_t **ret, struct fh_error *error)
 {
     struct curves_server *server = curves_of(base);
     struct asking *asking = calloc(1, sizeof *asking);
     FH_ASSERT(asking != NULL);
     *ret = NULL;
     enum fh_code code = series_question_init(&asking->question, declared, series, oldest_ms, error);
+    series_question_past(&asking->question, past);
+    asking->past = past;
     series_tally_init(&asking->tally, &asking->question);
     curves_schema(server, declared, generation, asking->session.schema);
     if (code == FH_OK) {

@@ -195,7 +195,7 @@ enum fh_code curves_chain(struct carried_server *server, const struct fh_derived
                           void *context, int *ret_count, struct fh_error *error);
 enum fh_code curves_series(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_series *series,
-                           int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
-                           struct fh_error *error);
+                           int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,
+                           json_t **ret, struct fh_error *error);
 
 #endif

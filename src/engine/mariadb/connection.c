@@ -62,7 +62,8 @@ static void set_options(struct mariadb_connection *connection)
     MYSQL *mysql = connection->mysql;
     my_bool yes = 1, no = 0;
     unsigned int protocol = store->socket[0] ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = MARIADB_PACKET_SIZE_MAX;
+    unsigned long packet =
+        connection->use == MARIADB_REPORTS ? MARIADB_REPORT_ROW_SIZE_MAX : MARIADB_PACKET_SIZE_MAX;
     mariadb_set_option(mysql, MYSQL_OPT_NONBLOCK, NULL);
     mariadb_set_option(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mariadb_set_option(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
@@ -94,6 +95,8 @@ static enum fh_code set_session(struct mariadb_connection *connection, struct fh
                           "SET autocommit = 1",
         [MARIADB_SEQUENCER] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
                               "SET autocommit = 1",
+        [MARIADB_REPORTS] = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+                            "SET autocommit = 1",
         [MARIADB_MIGRATIONS] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
                                "SET autocommit = 0, wait_timeout = " TEXT(MARIADB_MIGRATION_IDLE_S),
     };
@@ -128,10 +131,13 @@ static enum fh_code connect_to_server(struct mariadb_connection *connection, con
                                       const char *path, struct fh_error *error)
 {
     struct mariadb_store *store = connection->store;
+    bool reports = connection->use == MARIADB_REPORTS;
     MYSQL *connected = NULL;
     char *version = mariadb_before_greeting(connection->mysql);
     MARIADB_WAITING_WITH(connection, mysql_real_connect, &connected, connection->mysql, host,
-                         store->user, store->password, store->database, store->port, path,
+                         reports ? store->reports_user : store->user,
+                         reports ? store->reports_password : store->password,
+                         reports ? NULL : store->database, store->port, path,
                          CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
     mariadb_after_greeting(connection->mysql, version);
     return connected ? FH_OK : mariadb_connection_fail(connection, error);
@@ -155,23 +161,31 @@ static enum fh_code connect_locally(struct mariadb_connection *connection, struc
                                    error);
 }
 
-enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
-                                    struct mariadb_connection **ret, struct fh_error *error)
+static struct mariadb_connection *connection_made(struct mariadb_store *store, enum mariadb_use use)
 {
-    char address[WORLD_ADDRESS_SIZE] = "";
-    *ret = NULL;
-    enum fh_code code = look_up_server(store, address, error);
-    if (code != FH_OK)
-        return code;
     struct mariadb_connection *connection = calloc(1, sizeof *connection);
-    if (!connection)
-        return error_set(error, FH_NO_MEMORY, "No memory for a connection.");
+    FH_ASSERT(connection != NULL);
     connection->store = store;
     connection->use = use;
     connection->statement_ms = MARIADB_STATEMENT_MS;
     mariadb_wait_init(connection);
     connection->mysql = mariadb.mysql_init(NULL);
     FH_ASSERT(connection->mysql != NULL);
+    return connection;
+}
+
+/* On failure it is freed. A server that keeps nothing for sure has reports all the same. */
+static enum fh_code connection_open(struct mariadb_connection *connection,
+                                    struct mariadb_connection **ret, struct fh_error *error)
+{
+    struct mariadb_store *store = connection->store;
+    char address[WORLD_ADDRESS_SIZE] = "";
+    *ret = NULL;
+    enum fh_code code = look_up_server(store, address, error);
+    if (code != FH_OK) {
+        mariadb_connection_free(connection);
+        return code;
+    }
     connection->deadline_ns = world_in_ms(store->base.world, MARIADB_CONNECT_MS);
     connection->running = true;
     set_options(connection);
@@ -179,7 +193,7 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
     code = store->socket[0] ? connect_locally(connection, error)
                             : connect_to_server(connection, host, NULL, error);
     connection->connected = code == FH_OK;
-    if (code == FH_OK)
+    if (code == FH_OK && connection->use != MARIADB_REPORTS)
         code = mariadb_check(connection, error);
     if (code == FH_OK)
         code = set_session(connection, error);
@@ -192,13 +206,30 @@ enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_us
     return FH_OK;
 }
 
+enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
+                                    struct mariadb_connection **ret, struct fh_error *error)
+{
+    return connection_open(connection_made(store, use), ret, error);
+}
+
+enum fh_code mariadb_connection_for_reports(struct mariadb_store *store, int64_t ends_ns,
+                                            bool of_question, struct mariadb_connection **ret,
+                                            struct fh_error *error)
+{
+    struct mariadb_connection *connection = connection_made(store, MARIADB_REPORTS);
+    connection->ends_ns = ends_ns;
+    connection->of_question = of_question;
+    return connection_open(connection, ret, error);
+}
+
 void mariadb_connection_free(struct mariadb_connection *connection)
 {
     if (!connection)
         return;
     FH_ASSERT(!connection->waiting);
     mariadb_unwatch(connection);
-    connection->store->base.losses += connection->connected;
+    if (connection->use != MARIADB_REPORTS) /* one of these is closed whatever happens */
+        connection->store->base.losses += connection->connected;
     mariadb.mysql_close(connection->mysql);
     mariadb_statements_release(connection);
     free(connection);

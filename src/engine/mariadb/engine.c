@@ -13,7 +13,9 @@
  *     error.c       maps the server's errors to ours
  *     work.c        begin, commit, rollback
  *     settle.c      the outcome of a COMMIT that was not answered (mark.c)
- *     opening.c     which process owns the marks, and who removes them
+ *     report.c      reports: report_link.c runs one, report_words.c looks at its text,
+ * report_rights.c says what their user may read opening.c     which process owns the marks, and who
+ * removes them
  *
  * There is one thread with many fibers; a fiber that waits for the server parks. On one link the
  * protocol answers one request after the other, so concurrent units of work need a link each; the
@@ -174,6 +176,10 @@ static const struct sql_ops mariadb_sql = {
     .list_format = MARIADB_LIST_FORMAT,
     .run = mariadb_work_run,
     .script = mariadb_script,
+    .report = mariadb_report,
+    .report_fits = mariadb_report_fits,
+    .report_rights = mariadb_report_rights,
+    .report_try = mariadb_report_try,
     .schema_commits = true,
 };
 

@@ -11,6 +11,7 @@
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
 #include "store/relational/mark.h"
+#include "store/relational/report_line.h"
 #include "store/socket.h"
 #include "store/tls.h"
 
@@ -39,13 +40,14 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 #define MARIADB_COLUMNS_MAX SQL_VALUES_MAX
 #define MARIADB_LIST_MAX 32768 /* elements of a list in one statement */
 #define MARIADB_PACKET_SIZE_MAX ((size_t)64 << 20)
+#define MARIADB_REPORT_ROW_SIZE_MAX ((size_t)24 << 20) /* more than an answer takes in any case */
 
 /* ---- library.c: the client library, loaded when it is chosen ---- */
 
 /* clang-format off */
 #define MARIADB_FUNCTIONS(X) \
     X(mysql_server_init) X(mysql_init) X(mysql_optionsv) X(mysql_get_optionv) X(mysql_close) \
-    X(mysql_errno) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
+    X(mysql_errno) X(mysql_thread_id) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
     X(mysql_get_server_info) X(mysql_real_connect) X(mysql_real_connect_start) \
     X(mysql_real_connect_cont) X(mysql_real_query) X(mysql_real_query_start) \
     X(mysql_real_query_cont) X(mysql_store_result) X(mysql_store_result_start) \
@@ -110,6 +112,10 @@ struct mariadb_texts {
 enum fh_code mariadb_text_get(struct mariadb_texts *texts, const char *sql, const int *sizes,
                               struct mariadb_text **ret, struct fh_error *error);
 void mariadb_text_put(struct mariadb_text *text); /* removes a user */
+/* The length of what is in quotes, or of the comment, that begins here; 0: none does. */
+size_t mariadb_quoted(const char *at);
+/* The length of what opens a comment whose text the server may run; 0: none opens here. */
+size_t mariadb_run_comment_opening(const char *at);
 /* Whether the first word that the server sees may be one of these: some comments are run, if the
  * server is of the version that they name. */
 bool mariadb_may_begin_with(const char *sql, const char *const *words);
@@ -125,6 +131,7 @@ enum mariadb_use {
     MARIADB_READS,      /* snapshots and single statements, read-only */
     MARIADB_SEQUENCER,  /* READ COMMITTED; each statement commits on its own */
     MARIADB_MIGRATIONS, /* READ COMMITTED, in transactions */
+    MARIADB_REPORTS,    /* snapshots, read-only, as the user for reports; in no database yet */
 };
 
 struct mariadb_column;
@@ -140,6 +147,10 @@ struct mariadb_statement {
 struct mariadb_connection {
     struct mariadb_store *store;
     enum mariadb_use use;
+    /* Of one for reports: when all that it is for is over, and whether that is so as well once the
+     * store's questions end. */
+    int64_t ends_ns;
+    bool of_question;
     MYSQL *mysql;
     int64_t deadline_ns; /* for the request in progress */
     int64_t statement_ms;
@@ -159,6 +170,10 @@ struct mariadb_connection {
 /* A new link, ready for its use. */
 enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
                                     struct mariadb_connection **ret, struct fh_error *error);
+/* One for reports. */
+enum fh_code mariadb_connection_for_reports(struct mariadb_store *store, int64_t ends_ns,
+                                            bool of_question, struct mariadb_connection **ret,
+                                            struct fh_error *error);
 /* Does not wait; NULL is allowed. */
 void mariadb_connection_free(struct mariadb_connection *connection);
 
@@ -239,6 +254,8 @@ enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sq
                            void *context, struct fh_error *error);
 /* The error of a call of the library on this link. */
 enum fh_code mariadb_connection_fail(struct mariadb_connection *connection, struct fh_error *error);
+/* Appends a name as a quoted text. */
+void mariadb_add_quoted(struct text *sql, const char *name);
 /* For a duplicate key, asks the server which column it is, and sets that as the error's field.
  * `sql`: the statement that failed. */
 void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
@@ -246,11 +263,15 @@ void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
 
 /* ---- statement.c, bind.c, column.c ---- */
 
-/* On failure `failure` has the server's own error; number 0: it gave none. */
+/* On failure `failure` has the server's own error; number 0: it gave none. Where a visitor of a
+ * report wants no more rows the link is broken, and that is a failure without a number. */
 enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,
                          const struct sql_value *values, int count, sql_visit *visit, void *context,
                          int64_t *ret_changes, struct mariadb_failure *failure,
                          struct fh_error *error);
+/* Prepares a text on the link, or finds it prepared. False: `failure` says why not. */
+bool mariadb_prepare(struct mariadb_connection *connection, const struct mariadb_text *text,
+                     struct mariadb_statement **ret, struct mariadb_failure *failure);
 /* Call it after the link is closed. */
 void mariadb_statements_release(struct mariadb_connection *connection);
 
@@ -306,9 +327,11 @@ struct mariadb_store {
     struct mariadb_pool works, reads;
     struct mariadb_connection *sequencer;
     struct marks marks;
+    struct report_line reports;
 
     /* The server's address: options.c. */
     char host[STORE_HOST_SIZE], user[128], password[256], database[80];
+    char reports_user[128], reports_password[256];        /* "": there is none */
     char socket[STORE_HOST_SIZE + sizeof MARIADB_SOCKET]; /* "": by TCP */
     unsigned port;
     struct store_tls tls;
@@ -336,6 +359,15 @@ enum fh_code mariadb_script(struct store_work *work, const char *sql, struct fh_
  * FH_CONFLICT, retryable: it did not and never will. Waits for the server as long as needed. */
 enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark,
                             struct fh_error *error);
+
+/* report.c, report_words.c, report_rights.c: see sql_ops. */
+enum fh_code mariadb_report(struct store_work *work, const char *sql,
+                            const struct sql_value *values, int count,
+                            const struct sql_taker *taker, struct fh_error *error);
+enum fh_code mariadb_report_try(struct store *store, struct sql_report_trial *trials, int count,
+                                struct fh_error *error);
+enum fh_code mariadb_report_fits(const char *sql, struct fh_error *error);
+enum fh_code mariadb_report_rights(struct store *store, struct fh_error *error);
 
 /* opening.c: adds this process to fh_opening, before its first mark. */
 enum fh_code mariadb_opening_new(struct mariadb_store *store, struct fh_error *error);

@@ -56,6 +56,18 @@ static enum fh_code take_socket(struct mariadb_store *store, struct fh_error *er
                              error);
 }
 
+static enum fh_code take_reports_user(struct mariadb_store *store, const json_t *reports,
+                                      struct fh_error *error)
+{
+    if (!reports)
+        return FH_OK;
+    enum fh_code code = mariadb_copy_option(reports, "user", true, store->reports_user,
+                                            sizeof store->reports_user, error);
+    return code == FH_OK ? mariadb_copy_option(reports, "password", false, store->reports_password,
+                                               sizeof store->reports_password, error)
+                         : code;
+}
+
 enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
                              struct fh_error *error)
 {
@@ -79,6 +91,8 @@ enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
     if (code == FH_OK)
         code = mariadb_number_option(server, "connections", MARIADB_CONNECTIONS,
                                      MARIADB_CONNECTIONS_MAX, &connections, error);
+    if (code == FH_OK)
+        code = take_reports_user(store, json_object_get(server, "reports"), error);
     if (code == FH_OK)
         code = take_socket(store, error);
     if (code == FH_OK)

@@ -85,8 +85,8 @@ static void take_column(void *context, char **row)
         snprintf(field, sizeof((struct fh_error *)0)->field, "%s", row[0]);
 }
 
-/* Appends a name as a quoted text: single quotes are doubled, and backslashes are ordinary. */
-static void add_quoted(struct text *sql, const char *name)
+/* Single quotes are doubled, and backslashes are ordinary. */
+void mariadb_add_quoted(struct text *sql, const char *name)
 {
     text_add(sql, "'");
     for (; *name; name++)
@@ -107,9 +107,9 @@ void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
     text_init(&question, 2048);
     text_add(&question, "SELECT column_name FROM information_schema.statistics"
                         " WHERE table_schema = DATABASE() AND table_name = ");
-    add_quoted(&question, table);
+    mariadb_add_quoted(&question, table);
     text_add(&question, " AND index_name = ");
-    add_quoted(&question, key);
+    mariadb_add_quoted(&question, key);
     text_add(&question, " ORDER BY seq_in_index");
     struct fh_error ignored;
     if (!question.overflow &&

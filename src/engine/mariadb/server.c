@@ -2,7 +2,10 @@
 /*
  * MariaDB servers. A service's user has all rights in its own database and none elsewhere; a
  * private server has no anonymous users and no `test` database. Databases have no owner here, so
- * one that exists without its user is taken for somebody else's: users are created first.
+ * one that exists without its user is taken for somebody else's: users are created first. A service
+ * with reports has a second user, who has no right but those that the service gives him
+ * (report_rights.c); so its own user may give what he has, which is nothing outside of the
+ * database.
  *
  * A private server gets its superuser from a file that it runs at each start, since a new server
  * lets root in without a password.
@@ -285,11 +288,35 @@ static enum fh_code mariadb_server_make_user(MYSQL *link, const json_t *store,
     return code;
 }
 
+/* Whom somebody else may have made. */
+static enum fh_code mariadb_server_make_reader(MYSQL *link, const json_t *store,
+                                               struct fh_error *error)
+{
+    const json_t *reports = json_object_get(store, "reports");
+    const char *user = server_text(reports, "user");
+    char there[8];
+    enum fh_code code =
+        mariadb_server_ask(link, error, there, sizeof there,
+                           "SELECT 1 FROM mysql.user WHERE User = '%s' AND Host = '%%'", user);
+    if (code == FH_OK && !*there)
+        code = TELL(link, error, "CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", user,
+                    server_text(reports, "password"));
+    if (code != FH_OK)
+        return code;
+    json_t *as = json_copy((json_t *)(uintptr_t)store);
+    json_object_update(as, (json_t *)(uintptr_t)reports);
+    json_object_del(as, "database"); /* of which he may see nothing yet */
+    code = server_entered(as, mariadb_server_enter(as, error), error);
+    json_decref(as);
+    return code;
+}
+
 static enum fh_code mariadb_server_provide(const json_t *admin, const json_t *store,
                                            bool is_private, struct fh_error *error)
 {
     (void)is_private; /* a private server never has public rights */
     const char *database = server_text(store, "database");
+    bool reports = json_object_get(store, "reports") != NULL;
     char pattern[NAME_SIZE];
     MYSQL *link;
     write_pattern(pattern, database);
@@ -303,8 +330,10 @@ static enum fh_code mariadb_server_provide(const json_t *admin, const json_t *st
                     "utf8mb4_nopad_bin",
                     database);
     if (code == FH_OK)
-        code = TELL(link, error, "GRANT ALL ON `%s`.* TO '%s'@'%%'", pattern,
-                    server_text(store, "user"));
+        code = TELL(link, error, "GRANT ALL ON `%s`.* TO '%s'@'%%'%s", pattern,
+                    server_text(store, "user"), reports ? " WITH GRANT OPTION" : "");
+    if (code == FH_OK && reports)
+        code = mariadb_server_make_reader(link, store, error);
     mariadb.mysql_close(link);
     return code;
 }
@@ -357,6 +386,7 @@ const struct server_kind server_mariadb = {
     .user = "mysql",
     .port = 3306,
     .socket = MARIADB_SOCKET,
+    .reports = true,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .connections = mariadb_server_connections,

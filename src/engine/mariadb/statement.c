@@ -73,8 +73,8 @@ static bool prepare_text(struct mariadb_connection *connection, const struct mar
     return false;
 }
 
-static bool statement_get(struct mariadb_connection *connection, const struct mariadb_text *text,
-                          struct mariadb_statement **ret, struct mariadb_failure *failure)
+bool mariadb_prepare(struct mariadb_connection *connection, const struct mariadb_text *text,
+                     struct mariadb_statement **ret, struct mariadb_failure *failure)
 {
     *ret = connection->statements[text->slot];
     if (*ret && (*ret)->serial == text->serial)
@@ -117,6 +117,11 @@ static bool fetch_rows(struct mariadb_connection *connection, struct mariadb_sta
         if (result != 0 && result != MYSQL_DATA_TRUNCATED)
             return note_statement_failure(connection, statement->stmt, failure);
         reading->rows++;
+        if (!wanted && connection->use == MARIADB_REPORTS) {
+            mariadb_connection_break(connection); /* what is left may be without end */
+            error_set(error, FH_UNAVAILABLE, "No more rows are wanted.");
+            return false;
+        }
         if (!wanted)
             continue;
         if (!mariadb_columns_read(statement, result == MYSQL_DATA_TRUNCATED, values)) {
@@ -163,7 +168,7 @@ static bool execute_statement(struct mariadb_connection *connection,
         return finish_results(connection, statement, failure);
     }
     bool fine = fetch_rows(connection, statement, reading, failure, error);
-    if (!fine && error->code == FH_OK)
+    if (!fine && (error->code == FH_OK || connection->broken))
         return false; /* nothing is left to finish */
     if (fine && ret_changes)
         *ret_changes = reading->rows;
@@ -232,7 +237,7 @@ static enum fh_code run_text(struct mariadb_connection *connection, struct maria
     enum fh_code code = mariadb_bind(text, values, lists, &bound, error);
     if (code != FH_OK)
         return code;
-    if (!statement_get(connection, text, &statement, failure)) {
+    if (!mariadb_prepare(connection, text, &statement, failure)) {
         code = mariadb_fail(connection, failure, error);
     } else if ((int)mariadb.mysql_stmt_param_count(statement->stmt) != bound.count) {
         code = error_set(error, FH_UNSUPPORTED, "A statement got %d values for %d parameters.",

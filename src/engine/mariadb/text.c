@@ -23,7 +23,7 @@
 
 #define EMPTY_LIST "(SELECT NULL FROM DUAL WHERE FALSE)"
 
-static size_t quoted_span(const char *at)
+size_t mariadb_quoted(const char *at)
 {
     const char *end;
     if (*at == '\'' || *at == '"' || *at == '`') {
@@ -50,9 +50,8 @@ static bool begins_with(const char *sql, const char *const *words)
     return false;
 }
 
-/* The length of what opens a comment whose text the server may run, as of a version or not:
- * it begins with ! or M!; 0: none opens here. */
-static size_t run_comment_opening(const char *at)
+/* As of a version or not: it begins with ! or M!. */
+size_t mariadb_run_comment_opening(const char *at)
 {
     if (at[0] != '/' || at[1] != '*')
         return 0;
@@ -64,10 +63,10 @@ bool mariadb_may_begin_with(const char *sql, const char *const *words)
 {
     for (size_t length;;) {
         if ((length = strspn(sql, " \t\r\n(")) == 0 && *sql && strchr("-/#", *sql))
-            length = quoted_span(sql);
+            length = mariadb_quoted(sql);
         if (length == 0)
             return begins_with(sql, words);
-        size_t opening = run_comment_opening(sql);
+        size_t opening = mariadb_run_comment_opening(sql);
         if (opening && mariadb_may_begin_with(sql + opening, words))
             return true;
         sql += length;
@@ -77,7 +76,7 @@ bool mariadb_may_begin_with(const char *sql, const char *const *words)
 bool mariadb_hides_statements(const char *sql)
 {
     while (*sql) {
-        size_t length = quoted_span(sql), opening = run_comment_opening(sql);
+        size_t length = mariadb_quoted(sql), opening = mariadb_run_comment_opening(sql);
         if (opening && memchr(sql, ';', length))
             return true;
         sql += length ? length : 1;
@@ -133,7 +132,7 @@ static bool compile_places(struct mariadb_text *text, const char *sql, const int
     text_init(&out, MARIADB_PACKET_SIZE_MAX);
     bool fine = true;
     while (*sql && fine) {
-        size_t length = quoted_span(sql);
+        size_t length = mariadb_quoted(sql);
         if (length || *sql != '?') {
             length = length ? length : 1;
             /* The list's own "(" and ")" are written with its elements. */

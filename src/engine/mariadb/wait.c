@@ -11,6 +11,8 @@
 
 #include "engine/mariadb/internal.h"
 
+#define LOOK_MS 100
+
 static void watch_link(struct mariadb_connection *connection, unsigned events)
 {
     if (connection->watched == events)
@@ -65,15 +67,40 @@ void mariadb_watch_idle(struct mariadb_connection *connection)
         watch_link(connection, WORLD_READABLE);
 }
 
+/* Of a report's link: its deadline, or when to look whether the store's questions end. */
+static int64_t next_look_ns(const struct mariadb_connection *connection)
+{
+    int64_t at_ns = connection->deadline_ns;
+    if (connection->use != MARIADB_REPORTS)
+        return at_ns;
+    if (at_ns > connection->ends_ns)
+        at_ns = connection->ends_ns;
+    int64_t look_ns = world_in_ms(connection->store->base.world, LOOK_MS);
+    return connection->of_question && look_ns < at_ns ? look_ns : at_ns;
+}
+
+static bool is_wait_over(const struct mariadb_connection *connection)
+{
+    const struct store *store = &connection->store->base;
+    if (connection->use != MARIADB_REPORTS ||
+        world_monotonic_ns(store->world) >= connection->deadline_ns)
+        return true;
+    return connection->of_question ? report_is_over(store, connection->ends_ns)
+                                   : world_monotonic_ns(store->world) >= connection->ends_ns;
+}
+
 int mariadb_wait(struct mariadb_connection *connection, int status)
 {
     unsigned events = status & MYSQL_WAIT_WRITE ? WORLD_WRITABLE : WORLD_READABLE;
     if (status & MYSQL_WAIT_WRITE && status & MYSQL_WAIT_READ)
         events |= WORLD_READABLE;
     watch_link(connection, events);
-    connection->waiting = fiber_self();
-    world_timer_start(connection->store->base.world, &connection->timer, connection->deadline_ns);
-    fiber_park();
+    do {
+        connection->waiting = fiber_self();
+        world_timer_start(connection->store->base.world, &connection->timer,
+                          next_look_ns(connection));
+        fiber_park();
+    } while (!connection->held && !is_wait_over(connection));
     if (!connection->connected)
         mariadb_unwatch(connection); /* if this address fails, the next one gets another socket */
     if (!connection->held) {

@@ -227,7 +227,7 @@ struct postgresql_store {
     int64_t marks_trimmed_ns;
     struct postgresql_gather gather;
     struct postgresql_turns turns;
-    struct postgresql_reports reports;
+    struct report_line reports;
 
     /* After a failed attempt to connect: when the next is due, and why it failed. */
     int failures;

@@ -14,39 +14,6 @@
 
 #define TRIALS_MS_MAX 10000 /* a start waits no longer */
 
-/* ---- In line ---- */
-
-/* Whoever keeps a connection meanwhile, to read on in the same snapshot, leaves some to others. */
-static enum fh_code enter_line(struct report_run *run, bool holds)
-{
-    struct postgresql_reports *line = &run->store->reports;
-    if ((line->running && line->waiting >= POSTGRESQL_REPORTS_WAITING_MAX) ||
-        (holds && line->holding && line->holding >= run->store->options.connections / 2))
-        return report_link_busy(run->error, STORE_ASKED_TOO_MUCH, STORE_BUSY);
-    line->holding += holds;
-    bool turn = !line->running;
-    if (!turn) {
-        line->waiting++;
-        turn = fiber_wait_until(&line->line, run->store->base.world, run->deadline_ns);
-        line->waiting--;
-    }
-    if (turn) {
-        line->running = true;
-        return FH_OK;
-    }
-    line->holding -= holds;
-    return report_link_busy(run->error, STORE_ASKED_TOO_LATE, STORE_BUSY);
-}
-
-/* The next one has its turn at once, and nobody comes between. */
-static void leave_line(struct postgresql_store *store, bool holds)
-{
-    struct postgresql_reports *line = &store->reports;
-    line->holding -= holds;
-    line->running = line->line.first != NULL;
-    fiber_wake_one(&line->line);
-}
-
 /* ---- A report ---- */
 
 static bool take_snapshot_name(void *context, const struct sql_row *row)
@@ -85,17 +52,16 @@ enum fh_code postgresql_report(struct store_work *work, const char *sql,
     enum fh_code code = report_link_init(&run, sql);
     if (code != FH_OK)
         return code;
-    code = enter_line(&run, holds);
+    code = report_line_enter(&run.store->reports, work->store, run.deadline_ns, holds,
+                             run.store->options.connections / 2, error);
     if (code == FH_OK) {
         run.link = report_link_new(run.store);
-        if (report_link_is_over(&run)) /* the service ends */
-            code = report_link_busy(error, STORE_ASKED_TOO_LATE, STORE_BUSY);
-        if (code == FH_OK && holds)
+        if (holds)
             code = share_snapshot(work, snapshot, error);
         if (code == FH_OK)
             code = report_link_run(&run, snapshot);
         free(run.link);
-        leave_line(run.store, holds);
+        report_line_leave(&run.store->reports, holds);
     }
     report_link_release(&run);
     return code;

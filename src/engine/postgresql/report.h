@@ -6,19 +6,10 @@
  * says what their user may read. */
 
 #include "base/error.h"
+#include "store/relational/report_line.h"
 #include "store/relational/sql.h"
-#include "world/fiber.h"
 
-#define POSTGRESQL_REPORTS_WAITING_MAX 16
 #define POSTGRESQL_REPORT_MS_MAX 30000 /* without a deadline */
-
-/* One is under way at once, and others wait in line. */
-struct postgresql_reports {
-    bool running;
-    int waiting;
-    int holding; /* of both: those that keep a connection for units of work meanwhile */
-    struct fiber_queue line;
-};
 
 enum fh_code postgresql_report(struct store_work *work, const char *sql,
                                const struct sql_value *values, int count,

@@ -54,19 +54,9 @@ enum { OID_TIME = 1184, OID_NUMERIC = 1700, OID_UUID = 2950 };
 
 /* ---- Its time ---- */
 
-enum fh_code report_link_busy(struct fh_error *error, const char *message, const char *native)
+static bool is_report_over(const struct report_run *run)
 {
-    error_retry(error, FH_UNAVAILABLE, "%s", message);
-    snprintf(error->native, sizeof error->native, "%s", native);
-    return FH_UNAVAILABLE;
-}
-
-bool report_link_is_over(const struct report_run *run)
-{
-    const struct store *store = &run->store->base;
-    int64_t now_ns = world_monotonic_ns(store->world);
-    int64_t ends_ns = atomic_load_explicit(&store->asked_until_ns, memory_order_relaxed);
-    return now_ns >= run->deadline_ns || (ends_ns && now_ns >= ends_ns);
+    return report_is_over(&run->store->base, run->deadline_ns);
 }
 
 /* ---- What the server says ---- */
@@ -131,7 +121,7 @@ static bool next_report_result(struct report_run *run, PGresult **ret)
             return false;
         if (left == 0 && !postgresql_pq.PQisBusy(pg))
             break;
-        if (report_link_is_over(run)) {
+        if (is_report_over(run)) {
             run->late = true;
             return false;
         }
@@ -274,7 +264,7 @@ static enum fh_code take_report_row(struct report_run *run, PGresult *result)
         return FH_OK;
     run->rows = 0;
     fiber_sleep_until(world, world_monotonic_ns(world));
-    if (report_link_is_over(run))
+    if (is_report_over(run))
         run->late = run->stopped = true;
     return FH_OK;
 }
@@ -374,8 +364,8 @@ enum fh_code report_link_run(struct report_run *run, const char *snapshot)
     if (code == FH_OK && !run->stopped)
         code = run_prepared(run);
     postgresql_disconnect(run->link);
-    run->late |= code == FH_UNAVAILABLE && report_link_is_over(run);
-    return run->late ? report_link_busy(run->error, STORE_ASKED_TOO_LATE, STORE_LATE) : code;
+    run->late |= code == FH_UNAVAILABLE && is_report_over(run);
+    return run->late ? report_busy(run->error, STORE_ASKED_TOO_LATE, STORE_LATE) : code;
 }
 
 /* What it may read is looked at when its plan is made ready. */

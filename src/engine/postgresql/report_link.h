@@ -35,7 +35,5 @@ enum fh_code report_link_run(struct report_run *run, const char *snapshot);
 /* Whether it could be run, but for its values, of which nothing is known: `values` are null. Its
  * columns are told. Leaves the link up, for the next one, unless it broke. */
 enum fh_code report_link_try(struct report_run *run);
-bool report_link_is_over(const struct report_run *run);
-enum fh_code report_link_busy(struct fh_error *error, const char *message, const char *native);
 
 #endif

@@ -79,6 +79,10 @@ struct derived_fact {
 /* False: no more is to be shown. */
 typedef bool derived_visit(void *context, const struct derived_fact *fact);
 
+struct series_past;
+/* NULL is fine. */
+void series_past_free(struct series_past *past);
+
 struct derived_ops {
     /* Whether any were ever made in this store. */
     enum fh_code (*any)(struct store_work *work, bool *ret, struct fh_error *error);
@@ -115,6 +119,11 @@ struct derived_ops {
     enum fh_code (*series)(struct store_work *work, const struct fh_derived *declared,
                            const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                            struct fh_error *error);
+    /* The same, of a series with roll-ups whose points a server has as well: what this store says
+     * to it (series_past.h). *ret: series_past_free. */
+    enum fh_code (*past)(struct store_work *work, const struct fh_derived *declared,
+                         const struct fh_series *series, int64_t oldest_ms,
+                         struct series_past **ret, struct fh_error *error);
     /* Of columns. A fact that series_fact_check has taken, besides all others. */
     enum fh_code (*add)(struct store_work *work, const struct fh_derived *declared, int64_t *number,
                         int64_t at_ms, const json_t *fact, int64_t *ret_id, struct fh_error *error);

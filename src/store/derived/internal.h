@@ -86,6 +86,9 @@ enum fh_code derived_sql_measure(struct store_work *work, const struct fh_derive
 enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived *declared,
                                 const struct fh_series *series, int64_t oldest_ms, json_t **ret,
                                 struct fh_error *error);
+enum fh_code derived_sql_past(struct store_work *work, const struct fh_derived *declared,
+                              const struct fh_series *series, int64_t oldest_ms,
+                              struct series_past **ret, struct fh_error *error);
 enum fh_code derived_sql_add(struct store_work *work, const struct fh_derived *declared,
                              int64_t *number, int64_t at_ms, const json_t *fact, int64_t *ret_id,
                              struct fh_error *error);

@@ -14,6 +14,7 @@ const struct derived_ops derived_sql = {
     .search = derived_sql_search,
     .measure = derived_sql_measure,
     .series = derived_sql_series,
+    .past = derived_sql_past,
     .add = derived_sql_add,
     .columns = derived_sql_columns,
     .list = derived_sql_list,

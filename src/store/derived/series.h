@@ -82,6 +82,7 @@ struct series_question {
     const struct fh_derived *declared;
     const struct fh_series *series;
     int64_t from_ms, to_ms; /* of the points that are read */
+    int64_t points_ms;      /* ... a server reads them from here on alone */
     bool rolled;            /* and of roll-ups, of the same time */
     int64_t first_ms;       /* where the first interval begins */
     int intervals;          /* 0: points */
@@ -146,6 +147,7 @@ struct series_tally {
     struct series_curve **curves; /* in the order of the tags in `by`, then of the others */
     struct series_curve **by_id;  /* the same ones */
     size_t curve_count, curve_room;
+    size_t past_count; /* of these, from series_past.h: others may have the same tags */
     int group_count;
     const struct series_curve *at; /* of the last point */
 
@@ -176,6 +178,10 @@ enum fh_code series_tally_point(struct series_tally *tally, const struct sql_row
  * of the fields that are read. */
 enum fh_code series_tally_rollup(struct series_tally *tally, const struct sql_row *row,
                                  struct fh_error *error);
+/* NULL: there is no curve with that id. After series_tally_group. */
+const struct series_curve *series_tally_known(struct series_tally *tally, int64_t id);
+/* So many more were found. FH_INVALID with a field: too many. */
+enum fh_code series_tally_more(struct series_tally *tally, int64_t count, struct fh_error *error);
 /* After the last point, before an answer is made. */
 void series_tally_sort(struct series_tally *tally);
 

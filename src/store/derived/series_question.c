@@ -222,6 +222,7 @@ enum fh_code series_question_init(struct series_question *question,
         code = take_tags(question, error);
     if (question->from_ms < oldest_ms && series_rollup_count(declared) == 0)
         question->from_ms = oldest_ms;
+    question->points_ms = question->from_ms;
     return code;
 }
 

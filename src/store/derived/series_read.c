@@ -11,12 +11,14 @@
 
 #include <stdio.h>
 
+#include "store/derived/series_past.h"
 #include "store/derived/series_rollup.h"
 
 struct series_reading {
     struct store_work *work;
     struct series_question *question;
     int64_t oldest_ms, number;
+    struct series_past *past;      /* for a server; NULL: this store answers alone */
     struct series_lengths lengths; /* of the roll-ups that are read */
     struct series_tally tally;
     struct sql_value values[DERIVED_FIELDS_MAX + 3];
@@ -67,6 +69,13 @@ static void bind_reading(struct series_reading *reading)
         reading->values[reading->value_count++] = question->filter_values[i];
 }
 
+/* A server has the points from there on. */
+static void add_end_of_points(struct series_reading *reading)
+{
+    if (reading->past)
+        text_printf(&reading->sql, " AND p.at < %lld", (long long)reading->past->points_ms);
+}
+
 static void add_tag_filters(struct series_reading *reading)
 {
     for (int i = 0; i < reading->question->filter_count; i++)
@@ -90,8 +99,10 @@ static enum fh_code read_curves(struct series_reading *reading)
     }
     text_printf(&reading->sql,
                 " FROM fh_derived_%lld_curve AS c WHERE (EXISTS (SELECT 1 FROM fh_derived_%lld AS p"
-                " WHERE p.curve = c.id AND p.at >= ?1 AND p.at < ?2)",
+                " WHERE p.curve = c.id AND p.at >= ?1 AND p.at < ?2",
                 (long long)reading->number, (long long)reading->number);
+    add_end_of_points(reading);
+    text_add(&reading->sql, ")");
     if (reading->lengths.count) {
         text_printf(&reading->sql, " OR EXISTS (SELECT 1 FROM fh_derived_%lld_rollup AS r WHERE ",
                     (long long)reading->number);
@@ -129,6 +140,7 @@ static enum fh_code read_points(struct series_reading *reading)
                 (long long)reading->number, (long long)reading->number);
     add_first_time(reading);
     text_add(&reading->sql, " AND p.at < ?2");
+    add_end_of_points(reading);
     add_tag_filters(reading);
     return run_reading(reading, take_point_row);
 }
@@ -160,6 +172,8 @@ static enum fh_code look_at_levels(struct series_reading *reading)
     code = series_question_roll(question, &levels, reading->error);
     if (!question->rolled)
         reading->lengths.count = 0;
+    if (reading->past)
+        reading->past->points_ms = levels.points_ms;
     return code;
 }
 
@@ -168,7 +182,7 @@ static enum fh_code read_series(struct series_reading *reading)
     enum fh_code code = FH_OK;
     if (series_rollup_count(reading->question->declared))
         code = look_at_levels(reading);
-    if (code != FH_OK)
+    if (code != FH_OK || (reading->past && !reading->question->rolled))
         return code;
     bind_reading(reading);
     code = read_curves(reading);
@@ -216,5 +230,36 @@ enum fh_code derived_sql_series(struct store_work *work, const struct fh_derived
         json_decref(reading.answer);
     text_release(&reading.sql);
     series_tally_release(&reading.tally);
+    return code;
+}
+
+static enum fh_code read_past(struct store_work *work, void *context, struct fh_error *error)
+{
+    struct series_reading *reading = context;
+    reading->error = error;
+    enum fh_code code =
+        derived_number(work, reading->question->declared->name, &reading->number, error);
+    return code == FH_OK ? read_series(reading) : code;
+}
+
+enum fh_code derived_sql_past(struct store_work *work, const struct fh_derived *declared,
+                              const struct fh_series *series, int64_t oldest_ms,
+                              struct series_past **ret, struct fh_error *error)
+{
+    struct series_reading reading = {.work = work, .oldest_ms = oldest_ms};
+    *ret = NULL;
+    reading.past = series_past_new(declared, series, oldest_ms, error);
+    if (!reading.past)
+        return error->code;
+    reading.question = &reading.past->question;
+    series_tally_init(&reading.tally, reading.question);
+    text_init(&reading.sql, DERIVED_SQL_SIZE);
+    enum fh_code code = sql_ask(work, read_past, &reading, error);
+    text_release(&reading.sql);
+    reading.past->tally = reading.tally;
+    if (code == FH_OK)
+        *ret = reading.past;
+    else
+        series_past_free(reading.past);
     return code;
 }

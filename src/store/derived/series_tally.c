@@ -114,13 +114,18 @@ static struct series_curve *curve_of_row(const struct series_question *question,
     return curve;
 }
 
+static enum fh_code too_many_curves(struct fh_error *error)
+{
+    return derived_unfit(error, "tags",
+                         "A question reads points of at most %d combinations of tags.",
+                         SERIES_CURVES_MAX);
+}
+
 enum fh_code series_tally_curve(struct series_tally *tally, const struct sql_row *row,
                                 struct fh_error *error)
 {
-    if (tally->curve_count == SERIES_CURVES_MAX)
-        return derived_unfit(error, "tags",
-                             "A question reads points of at most %d combinations of tags.",
-                             SERIES_CURVES_MAX);
+    if (tally->curve_count - tally->past_count == SERIES_CURVES_MAX)
+        return too_many_curves(error);
     void *curves =
         grow_rows(tally->curves, tally->curve_count, 1, &tally->curve_room, sizeof *tally->curves);
     if (!curves)
@@ -169,13 +174,17 @@ enum fh_code series_tally_group(struct series_tally *tally, struct fh_error *err
     if (tally->curve_count == 0)
         return FH_OK;
     qsort(tally->curves, tally->curve_count, sizeof(struct series_curve *), compare_curves);
+    int place = -1; /* which those with the same tags share */
     for (size_t i = 0; i < tally->curve_count; i++) {
         if (i == 0 || compare_groups(tally->curves[i - 1], tally->curves[i]) != 0)
             tally->group_count++;
+        if (i == 0 || compare_curves(&tally->curves[i - 1], &tally->curves[i]) != 0)
+            place++;
         tally->curves[i]->group = tally->group_count - 1;
-        tally->curves[i]->place = (int)i;
+        tally->curves[i]->place = place;
     }
-    enum fh_code code = check_answered(tally, error);
+    enum fh_code code =
+        place < SERIES_CURVES_MAX ? check_answered(tally, error) : too_many_curves(error);
     if (code != FH_OK)
         return code;
     tally->by_id = calloc(tally->curve_count, sizeof(struct series_curve *));
@@ -200,6 +209,11 @@ static const struct series_curve *curve_with_id(struct series_tally *tally, int6
                                                 sizeof(struct series_curve *), compare_curve_ids);
     tally->at = found ? *found : NULL;
     return tally->at;
+}
+
+const struct series_curve *series_tally_known(struct series_tally *tally, int64_t id)
+{
+    return curve_with_id(tally, id);
 }
 
 static uint64_t order_of(enum fh_type type, union series_number number)
@@ -299,6 +313,12 @@ static enum fh_code too_many_points(struct fh_error *error)
                          "A question reads at most %d points: expected fewer tags, or a shorter "
                          "time.",
                          SERIES_FOUND_MAX);
+}
+
+enum fh_code series_tally_more(struct series_tally *tally, int64_t count, struct fh_error *error)
+{
+    tally->found += count;
+    return tally->found > SERIES_FOUND_MAX ? too_many_points(error) : FH_OK;
 }
 
 enum fh_code series_tally_point(struct series_tally *tally, const struct sql_row *row,

@@ -62,6 +62,7 @@ struct sql_taker {
 struct sql_report_trial {
     const char *sql;
     int count; /* of its parameters */
+    int line;  /* of `sql`, from 1, in which the error is; 0: it is not known */
     struct fh_error error;
 };
 

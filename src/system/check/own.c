@@ -137,11 +137,6 @@ static void check_carried(const struct own *by, const struct system_derives *der
                        "services.%s.derives.%s: to lie on a server it needs a `state`, from "
                        "which it is made anew when the server has lost it",
                        by->service->name, derives->name);
-    else if (json_array_size(json_object_get(declared, "rollups")))
-        findings_error(by->findings, derives->place,
-                       "services.%s.derives.%s: it can't lie on a server, as it has `rollups`, "
-                       "which are made in the service's own store alone",
-                       by->service->name, derives->name);
 }
 
 static void check_all_carried(const struct own *by, const struct system_service *service)
