@@ -22,6 +22,11 @@
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000000)"               \
     " SELECT count(*) FROM n"
 
+/* Beyond what it has as all others have it, and soon over with what those leave. */
+#define LONG_ENOUGH                                                                                \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000)"                \
+    " SELECT count(*) FROM n"
+
 struct fixture {
     struct harness harness;
     struct store *store;
@@ -93,7 +98,7 @@ static enum fh_code ask_long_and_look(struct store_work *work, void *context,
                                       struct fh_error *error)
 {
     struct asker *asker = context;
-    enum fh_code code = ask_long(work, context, error);
+    enum fh_code code = sql_run(work, LONG_ENOUGH, NULL, 0, take_count, &asker->count, NULL, error);
     asker->rank = getpriority(PRIO_PROCESS, 0);
     return code;
 }
