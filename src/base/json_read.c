@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_plain.h"
 
 #define DIGITS_MAX 18          /* of what fits into 64 bits for certain */
 #define DIGITS_OF_REAL_MAX 310 /* before the point, of what may be finite */
@@ -128,6 +129,9 @@ static bool read_json_string(struct reader *reader, struct string *ret)
     const char *at = reader->at, *end = reader->end;
     bool escapes = false;
     unsigned char all = 0, c = 0;
+    for (size_t count = JSON_PLAIN_STEP;
+         count == JSON_PLAIN_STEP && (size_t)(end - at) >= JSON_PLAIN_STEP; at += count)
+        count = json_plain_bytes(at);
     for (; at < end && (c = (unsigned char)*at) != '"'; at++) {
         if (c < ' ')
             return false;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_plain.h"
 
 #define DIGITS_MAX 18          /* of an integer: fits into 64 bits */
 #define DIGITS_OF_REAL_MAX 100 /* before the point; with EXPONENT_DIGITS_MAX it is finite */
@@ -29,28 +30,15 @@ static inline char next_scan_byte(struct json_scan *scan)
 
 /* ---- Strings ---- */
 
-#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* The next byte that is a quote, a backslash, a control character or of more than ASCII: the NUL
- * behind the text at the latest. Of eight bytes, the first with its highest bit in `found` is such
- * a one; a borrow makes more of them only behind it. */
+/* The next byte that is not plain: the NUL behind the text at the latest. */
 static inline const char *after_plain_bytes(const char *at)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (;; at += sizeof(uint64_t)) {
-        uint64_t bytes, found;
-        memcpy(&bytes, at, sizeof bytes);
-        found = (bytes | (bytes - EACH_BYTE(0x20)) | ((bytes ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
-                 ((bytes ^ EACH_BYTE('\\')) - EACH_BYTE(1))) &
-                EACH_BYTE(0x80);
-        if (found)
-            return at + __builtin_ctzll(found) / 8;
-    }
-#else
-    while ((unsigned char)*at >= ' ' && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
-        at++;
+    size_t count;
+    do {
+        count = json_plain_bytes(at);
+        at += count;
+    } while (count == JSON_PLAIN_STEP);
     return at;
-#endif
 }
 
 static bool is_continued(unsigned char byte)

@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -202,6 +203,10 @@ static const struct conditional {
     {"prctl", "PR_GET_DUMPABLE", ALWAYS, {IS(0, PR_GET_DUMPABLE)}},
     {"kill", "itself", ALWAYS, {OWN_PID(0)}},
     {"tgkill", "its own threads", ALWAYS, {OWN_PID(0)}},
+    {"setpriority",
+     "the lowest one, for the calling thread",
+     ALWAYS,
+     {IS(0, PRIO_PROCESS), IS(1, 0), IS(2, 19)}},
     {"prlimit64", "reading its own limits", ALWAYS, {IS(0, 0), IS(2, 0)}},
     {"prlimit64", "reading its own limits", ALWAYS, {OWN_PID(0), IS(2, 0)}},
 };

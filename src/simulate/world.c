@@ -145,6 +145,13 @@ static void node_job(struct world *world, struct world_job *job)
                   node->simulate->now_ns + job_delay_ns(node->simulate));
 }
 
+/* Here nothing is taken from anybody. */
+static bool node_lower(struct world *world, int64_t after_ns)
+{
+    (void)world, (void)after_ns;
+    return true;
+}
+
 bool simulate_node_in_job(const struct simulate_node *node)
 {
     const struct fiber *self = fiber_self();
@@ -189,6 +196,8 @@ static const struct world_ops node_ops = {
     .timer_start = node_timer_start,
     .timer_stop = node_timer_stop,
     .job = node_job,
+    .job_aside = node_job,
+    .lower = node_lower,
     .turn = node_turn,
     .poll_start = simulate_socket_watch,
     .poll_stop = simulate_socket_unwatch,

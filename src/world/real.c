@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "world/aside.h"
 
 #define RANDOM_SIZE 1024
 /* Of libuv's pool, which has four otherwise. A job never waits for another's thread: those that
@@ -38,6 +39,7 @@ struct real {
     struct world_turn *turn_first, **turn_last;
     world_sender *send;
     void *sender;
+    struct aside *aside; /* NULL: no job was of that kind yet */
     int open_handles;
     unsigned char random[RANDOM_SIZE];
     size_t random_left;
@@ -229,6 +231,22 @@ static void real_job(struct world *world, struct world_job *job)
     FH_ASSERT(uv_queue_work(real_of(world)->loop, request, real_job_run, job_done) == 0);
 }
 
+/* Where no thread is to be had it is one job of many. */
+static void real_job_aside(struct world *world, struct world_job *job)
+{
+    struct real *real = real_of(world);
+    if (!real->aside && (real->aside = aside_new(real->loop)))
+        real->open_handles++;
+    if (!real->aside || !aside_job(real->aside, job))
+        real_job(world, job);
+}
+
+static bool real_lower(struct world *world, int64_t after_ns)
+{
+    (void)world;
+    return aside_lower(after_ns);
+}
+
 /* ---- turns and fibers ---- */
 
 static void on_due(uv_idle_t *handle)
@@ -367,6 +385,8 @@ static const struct world_ops real_ops = {
     .timer_start = real_timer_start,
     .timer_stop = real_timer_stop,
     .job = real_job,
+    .job_aside = real_job_aside,
+    .lower = real_lower,
     .turn = real_turn,
     .poll_start = real_poll_start,
     .poll_stop = real_poll_stop,
@@ -412,9 +432,9 @@ void world_real_set_sender(struct world *world, world_sender *send, void *sender
     real_of(world)->sender = sender;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_is_closed(void *owner)
 {
-    struct real *real = handle->data;
+    struct real *real = owner;
     if (--real->open_handles)
         return;
     fibers_free(real->world.fibers);
@@ -422,11 +442,18 @@ static void on_handle_closed(uv_handle_t *handle)
     free(real);
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+    handle_is_closed(handle->data);
+}
+
 void world_real_free(struct world *world)
 {
     if (!world)
         return;
     struct real *real = real_of(world);
+    if (real->aside)
+        aside_close(real->aside, handle_is_closed, real);
     uv_close((uv_handle_t *)&real->timer, on_handle_closed);
     uv_close((uv_handle_t *)&real->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&real->check, on_handle_closed);

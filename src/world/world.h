@@ -103,6 +103,8 @@ struct world_ops {
     void (*timer_start)(struct world *world, struct world_timer *timer, int64_t at_ns);
     void (*timer_stop)(struct world *world, struct world_timer *timer); /* even if not started */
     void (*job)(struct world *world, struct world_job *job);
+    void (*job_aside)(struct world *world, struct world_job *job);
+    bool (*lower)(struct world *world, int64_t after_ns);
     void (*turn)(struct world *world, struct world_turn *turn);
     /* Starting again changes the events. Stop before closing the descriptor. In a simulated world
      * the descriptors are pseudo descriptors (simulate/socket.h). */
@@ -167,6 +169,17 @@ static inline void world_timer_stop(struct world *world, struct world_timer *tim
 static inline void world_job(struct world *world, struct world_job *job)
 {
     world->ops->job(world, job);
+}
+/* As world_job, for one that may take long and that nobody else waits for: it may lower itself. */
+static inline void world_job_aside(struct world *world, struct world_job *job)
+{
+    world->ops->job_aside(world, job);
+}
+/* In such a job's `run`: once it has had a processor for `after_ns` it takes from now on only what
+ * others leave. So it must hold no lock that others need for long. True: it does so already. */
+static inline bool world_lower(struct world *world, int64_t after_ns)
+{
+    return world->ops->lower(world, after_ns);
 }
 static inline void world_turn(struct world *world, struct world_turn *turn)
 {

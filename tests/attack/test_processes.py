@@ -42,6 +42,12 @@ def test_it_changes_not_even_its_own(attacked, attack):
     assert attacked.attack(attack, pid=attacked.pid("hostile"))[0] == "EPERM"
 
 
+@pytest.mark.parametrize("priority, errno", [(19, None), (18, "EPERM"), (0, "EPERM"), (-1, "EPERM")])
+def test_a_thread_may_take_the_lowest_priority_alone(attacked, priority, errno):
+    """As those of long questions do."""
+    assert attacked.attack("lower_own_priority", priority=priority)[0] == errno
+
+
 @pytest.mark.parametrize("attack, errno", [("fork_child", "EPERM"), ("spawn_program", "EPERM"), ("become_program", "EPERM"),
                                            ("become_memory", "EPERM")])
 def test_it_makes_no_process_and_runs_no_program(attacked, attack, errno):

@@ -9,15 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/json.h"
 #include "engine/sqlite/internal.h"
 
 #define LOG_FRAMES 8
+#define LOWEST 19
 
 /* Some seconds, unless it is interrupted. */
 #define LONG                                                                                       \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000000)"               \
+    " SELECT count(*) FROM n"
+
+/* Beyond what it has as all others have it, and soon over with what those leave. */
+#define LONG_ENOUGH                                                                                \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000)"                \
     " SELECT count(*) FROM n"
 
 struct fixture {
@@ -32,6 +39,7 @@ struct asker {
     struct store_work *work;
     sql_question *question;
     int64_t count;
+    int rank; /* of the thread, at the end of a question that looks */
     enum fh_code code;
     struct fh_error error;
 };
@@ -84,6 +92,23 @@ static enum fh_code ask_wrongly(struct store_work *work, void *context, struct f
 static enum fh_code ask_within(struct store_work *work, void *context, struct fh_error *error)
 {
     return sql_ask(work, ask_count, context, error);
+}
+
+static enum fh_code ask_long_and_look(struct store_work *work, void *context,
+                                      struct fh_error *error)
+{
+    struct asker *asker = context;
+    enum fh_code code = sql_run(work, LONG_ENOUGH, NULL, 0, take_count, &asker->count, NULL, error);
+    asker->rank = getpriority(PRIO_PROCESS, 0);
+    return code;
+}
+
+static enum fh_code ask_count_and_look(struct store_work *work, void *context,
+                                       struct fh_error *error)
+{
+    struct asker *asker = context;
+    asker->rank = getpriority(PRIO_PROCESS, 0);
+    return ask_count(work, context, error);
 }
 
 /* ---- Their fibers ---- */
@@ -238,6 +263,29 @@ static void those_with_all_readers_and_those_without_are_all_answered(void **sta
 {
     (void)state;
     on_new_store(ask_with_all_readers);
+}
+
+/* The loop's thread, by which this runs, has the usual rank all the time. */
+static void look_at_ranks(void *argument)
+{
+    struct fixture *fixture = argument;
+    int usual = getpriority(PRIO_PROCESS, 0);
+    open_store(fixture);
+    for (int i = 0; i < 2 * SQLITE_QUESTIONS_MAX; i++) {
+        struct asker asker = asker_of(fixture, i % 2 ? ask_count_and_look : ask_long_and_look);
+        asker_ask(&asker);
+        assert_int_equal(asker.code, FH_OK);
+        assert_int_equal(asker.rank, i % 2 ? usual : LOWEST);
+        assert_int_equal(getpriority(PRIO_PROCESS, 0), usual);
+        store_rollback(asker.work);
+        add_book(fixture);
+    }
+}
+
+static void one_that_takes_long_leaves_the_processor_to_others(void **state)
+{
+    (void)state;
+    on_new_store(look_at_ranks);
 }
 
 static int readers_in_use(struct fixture *fixture)
@@ -692,6 +740,7 @@ int main(void)
         cmocka_unit_test(only_so_many_wait_and_the_next_is_refused_at_once),
         cmocka_unit_test(those_that_take_long_leave_a_place_to_others),
         cmocka_unit_test(fewer_of_those_that_take_long_wait),
+        cmocka_unit_test(one_that_takes_long_leaves_the_processor_to_others),
         cmocka_unit_test(others_in_its_snapshot_wait_until_it_is_answered),
         cmocka_unit_test(after_one_that_is_late_or_fails_the_snapshot_is_as_before),
         cmocka_unit_test(one_that_is_late_in_line_leaves_it),

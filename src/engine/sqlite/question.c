@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions: what may take long is answered off the loop, by one job in the world's pool, on a
+ * Questions: what may take long is answered off the loop, by one job beside the loop, on a
  * reader that nothing else uses meanwhile (sql_ask). At most SQLITE_QUESTIONS_MAX of a store are at
  * once; others wait in line. Of those that may take all the time they have, reports, one is
  * answered at once, so that the others have a place.
@@ -8,6 +8,9 @@
  *     asked     in line                        its deadline passes: late, and nothing was done
  *     started   its turn, and a reader for it  late: the statement under way is interrupted
  *     answered  the reader is its unit of work's again, in the same snapshot
+ *
+ * One that takes long has the processor for LOWERS_AFTER_NS as all others have it, and from then on
+ * what those leave (world_lower): commits and whatever the loop does come first.
  *
  * A unit of work that has read before goes on in its snapshot: its reader is used for the question,
  * once nothing steps on it. Others that share the snapshot wait meanwhile. One that has read
@@ -31,6 +34,7 @@
 #define LOG_TIMES_MAX 4          /* as large as it is when it is copied */
 #define LOG_PAUSE_MS 1000        /* what is committed meanwhile begins the log anew */
 #define STEPS_BETWEEN_LOOKS 1000 /* of SQLite's virtual machine: some 20 us */
+#define LOWERS_AFTER_NS ((int64_t)20000000)
 
 struct sqlite_question {
     struct sqlite_question *next, *previous; /* in line */
@@ -39,8 +43,8 @@ struct sqlite_question {
     void *context;
     struct arena *arena; /* of whoever asks */
     struct fiber *fiber;
-    int64_t deadline_ns;
-    bool waits, begun, late, large;
+    int64_t deadline_ns, lowers_ns;
+    bool waits, begun, late, large, low;
     struct world_timer timer;
     struct world_job job;
     enum fh_code code;
@@ -128,6 +132,8 @@ static int is_question_over(void *context)
     int64_t ends_ns = atomic_load_explicit(&store->asked_until_ns, memory_order_relaxed);
     question->late = now_ns >= question->deadline_ns || (ends_ns && now_ns >= ends_ns);
     question->large |= sqlite_memory_is_over();
+    if (!question->low && now_ns >= question->lowers_ns)
+        question->low = world_lower(store->world, LOWERS_AFTER_NS);
     return question->late || question->large;
 }
 
@@ -136,6 +142,7 @@ static void question_run(struct world_job *job)
     struct sqlite_question *question = job->owner;
     sqlite3 *db = question->work->connection->db;
     question->begun = true;
+    question->lowers_ns = world_monotonic_ns(store_asked(question)->base.world) + LOWERS_AFTER_NS;
     struct arena *before = json_arena_set(question->arena);
     sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, is_question_over, question);
     sqlite_memory_count(SQLITE_QUESTION_MEMORY_MAX);
@@ -191,7 +198,7 @@ static void question_start(struct sqlite_store *store, struct sqlite_question *q
     store->questions.running_long += question->work->base.asks_long;
     question->job =
         (struct world_job){.run = question_run, .done = question_done, .owner = question};
-    world_job(store->base.world, &question->job);
+    world_job_aside(store->base.world, &question->job);
 }
 
 static void pause_over(struct world_timer *timer)

@@ -81,6 +81,12 @@ ATTACK(lower_priority)
     return outcome_of(setpriority(PRIO_PROCESS, (id_t)target_of(arguments), 19));
 }
 
+/* Of the thread that calls. */
+ATTACK(lower_own_priority)
+{
+    return outcome_of(setpriority(PRIO_PROCESS, 0, (int)integer_argument(arguments, "priority")));
+}
+
 ATTACK(lower_limits)
 {
     struct rlimit limit = {64, 64};

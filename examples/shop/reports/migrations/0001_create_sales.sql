@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What was heard of each order: what reports/*.sql are made of.
 CREATE TABLE orders (
-    id BIGINT PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
     day TEXT NOT NULL,
     outcome TEXT NOT NULL,
     refused_by TEXT,
@@ -16,9 +16,9 @@ CREATE TABLE order_items (
     quantity BIGINT NOT NULL,
     price BIGINT NOT NULL,
     PRIMARY KEY (order_id, line)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE products (
     id TEXT PRIMARY KEY,
     category TEXT
-);
+) WITHOUT ROWID;

@@ -2,7 +2,7 @@
 -- What was heard of each publisher's own, as it was told: what belongs together is joined when it is shown, so events
 -- may come in any order.
 CREATE TABLE orders (
-    id BIGINT PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
     user_id BIGINT NOT NULL,
     status TEXT NOT NULL,
     total BIGINT NOT NULL,
@@ -17,21 +17,21 @@ CREATE TABLE order_items (
     quantity BIGINT NOT NULL,
     price BIGINT NOT NULL,
     PRIMARY KEY (order_id, line)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE users (
-    id BIGINT PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
     name TEXT NOT NULL
 );
 CREATE TABLE products (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE TABLE payments (
-    order_id BIGINT PRIMARY KEY,
+    order_id INTEGER PRIMARY KEY,
     status TEXT NOT NULL
 );
 CREATE TABLE shipments (
-    order_id BIGINT PRIMARY KEY,
+    order_id INTEGER PRIMARY KEY,
     status TEXT NOT NULL
 );
