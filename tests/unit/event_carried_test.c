@@ -409,16 +409,18 @@ static void handlers_get_the_fields_and_types_that_they_declare(void **state)
 static void fill_shelf(struct shelf *shelf)
 {
     struct arena *arena = &shelf->batch->arena;
-    struct arena *before = json_arena_set(arena);
     for (int i = 0; i < SHELVED; i++) {
         struct carried_message *message = &shelf->messages[shelf->count++];
-        *message = (struct carried_message){.place.position = i + 1,
-                                            .follows.position = i,
-                                            .envelope = json_pack("{s:s, s:s, s:i, s:{}}", "id",
-                                                                  "1", "type", "ItemChanged",
-                                                                  "position", i + 1, "data")};
+        *message =
+            (struct carried_message){.place.position = i + 1,
+                                     .follows.position = i,
+                                     .wanted = true,
+                                     .event = {.position = i + 1,
+                                               .id = "1",
+                                               .type = "ItemChanged",
+                                               .key = "1",
+                                               .said = {.envelope = {"{}", 2}, .data = {"{}", 2}}}};
     }
-    json_arena_set(before);
     while (arena->end - arena->next > 1024)
         arena_try_alloc(arena, 16);
     arena->size_max = arena->size;
