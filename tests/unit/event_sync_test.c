@@ -522,6 +522,19 @@ static void what_is_wrongly_asked_is_refused(void **state)
     }
 }
 
+/* Only of a page that its reader has the rows are not looked at: none of them is sent. */
+static void a_wrong_row_is_found_where_a_page_differs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct question question = {
+        fixture,
+        "type=ItemChanged&fields=id,name&digests=name&same=0123456789abcdef0123456789abcdef", 0};
+    change(fixture, 1, 3, "first");
+    service_sql(&fixture->products, "UPDATE item SET changes = 'many' WHERE id = 1");
+    harness_run(&fixture->harness, question_entry, &question);
+    assert_int_equal(question.status, 500);
+}
+
 /* ---- digests ---- */
 
 static bool is_same(const char *one, const char *other)
@@ -627,6 +640,7 @@ int main(void)
         CASE(a_publisher_of_another_history_is_left_to_the_resync),
         CASE(an_instance_that_lost_its_partition_mends_nothing),
         CASE(what_is_wrongly_asked_is_refused),
+        CASE(a_wrong_row_is_found_where_a_page_differs),
         cmocka_unit_test(digests_are_of_values_however_a_store_keeps_them),
         cmocka_unit_test(digests_of_pages_tell_apart_what_they_are_of),
     };
