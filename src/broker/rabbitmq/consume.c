@@ -150,7 +150,8 @@ static void ask_for_deliveries(struct rabbitmq_consumer *consumer)
 }
 
 /* What waits, and is not more when it is looked at: only this thread adds to it. */
-static void look_at_waiting(struct rabbitmq_consumer *consumer, int *ret_count, size_t *ret_size)
+static void count_waiting_messages(struct rabbitmq_consumer *consumer, int *ret_count,
+                                   size_t *ret_size)
 {
     pthread_mutex_lock(&consumer->mutex);
     *ret_count = consumer->waiting.count;
@@ -162,7 +163,7 @@ static bool waiting_is_full(struct rabbitmq_consumer *consumer)
 {
     int count;
     size_t size;
-    look_at_waiting(consumer, &count, &size);
+    count_waiting_messages(consumer, &count, &size);
     return count >= RABBITMQ_WAITING_MAX || size >= RABBITMQ_WAITING_SIZE_MAX;
 }
 
@@ -174,7 +175,7 @@ static bool read_frames(struct rabbitmq_consumer *consumer)
     char why[200];
     int waiting;
     size_t waiting_size;
-    look_at_waiting(consumer, &waiting, &waiting_size);
+    count_waiting_messages(consumer, &waiting, &waiting_size);
     for (int i = 0; i < FRAMES_AT_ONCE; i++) {
         if (waiting + consumer->read.count >= RABBITMQ_WAITING_MAX ||
             waiting_size + consumer->read.size >= RABBITMQ_WAITING_SIZE_MAX)

@@ -28,8 +28,8 @@ static const struct fh_subscription *subscribed_to(const struct bus_subscriber *
 }
 
 /* As the feed selects them (event/fields.h). */
-static bool is_selected(const struct shelf *shelf, const struct fh_subscription *subscribed,
-                        int version, const char *name)
+static bool is_member_selected(const struct shelf *shelf, const struct fh_subscription *subscribed,
+                               int version, const char *name)
 {
     return versions_gets(shelf->subscriber->context->service, subscribed, version, name);
 }
@@ -49,7 +49,7 @@ static const char *text_of(const json_t *envelope, const char *name)
 }
 
 /* False: it is no event at all. */
-static bool read_values(json_t *envelope, struct said *ret)
+static bool read_message_values(json_t *envelope, struct said *ret)
 {
     json_int_t position;
     const char *key = json_string_value(json_object_get(envelope, "subject"));
@@ -73,8 +73,8 @@ static bool read_values(json_t *envelope, struct said *ret)
     return true;
 }
 
-static bool read_text(struct shelf *shelf, const struct broker_message *message, struct said *ret,
-                      size_t *ret_values)
+static bool read_message_text(struct shelf *shelf, const struct broker_message *message,
+                              struct said *ret, size_t *ret_values)
 {
     const char *texts[BATCH_TEXTS];
     if (!batch_event_scan(&shelf->batch->arena, message->data, message->length, &ret->event, texts,
@@ -125,7 +125,7 @@ static bool copy_selected(const struct shelf *shelf, const struct fh_subscriptio
             return false;
         memcpy(field, name.at, name.length);
         field[name.length] = '\0';
-        if (!is_selected(shelf, subscribed, version, field))
+        if (!is_member_selected(shelf, subscribed, version, field))
             continue;
         if (at > to + 1)
             *at++ = ',';
@@ -163,7 +163,7 @@ static void select_values(const struct shelf *shelf, const struct fh_subscriptio
     const char *name;
     void *after;
     json_object_foreach_safe (data, after, name, unused) {
-        if (!is_selected(shelf, subscribed, event->version, name))
+        if (!is_member_selected(shelf, subscribed, event->version, name))
             json_object_del(data, name);
     }
     json_object_del(envelope, "incarnation");
@@ -297,7 +297,7 @@ static enum carried_verdict put_values(struct shelf *shelf, const struct carried
     struct said said;
     struct arena *before = json_arena_set(&shelf->batch->arena);
     if (json_parse(message->data, message->length, &envelope, ERROR_UNHEEDED) == FH_OK &&
-        read_values(envelope, &said))
+        read_message_values(envelope, &said))
         verdict = judge_carried(shelf, place, &said, 0, ret_position);
     json_arena_set(before);
     if (verdict != CARRIED_KEPT)
@@ -319,7 +319,8 @@ enum carried_verdict shelf_put(struct shelf *shelf, const struct carried_place *
     if (!shelf->batch)
         return CARRIED_DROPPED;
     struct arena mark = shelf->batch->arena;
-    if (read_text(shelf, message, &said, &values) && shelf->values + values <= BATCH_VALUES_MAX) {
+    if (read_message_text(shelf, message, &said, &values) &&
+        shelf->values + values <= BATCH_VALUES_MAX) {
         verdict = judge_carried(shelf, place, &said, values, ret_position);
     } else {
         arena_rewind(&shelf->batch->arena, &mark);
@@ -361,7 +362,7 @@ static bool move_event(struct arena *arena, struct batch_event *event)
     if (said->tree) {
         struct said copied;
         json_t *tree = json_deep_copy(said->tree);
-        if (!tree || !read_values(tree, &copied))
+        if (!tree || !read_message_values(tree, &copied))
             return false;
         *event = copied.event;
         return !arena->refused;
