@@ -155,6 +155,7 @@ struct work_found {
  * one. */
 struct work_event {
     struct json_piece envelope, data;
+    bool carried; /* the envelope's text is a broker's message, and `data` is what counts of it */
     json_t *tree; /* of the envelope */
 };
 

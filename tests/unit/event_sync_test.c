@@ -4,6 +4,9 @@
 
 #include "../support/mirror.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "event/digest.h"
 #include "event/sync/sync.h"
 
@@ -522,6 +525,19 @@ static void what_is_wrongly_asked_is_refused(void **state)
     }
 }
 
+/* Only of a page that its reader has the rows are not looked at: none of them is sent. */
+static void a_wrong_row_is_found_where_a_page_differs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct question question = {
+        fixture,
+        "type=ItemChanged&fields=id,name&digests=name&same=0123456789abcdef0123456789abcdef", 0};
+    change(fixture, 1, 3, "first");
+    service_sql(&fixture->products, "UPDATE item SET changes = 'many' WHERE id = 1");
+    harness_run(&fixture->harness, question_entry, &question);
+    assert_int_equal(question.status, 500);
+}
+
 /* ---- digests ---- */
 
 static bool is_same(const char *one, const char *other)
@@ -538,6 +554,35 @@ static bool is_same(const char *one, const char *other)
     json_decref(here);
     json_decref(there);
     return strcmp(a, b) == 0;
+}
+
+/* The protocol's: of 's', the length in eight bytes, the lowest first, and the text. */
+static void digests_are_the_same_however_long_what_is_hashed_is(void **state)
+{
+    char text[1600], wanted[DIGEST_SIZE], got[DIGEST_SIZE];
+    json_t *names = json_pack("[s, s]", "a", "b");
+    (void)state;
+    for (size_t length = 0; length < 700; length += length < 440 ? 55 : 1) {
+        char bytes[2 * sizeof text] = {0};
+        size_t size = 0;
+        memset(text, 'x', length);
+        text[length] = '\0';
+        for (int i = 0; i < 2; i++) {
+            bytes[size] = 's';
+            bytes[size + 1] = (char)length;
+            bytes[size + 2] = (char)(length >> 8);
+            memcpy(bytes + size + 9, text, length);
+            size += 9 + length;
+        }
+        XXH128_hash_t hash = XXH3_128bits(bytes, size);
+        snprintf(wanted, sizeof wanted, "%016llx%016llx", (unsigned long long)hash.high64,
+                 (unsigned long long)hash.low64);
+        json_t *data = json_pack("{s:s, s:s}", "a", text, "b", text);
+        digest_of(data, names, got);
+        assert_string_equal(got, wanted);
+        json_decref(data);
+    }
+    json_decref(names);
 }
 
 static void digests_are_of_values_however_a_store_keeps_them(void **state)
@@ -627,6 +672,8 @@ int main(void)
         CASE(a_publisher_of_another_history_is_left_to_the_resync),
         CASE(an_instance_that_lost_its_partition_mends_nothing),
         CASE(what_is_wrongly_asked_is_refused),
+        CASE(a_wrong_row_is_found_where_a_page_differs),
+        cmocka_unit_test(digests_are_the_same_however_long_what_is_hashed_is),
         cmocka_unit_test(digests_are_of_values_however_a_store_keeps_them),
         cmocka_unit_test(digests_of_pages_tell_apart_what_they_are_of),
     };

@@ -27,6 +27,11 @@
 
 #define OPEN_SLICE_MS 200
 #define LAST_COMMIT_MS 1000
+/* Of a partition, in one answer. What comes of the next one waits for it, and until then nothing
+ * that is behind it in the order of positions can be delivered: of eight partitions that must fit
+ * onto a reader's shelf. A record that is larger comes all the same: the server never leaves out an
+ * answer's first one, and the library asks for more where it must. */
+#define TOPIC_FETCH_SIZE "65536"
 
 /* ---- memory ---- */
 
@@ -105,7 +110,8 @@ static enum fh_code set_consumer(rd_kafka_conf_t *conf, const struct kafka_consu
         code = kafka_conf_set(conf, "auto.offset.reset", consumer->source ? "error" : "earliest",
                               error);
     if (!code)
-        code = kafka_conf_set(conf, "fetch.message.max.bytes", size, error);
+        code = kafka_conf_set(conf, "fetch.message.max.bytes",
+                              consumer->source ? size : TOPIC_FETCH_SIZE, error);
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed && !code; i++)
         code = kafka_conf_set(conf, fixed[i][0], fixed[i][1], error);
     return code;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What comes by a consumer's connection, on its thread: frames, which become messages, which wait
- * for `take`. A mark is the number by which the server knows a delivery, counted on over all
- * connections.
+ * for `take`. All that one look at the connection finds is handed over at once: a message at a time
+ * would wake the loop for each of them, and a batch of events would be one event. A mark is the
+ * number by which the server knows a delivery, counted on over all connections.
  *
  * Anybody who may publish to a topic's exchange can send what is no event of ours. What is larger
  * than a message may be is left out, and acknowledged at once; all else is handed out as it came,
@@ -56,12 +57,25 @@ static void message_is_whole(struct rabbitmq_consumer *consumer)
         return;
     }
     arrived->mark = consumer->newest_mark = consumer->base_mark + tag;
+    *consumer->read.end = arrived;
+    consumer->read.end = &arrived->next;
+    consumer->read.count++;
+    consumer->read.size += rabbitmq_arrived_size(arrived);
+}
+
+void rabbitmq_consumer_hand_over(struct rabbitmq_consumer *consumer)
+{
+    struct rabbitmq_list *read = &consumer->read, *waiting = &consumer->waiting;
+    if (read->count == 0)
+        return;
     pthread_mutex_lock(&consumer->mutex);
-    *consumer->end = arrived;
-    consumer->end = &arrived->next;
-    bool first = consumer->waiting++ == 0; /* `take` waits only when it has seen none */
-    consumer->waiting_size += rabbitmq_arrived_size(arrived);
+    bool first = waiting->count == 0; /* `take` waits only when it has seen none */
+    *waiting->end = read->first;
+    waiting->end = read->end;
+    waiting->count += read->count;
+    waiting->size += read->size;
     pthread_mutex_unlock(&consumer->mutex);
+    *read = (struct rabbitmq_list){.end = &read->first};
     if (first)
         rabbitmq_consumer_wake(consumer);
 }
@@ -188,19 +202,23 @@ bool rabbitmq_consumer_frame(struct rabbitmq_consumer *consumer, const amqp_fram
     }
 }
 
-void rabbitmq_consumer_lost(struct rabbitmq_consumer *consumer, const char *why)
+static void forget_arrived(struct rabbitmq_list *list)
 {
     struct rabbitmq_arrived *arrived;
-    free(consumer->coming.arrived);
-    consumer->coming = (struct rabbitmq_coming){0};
-    pthread_mutex_lock(&consumer->mutex);
-    while ((arrived = consumer->first)) {
-        consumer->first = arrived->next;
+    while ((arrived = list->first)) {
+        list->first = arrived->next;
         free(arrived);
     }
-    consumer->end = &consumer->first;
-    consumer->waiting = 0;
-    consumer->waiting_size = 0;
+    *list = (struct rabbitmq_list){.end = &list->first};
+}
+
+void rabbitmq_consumer_lost(struct rabbitmq_consumer *consumer, const char *why)
+{
+    free(consumer->coming.arrived);
+    consumer->coming = (struct rabbitmq_coming){0};
+    forget_arrived(&consumer->read);
+    pthread_mutex_lock(&consumer->mutex);
+    forget_arrived(&consumer->waiting);
     consumer->lost = true;
     snprintf(consumer->reason, sizeof consumer->reason, "%s", why);
     pthread_mutex_unlock(&consumer->mutex);

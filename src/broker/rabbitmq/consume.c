@@ -149,32 +149,53 @@ static void ask_for_deliveries(struct rabbitmq_consumer *consumer)
     }
 }
 
-static bool waiting_is_full(struct rabbitmq_consumer *consumer)
+/* What waits, and is not more when it is looked at: only this thread adds to it. */
+static void count_waiting_messages(struct rabbitmq_consumer *consumer, int *ret_count,
+                                   size_t *ret_size)
 {
     pthread_mutex_lock(&consumer->mutex);
-    bool full = consumer->waiting >= RABBITMQ_WAITING_MAX ||
-                consumer->waiting_size >= RABBITMQ_WAITING_SIZE_MAX;
+    *ret_count = consumer->waiting.count;
+    *ret_size = consumer->waiting.size;
     pthread_mutex_unlock(&consumer->mutex);
-    return full;
 }
 
-/* True: there may be more. */
-static bool read_messages(struct rabbitmq_consumer *consumer)
+static bool waiting_is_full(struct rabbitmq_consumer *consumer)
+{
+    int count;
+    size_t size;
+    count_waiting_messages(consumer, &count, &size);
+    return count >= RABBITMQ_WAITING_MAX || size >= RABBITMQ_WAITING_SIZE_MAX;
+}
+
+/* Until nothing is there, or enough waits. True: there may be more. */
+static bool read_frames(struct rabbitmq_consumer *consumer)
 {
     struct rabbitmq_link *link = &consumer->link;
     amqp_frame_t frame;
     char why[200];
-    int got = 1;
-    for (int i = 0; i < FRAMES_AT_ONCE && !waiting_is_full(consumer); i++) {
-        got = rabbitmq_link_frame(link, &frame, 0);
-        if (got <= 0)
+    int waiting;
+    size_t waiting_size;
+    count_waiting_messages(consumer, &waiting, &waiting_size);
+    for (int i = 0; i < FRAMES_AT_ONCE; i++) {
+        if (waiting + consumer->read.count >= RABBITMQ_WAITING_MAX ||
+            waiting_size + consumer->read.size >= RABBITMQ_WAITING_SIZE_MAX)
+            return true;
+        if (rabbitmq_link_frame(link, &frame, 0) <= 0)
             return false;
         if (!rabbitmq_consumer_frame(consumer, &frame, why, sizeof why)) {
             rabbitmq_link_lose(link, why);
             return false;
         }
     }
-    return !waiting_is_full(consumer);
+    return true;
+}
+
+/* True: there may be more. */
+static bool read_messages(struct rabbitmq_consumer *consumer)
+{
+    bool more = read_frames(consumer);
+    rabbitmq_consumer_hand_over(consumer);
+    return more && !waiting_is_full(consumer);
 }
 
 /* All queues before the next one have answered, and it has not. */

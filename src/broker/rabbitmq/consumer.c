@@ -38,7 +38,8 @@ static struct rabbitmq_consumer *consumer_new(struct rabbitmq_broker *broker,
     consumer->topic = (struct broker_topic){consumer->topic_name, topic->partitions};
     consumer->index = index;
     consumer->of = of;
-    consumer->end = &consumer->first;
+    consumer->read.end = &consumer->read.first;
+    consumer->waiting.end = &consumer->waiting.first;
     consumer->options = broker->options; /* the thread may outlive the broker */
     pthread_mutex_init(&consumer->mutex, NULL);
     rabbitmq_link_init(&consumer->link, &consumer->options);

@@ -168,6 +168,13 @@ static inline size_t rabbitmq_arrived_size(const struct rabbitmq_arrived *arrive
     return sizeof *arrived + arrived->length + arrived->headers_size;
 }
 
+/* Oldest first. */
+struct rabbitmq_list {
+    struct rabbitmq_arrived *first, **end;
+    int count;
+    size_t size; /* with all that belongs to them */
+};
+
 /* What is coming: a message's method, header and body are frames of their own. */
 struct rabbitmq_coming {
     bool method, header, ours;
@@ -199,13 +206,12 @@ struct rabbitmq_consumer {
     uint64_t newest_mark;     /* of all that came */
     uint64_t acknowledged;    /* the newest mark */
     struct rabbitmq_coming coming;
+    struct rabbitmq_list read; /* of this look at the connection, and not handed over yet */
 
     /* any thread's */
     _Atomic uint64_t acknowledge; /* up to this mark */
     pthread_mutex_t mutex;        /* for the rest */
-    struct rabbitmq_arrived *first, **end;
-    int waiting;
-    size_t waiting_size;
+    struct rabbitmq_list waiting;
     bool lost; /* `reason` says why */
     char reason[256];
 
@@ -231,6 +237,8 @@ enum fh_code rabbitmq_consumer_bound(struct rabbitmq_link *link, int64_t deadlin
 void rabbitmq_consumer_mend(struct rabbitmq_consumer *consumer);
 /* On the thread: tells the server what was acknowledged. */
 void rabbitmq_consumer_acknowledge(struct rabbitmq_consumer *consumer);
+/* On the thread: what was read waits for `take` from now on. */
+void rabbitmq_consumer_hand_over(struct rabbitmq_consumer *consumer);
 /* On the thread: forgets what came by a connection that is lost, and says why it is. */
 void rabbitmq_consumer_lost(struct rabbitmq_consumer *consumer, const char *why);
 void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer); /* the fiber */

@@ -30,6 +30,7 @@
     X(amqp_destroy_connection)                                                                     \
     X(amqp_error_string2)                                                                          \
     X(amqp_exchange_declare)                                                                       \
+    X(amqp_get_frame_max)                                                                          \
     X(amqp_get_rpc_reply)                                                                          \
     X(amqp_get_server_properties)                                                                  \
     X(amqp_get_sockfd)                                                                             \

@@ -10,16 +10,22 @@
  * a number that no later call has.
  */
 
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/rabbitmq/frames.h"
 #include "broker/rabbitmq/internal.h"
 
 #define CONTENT_TYPE "application/cloudevents+json"
 #define PERSISTENT 2
 #define ID_LENGTH_MAX 255 /* bytes that a property may have */
-#define LOOK_EVERY 64     /* messages: what the server has said meanwhile */
+#define LOOK_EVERY 64 /* messages: they are sent, and what the server has said meanwhile is read   \
+                       */
+#define SEND_SIZE ((size_t)64 << 10) /* or so many bytes */
+/* Of messages that are sent at once: the largest, its frames, and as much as is sent before it. */
+#define UNSENT_SIZE_MAX (2 * BROKER_MESSAGE_SIZE_MAX)
 
 struct publishing {
     struct rabbitmq_broker *broker;
@@ -33,6 +39,7 @@ struct publishing {
     bool *confirmed; /* of each */
     int oldest;      /* all before it are confirmed */
     int missing;
+    struct text unsent; /* frames */
 };
 
 /* A server that comes back without the stream confirms what goes there all the same. */
@@ -137,29 +144,73 @@ static enum fh_code read_confirms(struct publishing *publishing, int64_t until_n
     return code;
 }
 
-static enum fh_code send_event(struct publishing *publishing, const struct broker_message *message)
+/* By the library, which alone can write to a connection with TLS. */
+static enum fh_code send_by_library(struct publishing *publishing,
+                                    const struct rabbitmq_frames_message *message)
 {
     struct rabbitmq_broker *broker = publishing->broker;
-    char exchange[RABBITMQ_NAME_SIZE], key[16];
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_CONTENT_TYPE_FLAG |
                                                     AMQP_BASIC_DELIVERY_MODE_FLAG,
-                                          .content_type = rabbitmq_bytes(CONTENT_TYPE),
+                                          .content_type = rabbitmq_bytes(message->content_type),
                                           .delivery_mode = PERSISTENT};
-    if (message->id && strlen(message->id) <= ID_LENGTH_MAX) {
+    if (message->id) {
         properties._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
         properties.message_id = rabbitmq_bytes(message->id);
     }
-    rabbitmq_exchange_name(publishing->topic, exchange);
-    snprintf(key, sizeof key, "%u", message->partition);
     amqp_bytes_t body = {message->length, (void *)(uintptr_t)message->data};
     int status = rabbitmq.amqp_basic_publish(broker->link.connection, RABBITMQ_CHANNEL,
-                                             rabbitmq_bytes(exchange), rabbitmq_bytes(key), 0, 0,
-                                             &properties, body);
-    broker->published++;
+                                             rabbitmq_bytes(message->exchange),
+                                             rabbitmq_bytes(message->key), 0, 0, &properties, body);
     if (status == AMQP_STATUS_OK)
         return FH_OK;
     rabbitmq_link_lose(&broker->link, rabbitmq.amqp_error_string2(status));
     return rabbitmq_link_state(&broker->link, publishing->error);
+}
+
+/* Nothing else is written to the connection while some of it is. */
+static enum fh_code send_unsent(struct publishing *publishing)
+{
+    struct rabbitmq_link *link = &publishing->broker->link;
+    char why[128];
+    if (publishing->unsent.length == 0 && !publishing->unsent.overflow)
+        return FH_OK;
+    int failed = rabbitmq_frames_send(rabbitmq.amqp_get_sockfd(link->connection),
+                                      &publishing->unsent, publishing->deadline_ns);
+    if (!failed)
+        return FH_OK;
+    snprintf(why, sizeof why, "it takes no messages: %s", strerrordesc_np(failed));
+    rabbitmq_link_lose(link, why);
+    return rabbitmq_link_state(link, publishing->error);
+}
+
+static enum fh_code send_event(struct publishing *publishing, const struct broker_message *message)
+{
+    struct rabbitmq_broker *broker = publishing->broker;
+    char exchange[RABBITMQ_NAME_SIZE], key[16];
+    const struct rabbitmq_frames_message sent = {
+        .exchange = exchange,
+        .key = key,
+        .content_type = CONTENT_TYPE,
+        .id = message->id && strlen(message->id) <= ID_LENGTH_MAX ? message->id : NULL,
+        .data = message->data,
+        .length = message->length};
+    rabbitmq_exchange_name(publishing->topic, exchange);
+    snprintf(key, sizeof key, "%u", message->partition);
+    broker->published++;
+    if (broker->options.tls.verify)
+        return send_by_library(publishing, &sent);
+    rabbitmq_frames_add(&publishing->unsent, RABBITMQ_CHANNEL,
+                        (size_t)rabbitmq.amqp_get_frame_max(broker->link.connection), &sent);
+    return publishing->unsent.length < SEND_SIZE && !publishing->unsent.overflow
+               ? FH_OK
+               : send_unsent(publishing);
+}
+
+/* What was sent, and what the server has said meanwhile. */
+static enum fh_code look_meanwhile(struct publishing *publishing, int64_t until_ns)
+{
+    enum fh_code code = send_unsent(publishing);
+    return code ? code : read_confirms(publishing, until_ns);
 }
 
 static enum fh_code publish_all(struct publishing *publishing)
@@ -172,10 +223,10 @@ static enum fh_code publish_all(struct publishing *publishing)
     for (int i = 0; i < publishing->count && !code; i++) {
         code = send_event(publishing, &publishing->messages[i]);
         if (!code && i % LOOK_EVERY == LOOK_EVERY - 1)
-            code = read_confirms(publishing, 0);
+            code = look_meanwhile(publishing, 0);
     }
     if (!code)
-        code = read_confirms(publishing, publishing->deadline_ns);
+        code = look_meanwhile(publishing, publishing->deadline_ns);
     if (!code && publishing->missing) {
         char why[64];
         snprintf(why, sizeof why, "%d of %d messages, of partition %u and others",
@@ -189,11 +240,13 @@ static enum fh_code publish_all(struct publishing *publishing)
 static void publish_now(void *argument)
 {
     struct publishing *publishing = argument;
+    text_init(&publishing->unsent, UNSENT_SIZE_MAX);
     publishing->confirmed = calloc((size_t)publishing->count + 1, sizeof *publishing->confirmed);
     publishing->code = publishing->confirmed ? publish_all(publishing)
                                              : error_set(publishing->error, FH_NO_MEMORY,
                                                          "There is no memory to publish messages.");
     free(publishing->confirmed);
+    text_release(&publishing->unsent);
 }
 
 enum fh_code rabbitmq_publish(struct broker *base, const struct broker_topic *topic,

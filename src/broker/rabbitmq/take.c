@@ -16,23 +16,24 @@ static struct rabbitmq_consumer *rabbitmq_consumer_of(struct broker_consumer *ba
 /* Half of what may wait is left: the thread reads on. */
 static bool waiting_has_room(const struct rabbitmq_consumer *consumer)
 {
-    return consumer->waiting < RABBITMQ_WAITING_MAX / 2 &&
-           consumer->waiting_size < RABBITMQ_WAITING_SIZE_MAX / 2;
+    return consumer->waiting.count < RABBITMQ_WAITING_MAX / 2 &&
+           consumer->waiting.size < RABBITMQ_WAITING_SIZE_MAX / 2;
 }
 
 static int take_messages_waiting(struct rabbitmq_consumer *consumer,
                                  struct broker_message *messages, int max)
 {
+    struct rabbitmq_list *waiting = &consumer->waiting;
     struct rabbitmq_arrived *arrived;
     int count = 0;
     pthread_mutex_lock(&consumer->mutex);
     bool had_room = waiting_has_room(consumer);
-    while (count < max && (arrived = consumer->first)) {
-        consumer->first = arrived->next;
-        if (!consumer->first)
-            consumer->end = &consumer->first;
-        consumer->waiting--;
-        consumer->waiting_size -= rabbitmq_arrived_size(arrived);
+    while (count < max && (arrived = waiting->first)) {
+        waiting->first = arrived->next;
+        if (!waiting->first)
+            waiting->end = &waiting->first;
+        waiting->count--;
+        waiting->size -= rabbitmq_arrived_size(arrived);
         consumer->taken[consumer->taken_count++] = arrived;
         consumer->handed = arrived->mark;
         messages[count++] = (struct broker_message){.partition = arrived->partition,

@@ -262,14 +262,17 @@ static void take_message(struct carried_reader *reader, const struct broker_mess
     keep_mark(reader, message->mark, position);
 }
 
-/* Takes what comes by then. False: the broker does not answer. */
-static bool take_messages(struct carried_reader *reader, int64_t until_ns)
+/* Takes what comes by then, and no more than fits into an answer with what is there: what is left
+ * of it would be a small batch of its own. False: the broker does not answer. */
+static bool take_messages(struct carried_reader *reader, int limit, int64_t until_ns)
 {
     struct broker *broker = reader->consumer->broker;
     struct fh_error error = {0};
     int count = 0;
-    if (broker->driver->take(reader->consumer, reader->messages, BROKER_TAKE_MAX, until_ns, &count,
-                             &error) != FH_OK) {
+    int room = limit - reader->shelf.count;
+    int most = room <= 0 || room > BROKER_TAKE_MAX ? BROKER_TAKE_MAX : room;
+    if (broker->driver->take(reader->consumer, reader->messages, most, until_ns, &count, &error) !=
+        FH_OK) {
         close_consumer(reader); /* the server may know it no more */
         broker_failed(reader, error.message);
         return false;
@@ -365,7 +368,8 @@ static enum bus_verdict await_messages(struct carried_reader *reader,
     int64_t until_ns;
     /* What has come meanwhile; a bus that lags need not be waited for. */
     if (reader->missed >= CARRIED_MISSED_MAX &&
-        (!take_messages(reader, now_of(reader)) || reader->missed >= CARRIED_MISSED_MAX) &&
+        (!take_messages(reader, question->limit, now_of(reader)) ||
+         reader->missed >= CARRIED_MISSED_MAX) &&
         step_of(reader, &until_ns) != STEP_DELIVER)
         return ask_feed(reader, question, question->wait_s, ret, why);
     if (!has_told(reader, question, ret, why, &verdict))
@@ -378,7 +382,7 @@ static enum bus_verdict await_messages(struct carried_reader *reader,
             return ask_feed(reader, question, 0, ret, why);
         if (step == STEP_ASK_IN_SILENCE)
             return ask_in_silence(reader, question, ret, why);
-        if (step == STEP_WAIT && !take_messages(reader, until_ns))
+        if (step == STEP_WAIT && !take_messages(reader, question->limit, until_ns))
             return ask_feed(reader, question, question->wait_s, ret, why);
     }
     snprintf(why, BUS_WHY_SIZE, "The process ends.");

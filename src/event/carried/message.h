@@ -17,10 +17,12 @@
 
 struct carried_message {
     struct chain_place place, follows;
-    json_t *envelope; /* on the shelf's batch; NULL: of a type that nobody subscribes to */
+    bool wanted; /* of a type that is subscribed to */
     /* Its data have to be asked for: the message has none, or they are in a later version than is
      * read, of which the publisher may make that one. */
     bool reference;
+    struct batch_event event; /* if it is wanted, and no reference; on the shelf's batch */
+    size_t values;            /* that are still to be made of it */
 };
 
 /* Where the subscription stands, and whose messages it takes. */
@@ -35,6 +37,7 @@ struct shelf {
     struct batch *batch; /* whose arena has the envelopes; NULL: none is kept */
     struct carried_message *messages;
     int count, capacity;
+    size_t values; /* of the batch that are still to be made: BATCH_VALUES_MAX */
 };
 
 enum carried_verdict {

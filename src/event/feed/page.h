@@ -20,6 +20,7 @@ struct page {
     int limit;
     struct row_asked asked;
     json_t *keys;      /* of the rows, in their order */
+    bool same;         /* page_is_same of them */
     struct map places; /* key → its last position, on the heap */
     struct text body;  /* the answer's */
     int64_t position;

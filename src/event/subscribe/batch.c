@@ -62,8 +62,7 @@ static enum fh_code event_parse(json_t *envelope, struct batch_event *event, str
     return FH_OK;
 }
 
-static enum fh_code check_event_order(const struct batch *batch, int64_t after,
-                                      struct fh_error *error)
+enum fh_code batch_check(const struct batch *batch, int64_t after, struct fh_error *error)
 {
     for (int i = 0; i < batch->count; i++) {
         if (batch->events[i].position <= after)
@@ -92,19 +91,23 @@ enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, i
         if (code != FH_OK)
             return code;
     }
-    return check_event_order(batch, after, error);
+    return batch_check(batch, after, error);
 }
 
 /* ---- As a text ---- */
 
 #define ENVELOPE_LENGTH_MIN (sizeof "{\"id\":\"1\",\"type\":\"\",\"position\":1,\"data\":1}" - 1)
 #define POSITION_DIGITS_MAX 18
-/* As values, a few bytes take a hundred times as many. Of more than these, made of empty lists, the
- * heap would not know a bound where an event is parked, shown or looked through: a batch of more is
- * read as values, for which there is one. */
-#define VALUES_MAX (ARENA_SIZE_MAX / 512)
 
-enum wanted { ID, TYPE, SUBJECT, TIME, TRACEPARENT, POSITION, VERSION, DATA, WANTED_COUNT };
+/* Behind the texts, and those first that only a broker's message has none of. */
+enum wanted {
+    POSITION = BATCH_TEXTS,
+    VERSION,
+    DATA,
+    DATAREF,
+    WANTED_COUNT,
+};
+#define FEED_TEXTS BATCH_SOURCE /* so many are of interest in a feed's answer */
 
 static bool is_envelope_name(const struct json_piece *name, const char *wanted)
 {
@@ -115,20 +118,27 @@ static enum wanted wanted_of(const struct json_piece *name)
 {
     switch (name->length) {
     case 2:
-        return is_envelope_name(name, "id") ? ID : WANTED_COUNT;
+        return is_envelope_name(name, "id") ? BATCH_ID : WANTED_COUNT;
     case 4:
-        return is_envelope_name(name, "type")   ? TYPE
-               : is_envelope_name(name, "time") ? TIME
+        return is_envelope_name(name, "type")   ? BATCH_TYPE
+               : is_envelope_name(name, "time") ? BATCH_TIME
                : is_envelope_name(name, "data") ? DATA
                                                 : WANTED_COUNT;
+    case 5:
+        return is_envelope_name(name, "chain") ? BATCH_CHAIN : WANTED_COUNT;
+    case 6:
+        return is_envelope_name(name, "source") ? BATCH_SOURCE : WANTED_COUNT;
     case 7:
-        return is_envelope_name(name, "subject")   ? SUBJECT
+        return is_envelope_name(name, "subject")   ? BATCH_SUBJECT
                : is_envelope_name(name, "version") ? VERSION
+               : is_envelope_name(name, "dataref") ? DATAREF
                                                    : WANTED_COUNT;
     case 8:
         return is_envelope_name(name, "position") ? POSITION : WANTED_COUNT;
     case 11:
-        return is_envelope_name(name, "traceparent") ? TRACEPARENT : WANTED_COUNT;
+        return is_envelope_name(name, "traceparent")   ? BATCH_TRACEPARENT
+               : is_envelope_name(name, "incarnation") ? BATCH_INCARNATION
+                                                       : WANTED_COUNT;
     default:
         return WANTED_COUNT;
     }
@@ -158,15 +168,15 @@ static int scanned_version(const struct json_piece *value)
     return fits && version <= INT32_MAX ? (int)version : 0;
 }
 
-/* Copies of them, each with a NUL, in one piece; NULL for one that is missing. */
-static bool copy_texts(struct arena *arena, const struct json_piece pieces[static POSITION],
-                       const char *ret[static POSITION])
+/* Copies of the first `count`, each with a NUL, in one piece; NULL for one that is missing. */
+static bool copy_texts(struct arena *arena, const struct json_piece *pieces, int count,
+                       const char **ret)
 {
     size_t size = 0;
-    for (int i = 0; i < POSITION; i++)
+    for (int i = 0; i < count; i++)
         size += pieces[i].length + 1;
     char *to = arena_try_alloc(arena, size);
-    for (int i = 0; to && i < POSITION; i++) {
+    for (int i = 0; to && i < count; i++) {
         ret[i] = NULL;
         if (!pieces[i].at)
             continue;
@@ -177,34 +187,80 @@ static bool copy_texts(struct arena *arena, const struct json_piece pieces[stati
     return to != NULL;
 }
 
-static bool event_scan(struct json_scan *scan, struct arena *arena, struct batch_event *event)
+/* All that is of interest; the last of `found` is not. The first `texts` are strings. */
+static bool scan_envelope(struct json_scan *scan, struct batch_event *event, int texts,
+                          struct json_piece found[static WANTED_COUNT + 1])
 {
     struct json_scan_in in;
-    struct json_piece found[WANTED_COUNT + 1] = {0}, name; /* the last: of no interest */
-    const char *texts[POSITION];
+    struct json_piece name;
+    memset(found, 0, (WANTED_COUNT + 1) * sizeof *found);
     if (!json_scan_open(scan, '{', &in))
         return false;
     *event = (struct batch_event){.said.envelope.at = scan->at - 1};
     while (json_scan_next(scan, '}', &in)) {
         if (!json_scan_name(scan, &in, &name))
             return false;
-        enum wanted which = wanted_of(&name);
-        if (which < POSITION ? !json_scan_string(scan, &found[which])
-                             : !json_scan_value(scan, &found[which]))
+        int which = (int)wanted_of(&name);
+        if (which < texts ? !json_scan_string(scan, &found[which])
+                          : !json_scan_value(scan, &found[which]))
             return false;
     }
-    if (scan->refused || !found[ID].length || found[ID].length >= ID_SIZE || !found[TYPE].at ||
-        !found[DATA].at || !found[POSITION].at ||
-        !position_of(&found[POSITION], &event->position) || !copy_texts(arena, found, texts))
+    if (scan->refused || !found[BATCH_ID].length || found[BATCH_ID].length >= ID_SIZE ||
+        !found[BATCH_TYPE].at || !found[POSITION].at ||
+        !position_of(&found[POSITION], &event->position))
         return false;
     event->said.envelope.length = (size_t)(scan->at - event->said.envelope.at);
     event->said.data = found[DATA];
     event->version = scanned_version(&found[VERSION]);
-    event->id = texts[ID];
-    event->type = texts[TYPE];
-    event->key = texts[SUBJECT] ? texts[SUBJECT] : "";
-    event->time = texts[TIME];
-    event->trace = texts[TRACEPARENT];
+    return true;
+}
+
+static void set_event_texts(struct batch_event *event, const char *const *texts)
+{
+    event->id = texts[BATCH_ID];
+    event->type = texts[BATCH_TYPE];
+    event->key = texts[BATCH_SUBJECT] ? texts[BATCH_SUBJECT] : "";
+    event->time = texts[BATCH_TIME];
+    event->trace = texts[BATCH_TRACEPARENT];
+}
+
+static bool event_scan(struct json_scan *scan, struct arena *arena, struct batch_event *event)
+{
+    struct json_piece found[WANTED_COUNT + 1];
+    const char *texts[FEED_TEXTS];
+    if (!scan_envelope(scan, event, FEED_TEXTS, found) || !found[DATA].at ||
+        !copy_texts(arena, found, FEED_TEXTS, texts))
+        return false;
+    set_event_texts(event, texts);
+    return true;
+}
+
+static char *copy_scanned(struct arena *arena, const char *text, size_t length)
+{
+    char *copy = arena_try_alloc(arena, length + JSON_SCAN_PADDING);
+    if (copy) {
+        memcpy(copy, text, length);
+        memset(copy + length, 0, JSON_SCAN_PADDING);
+    }
+    return copy;
+}
+
+bool batch_event_scan(struct arena *arena, const char *text, size_t length, struct batch_event *ret,
+                      const char *ret_texts[static BATCH_TEXTS], bool *ret_dataref,
+                      size_t *ret_values)
+{
+    struct json_scan scan;
+    struct json_piece found[WANTED_COUNT + 1];
+    char *copy = length ? copy_scanned(arena, text, length) : NULL;
+    if (!copy)
+        return false;
+    json_scan_begin(&scan, copy, length);
+    if (!scan_envelope(&scan, ret, BATCH_TEXTS, found) || !json_scan_end(&scan) ||
+        !copy_texts(arena, found, BATCH_TEXTS, ret_texts))
+        return false;
+    set_event_texts(ret, ret_texts);
+    *ret_dataref = found[DATAREF].at != NULL;
+    *ret_values = scan.value_count;
     return true;
 }
 
@@ -216,11 +272,9 @@ static bool batch_scan(struct batch *batch, const char *text, size_t length, int
     size_t most = length / ENVELOPE_LENGTH_MIN < (size_t)count_max ? length / ENVELOPE_LENGTH_MIN
                                                                    : (size_t)count_max;
     batch->events = arena_try_alloc(&batch->arena, most * sizeof *batch->events);
-    char *copy = arena_try_alloc(&batch->arena, length + JSON_SCAN_PADDING);
+    char *copy = copy_scanned(&batch->arena, text, length);
     if (!batch->events || !copy)
         return false;
-    memcpy(copy, text, length);
-    memset(copy + length, 0, JSON_SCAN_PADDING);
     json_scan_begin(&scan, copy, length);
     if (!json_scan_open(&scan, '[', &in))
         return false;
@@ -229,7 +283,7 @@ static bool batch_scan(struct batch *batch, const char *text, size_t length, int
             !event_scan(&scan, &batch->arena, &batch->events[batch->count++]))
             return false;
     }
-    return json_scan_end(&scan) && scan.value_count <= VALUES_MAX;
+    return json_scan_end(&scan) && scan.value_count <= BATCH_VALUES_MAX;
 }
 
 static enum fh_code parse_events(struct batch *batch, const char *text, size_t length,
@@ -249,7 +303,7 @@ enum fh_code batch_read(struct batch *batch, const char *text, size_t length, in
 {
     struct arena mark = batch->arena;
     if (length && batch_scan(batch, text, length, count_max))
-        return check_event_order(batch, after, error);
+        return batch_check(batch, after, error);
     arena_rewind(&batch->arena, &mark);
     batch->count = 0;
     return parse_events(batch, text, length, after, count_max, error);

@@ -55,6 +55,31 @@ enum fh_code batch_read(struct batch *batch, const char *text, size_t length, in
                         int count_max, struct fh_error *error);
 void batch_free(struct batch *batch);
 
+/* For a bus whose events come one by one. The texts of an envelope's members; NULL: missing. */
+enum batch_text {
+    BATCH_ID,
+    BATCH_TYPE,
+    BATCH_SUBJECT,
+    BATCH_TIME,
+    BATCH_TRACEPARENT,
+    BATCH_SOURCE,
+    BATCH_INCARNATION,
+    BATCH_CHAIN,
+    BATCH_TEXTS,
+};
+/* What a batch may have of values that were not made yet: of more, some events have to be values.
+ * As values, a few bytes take a hundred times as many; of more than these, made of empty lists, the
+ * heap would not know a bound where an event is parked, shown or looked through. */
+#define BATCH_VALUES_MAX (ARENA_SIZE_MAX / 512)
+/* One envelope's text. Onto the arena comes a copy, into which `ret` points: ret->said.data.at is
+ * NULL if it has none. `ret_dataref`: it refers to its data. `ret_values`: what it would be as
+ * values. False: it is no envelope, has no position, or is unusual: read it as values. */
+bool batch_event_scan(struct arena *arena, const char *text, size_t length, struct batch_event *ret,
+                      const char *ret_texts[static BATCH_TEXTS], bool *ret_dataref,
+                      size_t *ret_values);
+/* Once its events are set: FH_INVALID as of batch_take. */
+enum fh_code batch_check(const struct batch *batch, int64_t after, struct fh_error *error);
+
 /* An event's, of the member of its envelope. 0: missing or unreadable. */
 int batch_event_version(const json_t *version);
 /* 0: missing or unreadable. */

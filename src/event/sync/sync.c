@@ -17,7 +17,7 @@
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
 /* A sync is never urgent, and takes from both services what their clients could have. */
-#define SYNC_KEYS_A_SECOND_MAX 60000
+#define SYNC_KEYS_A_SECOND_MAX 54000
 
 /* ---- when ---- */
 
