@@ -21,8 +21,9 @@
 #define CONTENT_TYPE "application/cloudevents+json"
 #define PERSISTENT 2
 #define ID_LENGTH_MAX 255 /* bytes that a property may have */
-#define LOOK_EVERY 64 /* messages: they are sent, and what the server has said meanwhile is read   \
-                       */
+#define LOOK_EVERY                                                                                 \
+    64 /* messages: they are sent, and what the server has said meanwhile is read                  \
+        */
 #define SEND_SIZE ((size_t)64 << 10) /* or so many bytes */
 /* Of messages that are sent at once: the largest, its frames, and as much as is sent before it. */
 #define UNSENT_SIZE_MAX (2 * BROKER_MESSAGE_SIZE_MAX)
