@@ -86,7 +86,7 @@ static const char meta[] =
     "  name TEXT COLLATE \"C\", handler TEXT NOT NULL, data TEXT NOT NULL, trace TEXT,"
     "  attempts BIGINT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (kind, due_ms, name));"
     "CREATE TABLE IF NOT EXISTS fh_derived_key (name TEXT COLLATE \"C\", key TEXT COLLATE \"C\","
-    "  changes BIGINT NOT NULL, PRIMARY KEY (name, key)) WITH (fillfactor = 70);"
+    "  changes BIGINT NOT NULL, PRIMARY KEY (name, key)) WITH (fillfactor = 60);"
     "CREATE OR REPLACE FUNCTION fh_recent() RETURNS boolean LANGUAGE plpgsql VOLATILE"
     " AS $recent$\n"
     "BEGIN\n"

@@ -45,6 +45,8 @@ static const struct {
     {"= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST($1 AS jsonb))))",
      "IN (SELECT value FROM json_each($1))"},
     {"(SELECT jsonb_array_elements_text(CAST($1 AS jsonb)))", "(SELECT value FROM json_each($1))"},
+    {"FROM jsonb_array_elements(CAST($1 AS jsonb)) AS pair",
+     "FROM (SELECT value AS pair FROM json_each($1)) WHERE true"},
     {"(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST($3 AS jsonb)))",
      "(SELECT value FROM json_each($3))"},
     {"(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST($4 AS jsonb)))",
