@@ -9,6 +9,7 @@
 
 #include "carried_trial.h"
 
+#include "../support/carried_ops.h"
 #include "../support/tallied.h"
 #include "engine/engines.h"
 
@@ -121,6 +122,7 @@ static void measure(struct rolling *rolling)
 
 static void send_rolling(struct rolling *rolling, struct rolling_page *page)
 {
+    carried_ops_fill(&measured, page->ops, page->count);
     struct carried_page sent = {page->link, page->ops, page->count};
     EXPECT_CODE(rolling->t, FH_OK, send_page(rolling->t, &sent));
     page->sent = true;

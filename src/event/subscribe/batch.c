@@ -114,7 +114,8 @@ static bool is_envelope_name(const struct json_piece *name, const char *wanted)
     return memcmp(name->at, wanted, name->length) == 0;
 }
 
-static enum wanted wanted_of(const struct json_piece *name)
+/* One of enum batch_text, or of enum wanted. */
+static int wanted_of(const struct json_piece *name)
 {
     switch (name->length) {
     case 2:
@@ -200,7 +201,7 @@ static bool scan_envelope(struct json_scan *scan, struct batch_event *event, int
     while (json_scan_next(scan, '}', &in)) {
         if (!json_scan_name(scan, &in, &name))
             return false;
-        int which = (int)wanted_of(&name);
+        int which = wanted_of(&name);
         if (which < texts ? !json_scan_string(scan, &found[which])
                           : !json_scan_value(scan, &found[which]))
             return false;
