@@ -42,7 +42,7 @@
 #include "base/backtrace.h"
 #include "base/error.h"
 
-#define IDLE_MAX 2
+#define ASIDE_IDLE_MAX 2
 #define LOWEST 19 /* service/system_calls.c allows this one, and of its own thread, alone */
 
 struct aside_thread {
@@ -155,7 +155,7 @@ static void thread_return(struct aside *aside, struct aside_thread *thread)
 {
     if (thread->low) {
         thread_free(thread);
-    } else if (aside->idle_count >= IDLE_MAX) {
+    } else if (aside->idle_count >= ASIDE_IDLE_MAX) {
         thread_end(thread);
     } else {
         thread->next = aside->idle;

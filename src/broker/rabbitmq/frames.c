@@ -18,7 +18,7 @@
 #define FRAME_HEAD 7
 #define FRAME_AROUND (FRAME_HEAD + 1)
 #define BITS_NONE '\0' /* neither mandatory nor immediate */
-#define PERSISTENT '\2'
+#define FRAME_PERSISTENT '\2'
 #define FLAGS (AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG)
 
 static void add_number(struct text *out, uint64_t number, int bytes)
@@ -74,7 +74,7 @@ void rabbitmq_frames_add(struct text *out, unsigned channel, size_t frame_max,
     add_number(out, message->length, 8);
     add_number(out, FLAGS | (message->id ? AMQP_BASIC_MESSAGE_ID_FLAG : 0), 2);
     add_short_text(out, message->content_type);
-    add_number(out, PERSISTENT, 1);
+    add_number(out, FRAME_PERSISTENT, 1);
     if (message->id)
         add_short_text(out, message->id);
     frame_ends(out, begins);

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "carrier/opensearch/internal.h"
 
-struct asking {
+struct opensearch_asking {
     struct opensearch *server;
     const struct question *question;
     struct opensearch_call call;
@@ -20,7 +20,7 @@ struct asking {
     struct fh_error *error;
 };
 
-static enum fh_code asking_strange(const struct asking *asking)
+static enum fh_code asking_strange(const struct opensearch_asking *asking)
 {
     return opensearch_strange(asking->server, asking->error);
 }
@@ -57,7 +57,7 @@ static json_t *shown_value(const struct fh_derived *declared, const json_t *valu
     return shown;
 }
 
-static enum fh_code show_hits(struct asking *asking)
+static enum fh_code show_hits(struct opensearch_asking *asking)
 {
     const struct question *question = asking->question;
     const json_t *found = json_at(asking->call.answer, "hits.hits");
@@ -87,7 +87,7 @@ static json_t *facet_key(const struct fh_derived_field *field, const json_t *key
     return json_copy_all(key);
 }
 
-static enum fh_code show_facets(struct asking *asking)
+static enum fh_code show_facets(struct opensearch_asking *asking)
 {
     const struct question *question = asking->question;
     const char *const *names = question->search->facets;
@@ -118,7 +118,7 @@ static enum fh_code show_facets(struct asking *asking)
     return FH_OK;
 }
 
-static enum fh_code show_answer(struct asking *asking)
+static enum fh_code show_answer(struct opensearch_asking *asking)
 {
     const json_t *answer = asking->call.answer;
     const json_t *total = json_at(answer, "hits.total.value");
@@ -135,7 +135,7 @@ static enum fh_code show_answer(struct asking *asking)
 
 static void read_search_answer(void *context)
 {
-    struct asking *asking = context;
+    struct opensearch_asking *asking = context;
     struct opensearch_call *call = &asking->call;
     asking->code = opensearch_read(asking->server, call, asking->error);
     if (asking->code != FH_OK)
@@ -146,7 +146,7 @@ static void read_search_answer(void *context)
 
 /* ---- The question ---- */
 
-static enum fh_code not_in_time(const struct asking *asking)
+static enum fh_code not_in_time(const struct opensearch_asking *asking)
 {
     const struct world_request *request = &asking->call.request;
     if (request->oversized)
@@ -157,7 +157,8 @@ static enum fh_code not_in_time(const struct asking *asking)
     return FH_UNAVAILABLE;
 }
 
-static enum fh_code ask_question(struct asking *asking, const char *index, int64_t deadline_ns)
+static enum fh_code ask_question(struct opensearch_asking *asking, const char *index,
+                                 int64_t deadline_ns)
 {
     struct opensearch *server = asking->server;
     struct text body;
@@ -192,10 +193,10 @@ enum fh_code opensearch_search(struct carried_server *base, const struct fh_deri
                                struct fh_error *error)
 {
     struct question question;
-    struct asking asking = {opensearch_of(base),
-                            &question,
-                            {.method = "POST", .answer_max = OPENSEARCH_HITS_MAX},
-                            .error = error};
+    struct opensearch_asking asking = {opensearch_of(base),
+                                       &question,
+                                       {.method = "POST", .answer_max = OPENSEARCH_HITS_MAX},
+                                       .error = error};
     char index[OPENSEARCH_INDEX_SIZE];
     opensearch_index(asking.server, declared, generation, index);
     *ret = NULL;
