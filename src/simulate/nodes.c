@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "call/user.h"
+#include "carrier/driver.h"
 #include "engine/engines.h"
 #include "http/virtual.h"
 #include "saga/restored.h"
@@ -288,6 +289,36 @@ static json_t *draw_small_outbox(struct run *run)
                      (json_int_t)simulate_between(&run->simulate, LOOK_MS_MIN, SMALL_LOOK_MS_MAX));
 }
 
+static const char *derived_driver_of(const struct system_file *file, const char *server)
+{
+    for (size_t i = 0; server && i < file->server_count; i++) {
+        if (strcmp(file->servers[i].name, server) == 0)
+            return file->servers[i].derived;
+    }
+    return NULL;
+}
+
+/* Derived stores on servers of a kind that the simulation brings; what lies on others is in the
+ * service's own store, if that can have it. */
+static void configure_derives(const struct system_file *file, const struct system_service *service,
+                              json_t *config)
+{
+    for (size_t i = 0; i < service->derives_count; i++) {
+        const struct system_derives *one = &service->derives[i];
+        const char *name = derived_driver_of(file, one->server);
+        const struct carried_driver *const *built_in = carried_drivers_built_in;
+        while (name && *built_in && strcmp((*built_in)->name, name) != 0)
+            built_in++;
+        if (!name || *built_in)
+            continue;
+        json_t *derives = json_object_get(config, "derives");
+        if (!derives)
+            json_object_set_new(config, "derives", derives = json_object());
+        json_object_set_new(derives, one->name,
+                            json_pack("{s:s, s:s}", "driver", name, "host", one->server));
+    }
+}
+
 static json_t *config_of(struct run *run, const struct run_node *node)
 {
     char users[USER_KEY_TEXT_SIZE];
@@ -305,6 +336,7 @@ static json_t *config_of(struct run *run, const struct run_node *node)
         if (strcmp(service->name, node->service->name) != 0 || node->stubbed)
             continue;
         json_object_set(config, "settings", service->settings);
+        configure_derives(run->system->file, service, config);
         if (service->migrations)
             json_object_set_new(config, "migrations", json_string(service->migrations));
         if (service->reports)
