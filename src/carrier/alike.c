@@ -99,7 +99,7 @@ struct alike_settling {
     const json_t *own;
     bool begins;
     enum settling_step step;
-    bool settled;
+    bool noted, settled;
 };
 
 static enum fh_code decide_settling(struct alike_settling *settling, struct store_work *work,
@@ -120,6 +120,7 @@ static enum fh_code decide_settling(struct alike_settling *settling, struct stor
         settling->step = SETTLES_OWN;
     else if (same ? others.unlike && carries : settling->begins && noted)
         settling->step = SETTLES_FORGETTING;
+    settling->noted = settling->step == SETTLES_NOTHING ? same : settling->step == SETTLES_OWN;
     settling->settled = all || !carries;
     json_decref(noted);
     return FH_OK;
@@ -156,7 +157,7 @@ static enum fh_code settle_alike(struct store_work *work, void *what, struct fh_
 }
 
 enum fh_code carried_alike_settle(struct work_context *context, const json_t *own, bool begins,
-                                  bool *ret_settled, struct fh_error *error)
+                                  bool *ret_noted, bool *ret_settled, struct fh_error *error)
 {
     struct alike_settling settling = {.own = own, .begins = begins};
     struct store_work *work;
@@ -170,6 +171,7 @@ enum fh_code carried_alike_settle(struct work_context *context, const json_t *ow
     if (code == FH_OK && settling.step != SETTLES_NOTHING)
         code = work_write(context, settle_alike, &settling, -1, error);
     CRASH_POINT("alike.settled");
+    *ret_noted = code == FH_OK && settling.noted;
     *ret_settled = code == FH_OK && settling.settled;
     return code;
 }

@@ -38,11 +38,11 @@ enum fh_code carried_alike_all(struct store_work *work, const json_t *own, bool 
                                struct fh_error *error);
 
 /* Notes what can be noted now, as the live instances have told. `begins`: this one has joined, and
- * has not written yet. *ret_settled: it is noted, and all derive alike; until then, and whenever an
- * instance comes or goes, the same is to be done again. Afterwards nothing is noted that others
- * than this one derive. On a fiber. */
+ * has not written yet. Afterwards nothing is noted that others than this one derive. *ret_noted: it
+ * is noted what this one derives; *ret_settled: and all have told the same. Until then, and
+ * whenever an instance comes or goes, the same is to be done again. On a fiber. */
 enum fh_code carried_alike_settle(struct work_context *context, const json_t *own, bool begins,
-                                  bool *ret_settled, struct fh_error *error);
+                                  bool *ret_noted, bool *ret_settled, struct fh_error *error);
 
 /* In a unit of work: nothing is known of what is carried, since the store's contents are others. */
 enum fh_code carried_alike_forget(struct store_work *work, struct fh_error *error);

@@ -229,7 +229,8 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     enum fh_code code = carrier_turn(&fiber->carrier, &more, &error);
     end_turn(fiber);
     fiber->settled = fiber->carrier.look.record.serving.kept.settled;
-    carriers->runtime->alike.settled &= code != FH_OK || fiber->carrier.look.alike;
+    if (code == FH_OK && fiber->carrier.alike)
+        carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
     tell_turn(fiber, &before);
     if (carriers->runtime->phase != RUNTIME_READY)
         return;
@@ -250,7 +251,7 @@ static void look_on(struct carrying_fiber *fiber)
     struct world *world = carriers->runtime->world;
     struct fh_error error;
     if (carrier_look_again(&fiber->carrier, &error) == FH_OK)
-        carriers->runtime->alike.settled &= fiber->carrier.look.alike;
+        carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
     fiber->level_ns = fiber->seen_ns = world_monotonic_ns(world);
     fiber->seen_position = INT64_MAX;
     if (carriers->runtime->phase == RUNTIME_READY && fiber->lease.state != LEASE_OURS)

@@ -67,6 +67,8 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error);
 void carriers_alike_watch(struct runtime *runtime);
 enum fh_code carriers_alike_join(struct runtime *runtime, struct fh_error *error);
 void carriers_alike_free(struct runtime *runtime);
+/* A carrier has read whether what this program derives is noted. */
+void carriers_alike_looked(struct runtime *runtime, bool noted);
 /* Once requests are answered. FH_NO_MEMORY: one has no fiber, and nobody would ever carry to it. */
 enum fh_code carriers_start(struct runtime *runtime, struct fh_error *error);
 /* No turn begins any more. */

@@ -51,25 +51,40 @@ static json_t *tell_alike(void *context)
 
 /* ---- Settling ---- */
 
+/* Whether what it derives is what all derive, as was just read. */
+static void note_alike(struct runtime *runtime, bool noted)
+{
+    struct alike_keeper *keeper = &runtime->alike;
+    struct carriers *carriers = carriers_of(&runtime->context);
+    if (keeper->noted && !noted && carriers)
+        log_info("derived-waits",
+                 "nothing is carried to derived stores while instances of %s run that may derive "
+                 "otherwise",
+                 runtime->service->name);
+    if (!keeper->noted && noted && carriers)
+        carriers_wake(carriers);
+    keeper->noted = noted;
+}
+
+void carriers_alike_looked(struct runtime *runtime, bool noted)
+{
+    note_alike(runtime, noted);
+    runtime->alike.settled &= noted;
+}
+
 static enum fh_code settle_now(struct runtime *runtime, struct fh_error *error)
 {
     struct alike_keeper *keeper = &runtime->alike;
-    bool settled = false, begins = keeper->begins;
+    bool noted = false, settled = false, begins = keeper->begins;
     keeper->begins = false;
     enum fh_code code =
-        carried_alike_settle(&runtime->context, keeper->own, begins, &settled, error);
+        carried_alike_settle(&runtime->context, keeper->own, begins, &noted, &settled, error);
     if (code != FH_OK)
         keeper->begins |= begins;
-    if (code != FH_OK || settled == keeper->settled)
+    if (code != FH_OK)
         return code;
     keeper->settled = settled;
-    if (!settled)
-        log_info("derived-waits",
-                 "nothing is carried to derived stores while instances of %s run "
-                 "that may derive otherwise",
-                 runtime->service->name);
-    else if (carriers_of(&runtime->context))
-        carriers_wake(carriers_of(&runtime->context));
+    note_alike(runtime, noted);
     return code;
 }
 
@@ -128,7 +143,7 @@ enum fh_code carriers_alike_join(struct runtime *runtime, struct fh_error *error
 {
     if (!runtime->alike.own)
         return FH_OK;
-    runtime->alike.settled = true; /* else it is told */
+    runtime->alike.noted = true; /* else it is told */
     enum fh_code code = settle_now(runtime, error);
     runtime->alike.joined = code == FH_OK;
     return code;

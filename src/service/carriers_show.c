@@ -33,13 +33,13 @@ static struct derived_view view_of(const struct carrying_fiber *fiber)
     view.depth = view.generation && position > cursor ? position - cursor : 0;
     if (fiber->level_ns && (view.depth || !view.serves)) /* it has begun */
         view.age_ms = (world_monotonic_ns(runtime->world) - fiber->level_ns) / 1000000;
-    view.state = fiber->carrier.alike && !runtime->alike.settled ? "waiting"
-                 : fiber->stopped                                ? "stopped"
-                 : fiber->failures                               ? "delayed"
-                 : look->record.filling.name.number              ? "making anew"
-                 : elsewhere                                     ? "carried elsewhere"
-                 : view.serves                                   ? "carrying"
-                                                                 : "beginning";
+    view.state = fiber->carrier.alike && !runtime->alike.noted ? "waiting"
+                 : fiber->stopped                              ? "stopped"
+                 : fiber->failures                             ? "delayed"
+                 : look->record.filling.name.number            ? "making anew"
+                 : elsewhere                                   ? "carried elsewhere"
+                 : view.serves                                 ? "carrying"
+                                                               : "beginning";
     return view;
 }
 
@@ -135,7 +135,7 @@ json_t *carriers_state(const struct runtime *runtime)
                                 "refused", show_refused(view.generation));
         if (fiber->carrier.kept)
             json_object_set_new(one, "kept", show_kept(fiber));
-        if (fiber->carrier.alike && !runtime->alike.settled)
+        if (fiber->carrier.alike && !runtime->alike.noted)
             json_object_set_new(one, "reason",
                                 json_string("Instances of the service run that may derive "
                                             "otherwise."));

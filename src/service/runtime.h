@@ -94,7 +94,7 @@ struct runtime {
     struct alike_keeper {  /* of carriers_alike.c */
         json_t *own;       /* what this program derives for servers; NULL: nobody need know */
         struct lease_watcher watcher;
-        bool joined, settled, running;
+        bool joined, noted, settled, running;
         bool begins; /* it has joined the others, perhaps anew, and not settled since */
         bool due;    /* it is to be settled again */
         bool failed; /* the last time */

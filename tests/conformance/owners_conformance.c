@@ -170,10 +170,10 @@ static struct instance *instance_of(int number)
 static bool settle(int number, bool begins)
 {
     struct conformance *c = owners.c;
-    bool settled = false;
-    return carried_alike_settle(&instance_of(number)->context, owners.own, begins, &settled,
+    bool noted = false, settled = false;
+    return carried_alike_settle(&instance_of(number)->context, owners.own, begins, &noted, &settled,
                                 &c->error) == FH_OK &&
-           settled;
+           settled && noted;
 }
 
 static bool take_turns(int number)
