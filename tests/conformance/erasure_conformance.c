@@ -36,7 +36,8 @@ static bool put_all(struct conformance *c, const struct fh_derived *declared, in
     for (int i = from; i < from + count && code == FH_OK; i++) {
         char key[16], mark[64];
         snprintf(key, sizeof key, "p%d", i);
-        snprintf(mark, sizeof mark, "a%d b%d c%d d%d", i * 7919, i * 104729, i * 1299709, i);
+        snprintf(mark, sizeof mark, "a%lld b%lld c%lld d%d", i * 7919LL, i * 104729LL,
+                 i * 1299709LL, i);
         json_t *value = json_pack("{s:i, s:s, s:[s]}", "id", i, "name", name, "marks", mark);
         code = derived(c)->put(work, declared, key, value, &c->error);
         json_decref(value);
