@@ -98,8 +98,8 @@ static enum fh_code begin_anyway(struct carrier_change *change, struct store_wor
         return code;
     if (!may)
         return error_set(error, FH_CONFLICT,
-                         "The derived store %s can't be made anew while instances of the service "
-                         "run that derive otherwise.",
+                         "The derived store %s can't be made anew while some running instances "
+                         "may declare it differently.",
                          name);
     if (look->record.filling.name.number &&
         carrier_goes_on(change->carrier, look, &look->record.filling))

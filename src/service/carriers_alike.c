@@ -58,8 +58,8 @@ static void note_alike(struct runtime *runtime, bool noted)
     struct carriers *carriers = carriers_of(&runtime->context);
     if (keeper->noted && !noted && carriers)
         log_info("derived-waits",
-                 "nothing is carried to derived stores while instances of %s run that may derive "
-                 "otherwise",
+                 "nothing is carried to derived stores now: some running instances of %s may "
+                 "declare them differently",
                  runtime->service->name);
     if (!keeper->noted && noted && carriers)
         carriers_wake(carriers);
@@ -79,13 +79,13 @@ static enum fh_code settle_now(struct runtime *runtime, struct fh_error *error)
     keeper->begins = false;
     enum fh_code code =
         carried_alike_settle(&runtime->context, keeper->own, begins, &noted, &settled, error);
-    if (code != FH_OK)
+    if (code != FH_OK) {
         keeper->begins |= begins;
-    if (code != FH_OK)
         return code;
+    }
     keeper->settled = settled;
     note_alike(runtime, noted);
-    return code;
+    return FH_OK;
 }
 
 static void run_settling(void *argument)
@@ -96,8 +96,8 @@ static void run_settling(void *argument)
     bool failed = settle_now(runtime, &error) != FH_OK;
     if (failed && !keeper->failed)
         log_warning("derived-unsettled",
-                    "It can't be found out now whether all instances derive alike, and is tried "
-                    "again: %s",
+                    "Whether all running instances declare the same derived stores can't be read "
+                    "now, and will be tried again: %s",
                     error.message);
     keeper->failed = failed;
     keeper->running = false;

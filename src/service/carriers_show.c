@@ -37,7 +37,7 @@ static struct derived_view view_of(const struct carrying_fiber *fiber)
                  : fiber->stopped                              ? "stopped"
                  : fiber->failures                             ? "delayed"
                  : look->record.filling.name.number            ? "making anew"
-                 : elsewhere                                   ? "carried elsewhere"
+                 : elsewhere                                   ? "carried by another instance"
                  : view.serves                                 ? "carrying"
                                                                : "beginning";
     return view;
@@ -137,8 +137,8 @@ json_t *carriers_state(const struct runtime *runtime)
             json_object_set_new(one, "kept", show_kept(fiber));
         if (fiber->carrier.alike && !runtime->alike.noted)
             json_object_set_new(one, "reason",
-                                json_string("Instances of the service run that may derive "
-                                            "otherwise."));
+                                json_string("Some running instances may declare it "
+                                            "differently."));
         else if (*fiber->why)
             json_object_set_new(one, "reason", json_string_lossy(fiber->why));
         json_array_append_new(list, one);

@@ -38,11 +38,19 @@ static void print_carried(const struct derive_asking *derive, const json_t *deri
     printf("--anew makes it anew, beside the one that is asked.\n");
 }
 
+/* Asks its service for `act`. */
+static int ask_derived(struct derive_asking *derive, const char *act, json_t **ret)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/_freehold/derived/%s", act);
+    return cli_operator_ask(derive->asking, derive->service, "POST", path,
+                            json_pack("{s:s}", "name", derive->name), ret);
+}
+
 static int make_anew(struct derive_asking *derive, bool as_json)
 {
     json_t *answer;
-    int code = cli_operator_ask(derive->asking, derive->service, "POST", "/_freehold/derived/anew",
-                                json_pack("{s:s}", "name", derive->name), &answer);
+    int code = ask_derived(derive, "anew", &answer);
     if (code != CLI_DONE)
         return code;
     if (as_json)
@@ -86,9 +94,7 @@ static int accept_loss(struct derive_asking *derive, const json_t *kept, bool ye
         !cli_confirms("Give up what %s has lost at positions %lld to %lld?", derive->name,
                       (long long)cli_number(lost, "after") + 1, (long long)cli_number(lost, "to")))
         return cli_fail(CLI_FAILED, "nothing was done");
-    int code =
-        cli_operator_ask(derive->asking, derive->service, "POST", "/_freehold/derived/accept",
-                         json_pack("{s:s}", "name", derive->name), &answer);
+    int code = ask_derived(derive, "accept", &answer);
     if (code != CLI_DONE)
         return code;
     if (as_json)
