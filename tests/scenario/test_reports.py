@@ -189,6 +189,22 @@ def test_check_knows_what_can_not_be_run(tmp_path):
     assert ["there is no such folder" in one[2] for one in check()] == [True]
 
 
+def ends_with_its_service(till):
+    """A report that has no end holds nobody up, and ends when the service does, in order."""
+    endless = subprocess.Popen([FREEHOLD, "report", "till", "endless", "--state", str(till.state)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for day in ("d3", "d4"):
+            assert till.http("POST", "/api/sales", {"day": day, "customer": "Ford", "cents": 1}).status == 201
+        assert endless.poll() is None
+        till.stop()
+        said = endless.communicate(timeout=120)[1]
+        assert endless.returncode == 1 and "till" in said
+    finally:
+        endless.kill()
+    assert "Zaphod" not in log_of(till) and "[draining-cut-short]" not in log_of(till)
+
+
 @pytest.mark.parametrize("profile", [pytest.param("postgresql", marks=NO_POSTGRESQL)])
 def test_they_run_on_postgresql_as_a_user_who_only_reads(till):
     """The same report, without a variant; its user's rights; one that is hostile, and one without end."""
@@ -215,18 +231,7 @@ def test_they_run_on_postgresql_as_a_user_who_only_reads(till):
     assert "22P02" in report(till, "till", "value", code=1)
     whys = {one["name"]: one.get("why", "") for one in json.loads(report(till, "till", "--json"))["reports"]}
     assert "else than to read" in whys["change"] and "set_config" in whys["session"] and not whys["value"]
-    endless = subprocess.Popen([FREEHOLD, "report", "till", "endless", "--state", str(till.state)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        for day in ("d3", "d4"):
-            assert till.http("POST", "/api/sales", {"day": day, "customer": "Ford", "cents": 1}).status == 201
-        assert endless.poll() is None
-        till.stop()
-        said = endless.communicate(timeout=120)[1]
-        assert endless.returncode == 1 and "till" in said
-    finally:
-        endless.kill()
-    assert "Zaphod" not in log_of(till) and "[draining-cut-short]" not in log_of(till)
+    ends_with_its_service(till)
 
 
 @pytest.mark.parametrize("profile", [pytest.param("mariadb", marks=NO_MARIADB)])
@@ -252,18 +257,7 @@ def test_they_run_on_mariadb_as_a_user_who_only_reads(till):
     assert "it calls get_lock" in report(till, "till", "lock", code=1)
     assert "1690" in report(till, "till", "value", code=1)
     assert "syntax.sql, line 3: syntax error near 'sale'" in report(till, "till", "syntax", code=1)
-    endless = subprocess.Popen([FREEHOLD, "report", "till", "endless", "--state", str(till.state)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        for day in ("d3", "d4"):
-            assert till.http("POST", "/api/sales", {"day": day, "customer": "Ford", "cents": 1}).status == 201
-        assert endless.poll() is None
-        till.stop()
-        said = endless.communicate(timeout=120)[1]
-        assert endless.returncode == 1 and "till" in said
-    finally:
-        endless.kill()
-    assert "Zaphod" not in log_of(till) and "[draining-cut-short]" not in log_of(till)
+    ends_with_its_service(till)
 
 
 def test_check_says_what_it_can_without_the_server(tmp_path):
