@@ -152,6 +152,34 @@ def operate(keeper, path, body=None):
         return json.loads(answer.read())
 
 
+def times_made_anew(stand, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{stand.port}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    return int(re.search(rf'^freehold_derived_anew_total{{derived="{name}"}} (\d+)', text, re.MULTILINE).group(1))
+
+
+def refused(stand, name):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        operate(stand, "/_freehold/derived/anew", {"name": name})
+    return error.value.code
+
+
+def test_an_operator_has_one_made_anew(stand):
+    stand.put("a", "apple")
+    stand.until("it is found", stand.is_found)
+    before = times_made_anew(stand, "items")
+    assert operate(stand, "/_freehold/derived/anew", {"name": "items"}) == {"name": "items"}
+    stand.until("it is made anew", lambda: times_made_anew(stand, "items") == before + 1)
+    stand.until("it is found", stand.is_found)
+    assert refused(stand, "nothing") == 404
+
+
+def test_what_the_server_alone_has_can_not_be_made_anew(keeper):
+    keeper.put("a", "apple")
+    keeper.until("each counts once", keeper.are_counted)
+    assert refused(keeper, "puts") == 409
+
+
 def is_lost(keeper):
     state = next(one for one in operate(keeper, "/_freehold/state")["derived"] if one["name"] == "puts")
     return "lost" in state["kept"]

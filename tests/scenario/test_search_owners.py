@@ -150,7 +150,7 @@ def test_what_several_instances_derive_is_found(shelf):
         wait_for("books are added again", lambda: shelf.added > before + 20)
     wait_for("all are found", lambda: shelf.total("novel") == shelf.added)
     wait_for("all is carried", lambda: re.search(
-        "books of shelf on OpenSearch: (carrying|carried elsewhere); it can be asked, and 0 events have not been carried",
+        "books of shelf on OpenSearch: (carrying|carried by another instance); it can be asked, and 0 events have not been carried",
         shelf.system.command("derive", "shelf", "books", "--state", shelf.system.state).stdout))
 
 
@@ -161,7 +161,7 @@ def test_an_upgrade_that_derives_otherwise_makes_it_anew_once_all_derive_alike(s
         shelf.edition(3)  # which finds English words by their stems
         wait_for("it is made anew", lambda: (shelf.total("novels") or 0) not in (0, 503))
     wait_for("all are found", lambda: shelf.total("novels") == shelf.added)
-    wait_for("it is carried", lambda: shelf.derived()["state"] in ("carrying", "carried elsewhere"))
+    wait_for("it is carried", lambda: shelf.derived()["state"] in ("carrying", "carried by another instance"))
     shelf.edition(2)
     wait_for("it is made anew", lambda: shelf.total("novels") == 0 and shelf.total("novel") == shelf.added)
 
