@@ -6,6 +6,7 @@
 
 #define _GNU_SOURCE
 #include "../support/harness.h"
+#include "../support/skip.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -80,9 +81,10 @@ static void a_job_that_lowers_itself_is_the_last_one_of_its_thread(void **state)
 {
     struct harness harness;
     (void)state;
-    harness_init(&harness);
     int usual = rank_of_thread();
-    assert_true(usual < LOWEST);
+    if (usual >= LOWEST)
+        SKIP_BECAUSE("all has the lowest priority here already");
+    harness_init(&harness);
     for (int i = 0; i < 20; i++) {
         struct task low = run_aside(&harness, MS), next = run_aside(&harness, -1);
         assert_true(low.lowered);
