@@ -146,8 +146,8 @@ class Facts(Kind):
 
 KINDS = (Books("opensearch", "OpenSearch", "shelf", "books", 100, 10_000, loaders.OpenSearch, "books"),
          Points("influxdb", "InfluxDB", "gauges", "measured", 1000, 200_000, loaders.InfluxDB, "points"),
-         Facts("clickhouse", "ClickHouse", "sales", "sold", 1000, 400_000, loaders.ClickHouse, "facts"),
-         CurvesOfPostgreSQL("postgresql", "PostgreSQL", "gauges", "measured", 1000, 100_000, loaders.PostgreSQL, "points"))
+         Facts("clickhouse", "ClickHouse", "sales", "sold", 1000, 1_200_000, loaders.ClickHouse, "facts"),
+         CurvesOfPostgreSQL("postgresql", "PostgreSQL", "gauges", "measured", 1000, 200_000, loaders.PostgreSQL, "points"))
 
 
 # ---- The backlog -----------------------------------------------------------------------------------

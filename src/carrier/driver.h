@@ -55,6 +55,14 @@ extern const struct carried_driver *const carried_drivers_built_in[];
 /* Names of the drivers that this build lacks, ending with NULL. */
 extern const char *const carried_drivers_lacking[];
 
+/* For a `send` whose page may not be written yet, as that of a test: has it written beside the loop
+ * then. True: whoever calls this unwrites it. page->written is NULL afterwards: there is no memory.
+ * On a fiber. */
+bool carried_write(struct world *world, const struct carried_server_ops *ops,
+                   const struct fh_derived *declared, const struct carried_name *generation,
+                   struct carried_page *page);
+void carried_unwrite(const struct carried_server_ops *ops, struct carried_page *page);
+
 /* Adds a driver, as simulations and tests do. Ends the process if a slot is missing or the name is
  * taken. Call it before there are threads. */
 void carried_driver_register(const struct carried_driver *driver);

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "carrier/driver.h"
 #include "carrier/values.h"
 #include "work/carried.h"
 #include "world/world.h"
@@ -274,9 +275,10 @@ static bool take_carried_event(struct carried_reading *reading, const struct car
     return take_json_event(reading, event);
 }
 
-static void take_carried_events(void *context)
+static void make_page(void *context)
 {
     struct carried_reading *reading = context;
+    struct carried_page *page = &reading->page;
     struct arena *arena = json_arena_set(NULL);
     if (reading->declared->model != FH_SEARCH)
         carried_form_init(&reading->form, reading->declared);
@@ -284,6 +286,8 @@ static void take_carried_events(void *context)
            take_carried_event(reading, &reading->read[reading->taken]))
         reading->taken++;
     reading->more |= reading->taken < reading->read_count;
+    if (reading->code == FH_OK && reading->server->write && page->link.to > page->link.from)
+        page->written = reading->server->write(reading->declared, &reading->generation, page);
     json_arena_set(arena);
 }
 
@@ -298,7 +302,7 @@ static void run_for_page(struct carried_reading *reading, struct world *world, v
 
 enum fh_code carried_page_make(struct carried_reading *reading, struct world *world)
 {
-    run_for_page(reading, world, take_carried_events);
+    run_for_page(reading, world, make_page);
     return reading->code;
 }
 
@@ -356,6 +360,7 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
                                const struct fh_derived *declared, const struct carried_start *start,
                                struct fh_error *error)
 {
+    reading->server = server;
     reading->declared = declared;
     reading->ops_max = server->page_ops ? server->page_ops : CARRIED_OPS_MAX;
     reading->size_max = server->page_size ? server->page_size : CARRIED_SIZE_MAX;
@@ -389,7 +394,7 @@ void carried_page_follow(struct carried_reading *next, struct carried_reading *b
 
 static void free_page_values(void *context)
 {
-    const struct carried_reading *reading = context;
+    struct carried_reading *reading = context;
     struct arena *arena = json_arena_set(NULL);
     for (int i = 0; i < reading->held_count; i++) {
         json_decref(reading->held[i].event);
@@ -397,6 +402,7 @@ static void free_page_values(void *context)
     }
     for (int i = 0; i < reading->read_count; i++)
         free(reading->read[i].data);
+    carried_unwrite(reading->server, &reading->page);
     json_arena_set(arena);
 }
 

@@ -43,6 +43,7 @@ struct carried_reading {
     bool fills;               /* its generation: the last of its rows are in it */
     struct carried_name generation;
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
+    const struct carried_server_ops *server;
     const struct fh_derived *declared;
     int ops_max;
     size_t size_max;
@@ -57,8 +58,9 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
                                const struct carried_server_ops *server,
                                const struct fh_derived *declared, const struct carried_start *start,
                                struct fh_error *error);
-/* Then makes the page of it; ops of other generations, and whatever else is published, are passed
- * over. A large one is made beside the loop. On a fiber. */
+/* Then makes the page of it, and of that what the server's `write` makes; ops of other generations,
+ * and whatever else is published, are passed over. A large one is made beside the loop. On a
+ * fiber. */
 enum fh_code carried_page_make(struct carried_reading *reading, struct world *world);
 /* The page behind one that is made: `next`, zero-initialised, is given what that has read and not
  * taken. */

@@ -87,6 +87,7 @@ struct carried_page {
      * be several, and a row among them of the same position as another, which says the same. */
     struct carried_op *ops;
     int count;          /* may be 0: there is a link all the same */
+    void *written;      /* what `write` has made of it; NULL: it has not */
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's incarnation; else "" */
 };
 
@@ -94,7 +95,7 @@ struct carried_server; /* a connection to one, of the kind's own form */
 
 struct series_past;
 
-/* Every slot is there, but for the questions of models that it has not. */
+/* Every slot is there, but for the questions of models that it has not, and where it says so. */
 struct carried_server_ops {
     const char *name; /* "opensearch" */
     unsigned models;  /* 1u << enum fh_model: those it can hold */
@@ -105,6 +106,13 @@ struct carried_server_ops {
      * declaration. */
     enum fh_code (*make)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
+    /* Makes of a page what `send` needs of it that no server need be asked for: a request's body,
+     * say. Beside the loop, while the page before may be under way; the page does not change any
+     * more, but for `refused`. NULL: there is no memory, or nothing to be made, and `send` does
+     * without; `unwrite`: of what is not NULL. Both slots may be NULL. */
+    void *(*write)(const struct fh_derived *declared, const struct carried_name *generation,
+                   struct carried_page *page);
+    void (*unwrite)(void *written);
     /*
      * Applies a page's ops, and after them leaves its link, in one request of which, if it is not
      * answered, no more than a beginning is ever done. FH_OK: all of it is durable, but for the ops

@@ -161,6 +161,9 @@ enum fh_code clickhouse_count(struct carried_server *server, const struct fh_der
                               int64_t *ret_count, struct fh_error *error);
 
 /* send.c, links.c, columns.c, trim.c */
+void *clickhouse_write_page(const struct fh_derived *declared,
+                            const struct carried_name *generation, struct carried_page *page);
+void clickhouse_unwrite_page(void *written);
 enum fh_code clickhouse_send(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct carried_page *page,
                              struct fh_error *error);

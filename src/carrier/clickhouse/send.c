@@ -9,6 +9,7 @@
  */
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "carrier/clickhouse/internal.h"
@@ -16,25 +17,36 @@
 #define LARGE_PAGE_OPS 2000
 #define INTERVAL_SLICE_MS 50 /* after which it is looked whether the link closes */
 
-struct clickhouse_page {
-    const struct fh_derived *declared;
-    struct carried_page *page;
-    struct text body;
-};
+/* ---- Its rows ---- */
 
-static void write_page_rows(void *context)
+void *clickhouse_write_page(const struct fh_derived *declared,
+                            const struct carried_name *generation, struct carried_page *page)
 {
-    struct clickhouse_page *page = context;
-    for (int i = 0; i < page->page->count; i++) {
-        struct carried_op *op = &page->page->ops[i];
+    (void)generation;
+    struct text *body = malloc(sizeof *body);
+    if (!body)
+        return NULL;
+    text_init(body, CLICKHOUSE_PAGE_MAX);
+    for (int i = 0; i < page->count; i++) {
+        struct carried_op *op = &page->ops[i];
         op->refused[0] = '\0';
         if (op->values)
-            clickhouse_write_fact(&page->body, page->declared, op, page->page->life);
+            clickhouse_write_fact(body, declared, op, page->life);
         else
             snprintf(op->refused, sizeof op->refused, "It is not as it is declared.");
     }
-    clickhouse_write_link(&page->body, page->declared, &page->page->link, page->page->life);
+    clickhouse_write_link(body, declared, &page->link, page->life);
+    return body;
 }
+
+void clickhouse_unwrite_page(void *written)
+{
+    struct text *body = written;
+    text_release(body);
+    free(body);
+}
+
+/* ---- One page ---- */
 
 /* A block is cut by nothing but the page's end, whatever the user's settings say. */
 static void write_page_path(struct text *path, const struct clickhouse *server,
@@ -63,28 +75,35 @@ static void keep_interval(struct clickhouse *server, const struct carried_page *
     server->next_page_ns = large ? 0 : world_in_ms(world, server->options.interval_ms);
 }
 
+static enum fh_code send_body(struct clickhouse *server, const struct fh_derived *declared,
+                              const char *table, bool kept, const struct text *body,
+                              struct fh_error *error)
+{
+    struct text path;
+    if (!body || body->overflow)
+        return error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");
+    text_init(&path, CLICKHOUSE_SMALL);
+    write_page_path(&path, server, declared, table, kept);
+    struct clickhouse_call call = {
+        .path = path.data, .body = body->data, .body_length = body->length};
+    enum fh_code code = clickhouse_ask(server, &call, error);
+    clickhouse_call_release(&call);
+    text_release(&path);
+    return code;
+}
+
 enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derived *declared,
                              const struct carried_name *generation, struct carried_page *page,
                              struct fh_error *error)
 {
     struct clickhouse *server = clickhouse_of(base);
-    struct clickhouse_page sent = {declared, page};
     char table[CLICKHOUSE_TABLE_SIZE];
-    struct text path;
     FH_ASSERT(generation->kept == (page->life[0] != '\0'));
     keep_interval(server, page);
     clickhouse_table(declared, generation, table);
-    text_init(&path, CLICKHOUSE_SMALL);
-    text_init(&sent.body, CLICKHOUSE_PAGE_MAX);
-    write_page_path(&path, server, declared, table, generation->kept);
-    world_blocking(server->world, write_page_rows, &sent);
-    struct clickhouse_call call = {
-        .path = path.data, .body = sent.body.data, .body_length = sent.body.length};
-    enum fh_code code =
-        sent.body.overflow ? error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.")
-                           : clickhouse_ask(server, &call, error);
-    clickhouse_call_release(&call);
-    text_release(&sent.body);
-    text_release(&path);
+    bool own = carried_write(server->world, base->ops, declared, generation, page);
+    enum fh_code code = send_body(server, declared, table, generation->kept, page->written, error);
+    if (own)
+        carried_unwrite(base->ops, page);
     return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;
 }

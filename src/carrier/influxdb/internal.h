@@ -180,10 +180,15 @@ struct influxdb_page {
     bool linked, voids; /* with the link; with a void one and no ops */
     struct influxdb_form form;
     struct text body;
+    bool whole; /* the body is that of all ops and the link, but for what is refused */
 };
 /* Notes what is refused, of all ops. */
 void influxdb_page_refuse(struct carried_page *page);
-/* Clears the body before. `form` and `body` are the caller's. */
+/* Does so, and writes the whole page: server.h's `write`. */
+void *influxdb_write_page(const struct fh_derived *declared, const struct carried_name *generation,
+                          struct carried_page *page);
+void influxdb_unwrite_page(void *written);
+/* Clears the body before. */
 void influxdb_page_write(void *page);
 
 /* ---- generation.c ---- */

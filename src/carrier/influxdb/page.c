@@ -80,4 +80,32 @@ void influxdb_page_write(void *context)
     }
     if (page->linked || page->voids)
         write_link_parts(page);
+    page->whole = page->linked && !page->voids && page->count == page->page->count;
+}
+
+void *influxdb_write_page(const struct fh_derived *declared, const struct carried_name *generation,
+                          struct carried_page *carried)
+{
+    struct influxdb_page *page = calloc(1, sizeof *page);
+    if (!page)
+        return NULL;
+    page->declared = declared;
+    page->page = carried;
+    page->count = carried->count;
+    page->linked = true;
+    influxdb_measurement(declared, generation, "", page->measurement);
+    influxdb_measurement(declared, generation, INFLUXDB_LINKS, page->links);
+    text_init(&page->body, INFLUXDB_PAGE_MAX);
+    influxdb_form_init(&page->form, page->measurement, declared);
+    influxdb_page_refuse(carried);
+    influxdb_page_write(page);
+    return page;
+}
+
+void influxdb_unwrite_page(void *written)
+{
+    struct influxdb_page *page = written;
+    influxdb_form_release(&page->form);
+    text_release(&page->body);
+    free(page);
 }

@@ -19,45 +19,52 @@
 
 struct page_sending {
     struct influxdb *server;
-    struct influxdb_page lines;
+    struct influxdb_page *lines;
     struct carried_page *page;
     int refused;
     struct fh_error *error;
 };
 
 /* *ret_partial: not all lines were taken, and FH_OK is returned. */
-static enum fh_code send_lines(struct page_sending *sending, bool *ret_partial)
+static enum fh_code send_body(struct page_sending *sending, bool *ret_partial)
 {
     struct influxdb_call call = {0};
-    world_blocking(sending->server->world, influxdb_page_write, &sending->lines);
     *ret_partial = false;
-    if (sending->lines.body.overflow)
+    if (sending->lines->body.overflow)
         return error_set(sending->error, FH_NO_MEMORY, "There is no memory for a page of ops.");
-    if (!sending->lines.body.length) /* all of these are refused */
+    if (!sending->lines->body.length) /* all of these are refused */
         return FH_OK;
-    call.body = sending->lines.body.data;
-    call.body_length = sending->lines.body.length;
+    call.body = sending->lines->body.data;
+    call.body_length = sending->lines->body.length;
     enum fh_code code = influxdb_write(sending->server, &call, sending->error);
     *ret_partial = call.partial;
     influxdb_call_release(&call);
     return *ret_partial ? FH_OK : code;
 }
 
+static enum fh_code send_lines(struct page_sending *sending, bool *ret_partial)
+{
+    world_blocking(sending->server->world, influxdb_page_write, sending->lines);
+    return send_body(sending, ret_partial);
+}
+
 static enum fh_code send_whole_page(struct page_sending *sending, bool *ret_partial)
 {
-    sending->lines.first = 0;
-    sending->lines.count = sending->page->count;
-    sending->lines.linked = true;
-    sending->lines.voids = false;
+    if (sending->lines->whole)
+        return send_body(sending, ret_partial);
+    sending->lines->first = 0;
+    sending->lines->count = sending->page->count;
+    sending->lines->linked = true;
+    sending->lines->voids = false;
     return send_lines(sending, ret_partial);
 }
 
 static enum fh_code void_link(struct page_sending *sending)
 {
     bool partial;
-    sending->lines.voids = true;
+    sending->lines->voids = true;
     enum fh_code code = send_lines(sending, &partial);
-    sending->lines.voids = false;
+    sending->lines->voids = false;
     if (code == FH_OK && partial)
         code = error_set(sending->error, FH_UNSUPPORTED,
                          "InfluxDB at %.100s does not take the link of a page: somebody else has "
@@ -79,10 +86,10 @@ static enum fh_code try_op(struct page_sending *sending, int at)
 {
     struct influxdb_call call = {0};
     struct carried_op *op = &sending->page->ops[at];
-    text_clear(&sending->lines.body);
-    influxdb_write_op(&sending->lines.body, &sending->lines.form, op);
-    call.body = sending->lines.body.data;
-    call.body_length = sending->lines.body.length;
+    text_clear(&sending->lines->body);
+    influxdb_write_op(&sending->lines->body, &sending->lines->form, op);
+    call.body = sending->lines->body.data;
+    call.body_length = sending->lines->body.length;
     enum fh_code code = influxdb_write(sending->server, &call, sending->error);
     if (call.partial && is_at_limit(&call.request)) {
         code = error_set(sending->error, FH_UNSUPPORTED,
@@ -109,9 +116,9 @@ static enum fh_code refuse_half(struct page_sending *sending, int first, int cou
         return sending->page->ops[first].refused[0] ? FH_OK : try_op(sending, first);
     for (int half = 0; half < 2 && code == FH_OK; half++) {
         int begin = half ? first + count / 2 : first, size = half ? count - count / 2 : count / 2;
-        sending->lines.first = begin;
-        sending->lines.count = size;
-        sending->lines.linked = false;
+        sending->lines->first = begin;
+        sending->lines->count = size;
+        sending->lines->linked = false;
         code = send_lines(sending, &partial);
         if (code == FH_OK && partial)
             code = refuse_half(sending, begin, size);
@@ -153,20 +160,20 @@ enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived 
                            const struct carried_name *generation, struct carried_page *page,
                            struct fh_error *error)
 {
-    struct page_sending sending = {influxdb_of(base), {declared, page}, page, .error = error};
-    influxdb_measurement(declared, generation, "", sending.lines.measurement);
-    influxdb_measurement(declared, generation, INFLUXDB_LINKS, sending.lines.links);
+    struct page_sending sending = {influxdb_of(base), .page = page, .error = error};
+    char measurement[INFLUXDB_NAME_SIZE];
     if (page->link.to - page->link.from > CARRIED_SPAN_MAX)
         return error_set(error, FH_UNSUPPORTED, "A page of ops is of more than %d positions.",
                          CARRIED_SPAN_MAX);
-    enum fh_code code = influxdb_look(sending.server, declared, sending.lines.measurement, error);
+    influxdb_measurement(declared, generation, "", measurement);
+    enum fh_code code = influxdb_look(sending.server, declared, measurement, error);
     if (code != FH_OK)
         return code;
-    text_init(&sending.lines.body, INFLUXDB_PAGE_MAX);
-    influxdb_form_init(&sending.lines.form, sending.lines.measurement, declared);
-    influxdb_page_refuse(page);
-    code = send_until_whole(&sending);
-    influxdb_form_release(&sending.lines.form);
-    text_release(&sending.lines.body);
+    bool own = carried_write(sending.server->world, base->ops, declared, generation, page);
+    sending.lines = page->written;
+    code = sending.lines ? send_until_whole(&sending)
+                         : error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");
+    if (own)
+        carried_unwrite(base->ops, page);
     return code;
 }

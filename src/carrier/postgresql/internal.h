@@ -164,25 +164,28 @@ struct curves_point {
 
 struct curves_page {
     const struct fh_derived *declared;
-    struct carried_page *page;
     struct curves_point *points; /* each once, the last op of it; in the order of tags and time */
     int count;
     struct curves_tags *tags; /* in the order of the points */
     int tags_count;
-    int64_t *times; /* of the points */
+    int64_t *times;                       /* of the points */
+    char *arrays[DERIVED_FIELDS_MAX + 2]; /* of all points, as curves_page_points makes them */
+    int arrays_count;
 };
 
-/* Ops that can't be taken get their `refused`. Off the loop. */
-void curves_page_init(struct curves_page *page, const struct fh_derived *declared,
-                      struct carried_page *carried);
-void curves_page_release(struct curves_page *page);
+/* server.h's `write`: a curves_page. Ops that can't be taken get their `refused`. */
+void *curves_write_page(const struct fh_derived *declared, const struct carried_name *generation,
+                        struct carried_page *carried);
+void curves_unwrite_page(void *written);
 /* Arrays of all values of tags from place `from` on and before `to`, if they have no id: the
  * digests, then each field that is FH_TAG. Returns how many arrays: texts, to be freed. */
 int curves_page_tags(const struct curves_page *page, int from, int to,
                      char *ret[static DERIVED_FIELDS_MAX + 1]);
-/* Arrays of points: curves' ids, times, positions, then each field that is measured. */
+/* Of points: an array of their curves' ids, once these are known, */
+char *curves_page_curves(const struct curves_page *page, int from, int to);
+/* and those of times, positions, then each field that is measured. */
 int curves_page_points(const struct curves_page *page, int from, int to,
-                       char *ret[static DERIVED_FIELDS_MAX + 3]);
+                       char *ret[static DERIVED_FIELDS_MAX + 2]);
 
 /* ---- send.c, chain.c, ask.c ---- */
 

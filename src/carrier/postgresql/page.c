@@ -88,15 +88,9 @@ static void find_tags(struct curves_page *page)
     }
 }
 
-void curves_page_init(struct curves_page *page, const struct fh_derived *declared,
-                      struct carried_page *carried)
+static void sort_points(struct curves_page *page, const struct fh_derived *declared,
+                        struct carried_page *carried)
 {
-    size_t count = carried->count > 0 ? (size_t)carried->count : 1;
-    *page = (struct curves_page){.declared = declared, .page = carried};
-    page->points = calloc(count, sizeof *page->points);
-    page->tags = calloc(count, sizeof *page->tags);
-    page->times = calloc(count, sizeof *page->times);
-    FH_ASSERT(page->points && page->tags && page->times);
     for (int i = 0; i < carried->count; i++) {
         if (!is_fit(&carried->ops[i]))
             continue;
@@ -109,11 +103,36 @@ void curves_page_init(struct curves_page *page, const struct fh_derived *declare
     find_tags(page);
 }
 
-void curves_page_release(struct curves_page *page)
+void *curves_write_page(const struct fh_derived *declared, const struct carried_name *generation,
+                        struct carried_page *carried)
 {
+    size_t count = carried->count > 0 ? (size_t)carried->count : 1;
+    struct curves_page *page = calloc(1, sizeof *page);
+    (void)generation;
+    if (!page)
+        return NULL;
+    page->declared = declared;
+    page->points = calloc(count, sizeof *page->points);
+    page->tags = calloc(count, sizeof *page->tags);
+    page->times = calloc(count, sizeof *page->times);
+    if (!page->points || !page->tags || !page->times) {
+        curves_unwrite_page(page);
+        return NULL;
+    }
+    sort_points(page, declared, carried);
+    page->arrays_count = curves_page_points(page, 0, page->count, page->arrays);
+    return page;
+}
+
+void curves_unwrite_page(void *written)
+{
+    struct curves_page *page = written;
+    for (int i = 0; i < page->arrays_count; i++)
+        free(page->arrays[i]);
     free(page->points);
     free(page->tags);
     free(page->times);
+    free(page);
 }
 
 /* ---- Arrays ---- */
@@ -205,32 +224,39 @@ int curves_page_tags(const struct curves_page *page, int from, int to,
     return count;
 }
 
-enum { POINT_CURVE = -3, POINT_TIME = -2, POINT_POSITION = -1 };
-
-static void array_add_of_point(struct text *array, const struct curves_page *page, int place,
-                               int column)
+char *curves_page_curves(const struct curves_page *page, int from, int to)
 {
-    const struct curves_point *point = &page->points[place];
+    struct text array;
+    array_begin(&array);
+    for (int i = from; i < to; i++) {
+        array_next(&array);
+        text_integer(&array, page->tags[page->points[i].tags].id);
+    }
+    return array_end(&array);
+}
+
+enum { POINT_TIME = -2, POINT_POSITION = -1 };
+
+static void array_add_of_point(struct text *array, const struct carried_op *op, int column)
+{
     if (column >= 0)
-        array_add(array, &point->op->values[column]);
+        array_add(array, &op->values[column]);
     else
-        text_integer(array, column == POINT_CURVE  ? page->tags[point->tags].id
-                            : column == POINT_TIME ? point->op->at_ms
-                                                   : point->op->position);
+        text_integer(array, column == POINT_TIME ? op->at_ms : op->position);
 }
 
 int curves_page_points(const struct curves_page *page, int from, int to,
-                       char *ret[static DERIVED_FIELDS_MAX + 3])
+                       char *ret[static DERIVED_FIELDS_MAX + 2])
 {
     int count = 0;
-    for (int column = POINT_CURVE; column < 0 || page->declared->fields[column].name; column++) {
+    for (int column = POINT_TIME; column < 0 || page->declared->fields[column].name; column++) {
         struct text array;
         if (column >= 0 && series_is_tag(&page->declared->fields[column]))
             continue;
         array_begin(&array);
         for (int i = from; i < to; i++) {
             array_next(&array);
-            array_add_of_point(&array, page, i, column);
+            array_add_of_point(&array, page->points[i].op, column);
         }
         ret[count++] = array_end(&array);
     }

@@ -21,31 +21,39 @@
 
 struct sending {
     struct curves_session session;
-    struct curves_page page;
+    struct curves_page *page;
     const struct fh_derived *declared;
-    struct carried_page *carried;
+    const struct carried_page *carried;
     /* Of the arrays: */
     int from, to;
     bool points;
     char *arrays[DERIVED_FIELDS_MAX + 3];
-    int count;
+    int count, borrowed; /* the last ones: the page's own */
 };
 
 /* ---- Off the loop ---- */
 
-static void take_page(void *context)
+static void write_point_arrays(struct sending *sending)
 {
-    struct sending *sending = context;
-    curves_page_init(&sending->page, sending->declared, sending->carried);
+    struct curves_page *page = sending->page;
+    bool whole = sending->from == 0 && sending->to == page->count;
+    sending->arrays[0] = curves_page_curves(page, sending->from, sending->to);
+    if (whole)
+        memcpy(sending->arrays + 1, page->arrays, sizeof page->arrays);
+    sending->borrowed = whole ? page->arrays_count : 0;
+    sending->count =
+        1 + (whole ? page->arrays_count
+                   : curves_page_points(page, sending->from, sending->to, sending->arrays + 1));
 }
 
 static void write_arrays(void *context)
 {
     struct sending *sending = context;
-    sending->count =
-        sending->points
-            ? curves_page_points(&sending->page, sending->from, sending->to, sending->arrays)
-            : curves_page_tags(&sending->page, sending->from, sending->to, sending->arrays);
+    if (sending->points)
+        write_point_arrays(sending);
+    else
+        sending->count =
+            curves_page_tags(sending->page, sending->from, sending->to, sending->arrays);
 }
 
 static void make_arrays(struct sending *sending, bool points, int from, int to)
@@ -65,9 +73,9 @@ static enum fh_code run_with_arrays(struct sending *sending, const struct text *
 
 static void free_arrays(struct sending *sending)
 {
-    for (int i = 0; i < sending->count; i++)
+    for (int i = 0; i < sending->count - sending->borrowed; i++)
         free(sending->arrays[i]);
-    sending->count = 0;
+    sending->count = sending->borrowed = 0;
 }
 
 /* ---- Tags ---- */
@@ -88,7 +96,7 @@ static enum fh_code read_ids(struct sending *sending, int from, int to, bool *re
     int row = 0;
     int64_t place = 0;
     for (int i = from; i < to && code == FH_OK; i++) {
-        struct curves_tags *tags = &sending->page.tags[i];
+        struct curves_tags *tags = &sending->page->tags[i];
         if (tags->id)
             continue;
         place++;
@@ -190,7 +198,7 @@ static enum fh_code insert_points(struct sending *sending)
 /* What the page's place `from` on, and before `to`, has. */
 static enum fh_code put_range(struct sending *sending, int from, int to)
 {
-    int first = sending->page.points[from].tags, last = sending->page.points[to - 1].tags;
+    int first = sending->page->points[from].tags, last = sending->page->points[to - 1].tags;
     enum fh_code code = put_tags(sending, first, last + 1);
     if (code != FH_OK)
         return code;
@@ -202,8 +210,8 @@ static enum fh_code put_range(struct sending *sending, int from, int to)
 
 static enum fh_code undo_range(struct sending *sending, int from, int to)
 {
-    for (int i = sending->page.points[from].tags; i <= sending->page.points[to - 1].tags; i++)
-        sending->page.tags[i].id = 0;
+    for (int i = sending->page->points[from].tags; i <= sending->page->points[to - 1].tags; i++)
+        sending->page->tags[i].id = 0;
     return curves_run(&sending->session, "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part");
 }
 
@@ -232,7 +240,7 @@ static enum fh_code put_points(struct sending *sending, int from, int to)
     if (code != FH_OK)
         return code;
     if (to - from == 1) {
-        refuse_op(sending->page.points[from].op, state);
+        refuse_op(sending->page->points[from].op, state);
         return FH_OK;
     }
     int middle = from + (to - from) / 2;
@@ -250,22 +258,37 @@ static enum fh_code commit_link(struct sending *sending)
     return curves_commit(&sending->session, sql);
 }
 
+static enum fh_code send_curves(struct sending *sending, struct carried_server *base,
+                                const struct carried_name *generation, struct fh_error *error)
+{
+    struct curves_session *session = &sending->session;
+    struct curves_page *page = sending->page;
+    for (int i = 0; i < page->tags_count; i++)
+        page->tags[i].id = 0; /* what an earlier transaction knew may have been undone */
+    enum fh_code code = curves_begin_of(session, base, sending->declared, generation, error);
+    if (code == FH_OK)
+        code = curves_lock(session);
+    if (code == FH_OK && page->count)
+        code = curves_partitions_need(session, page->times, page->count);
+    if (code == FH_OK)
+        code = put_points(sending, 0, page->count);
+    if (code == FH_OK)
+        code = commit_link(sending);
+    curves_end(session);
+    return code;
+}
+
 enum fh_code curves_send(struct carried_server *base, const struct fh_derived *declared,
                          const struct carried_name *generation, struct carried_page *page,
                          struct fh_error *error)
 {
-    struct sending sending = {.declared = declared, .carried = page};
-    world_blocking(curves_of(base)->world, take_page, &sending);
-    enum fh_code code = curves_begin_of(&sending.session, base, declared, generation, error);
-    if (code == FH_OK)
-        code = curves_lock(&sending.session);
-    if (code == FH_OK && sending.page.count)
-        code = curves_partitions_need(&sending.session, sending.page.times, sending.page.count);
-    if (code == FH_OK)
-        code = put_points(&sending, 0, sending.page.count);
-    if (code == FH_OK)
-        code = commit_link(&sending);
-    curves_end(&sending.session);
-    curves_page_release(&sending.page);
+    struct world *world = curves_of(base)->world;
+    bool own = carried_write(world, base->ops, declared, generation, page);
+    struct sending sending = {.page = page->written, .declared = declared, .carried = page};
+    enum fh_code code =
+        sending.page ? send_curves(&sending, base, generation, error)
+                     : error_set(error, FH_NO_MEMORY, "There is no memory for a page of points.");
+    if (own)
+        carried_unwrite(base->ops, page);
     return code;
 }

@@ -15,6 +15,7 @@
 #include "store/derived/series_rollup.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/crash.h"
 
@@ -373,26 +374,38 @@ static enum fh_code age_curves(struct aging_slice *slice, struct series_trimming
     return code;
 }
 
+static enum fh_code age_slice(struct aging_slice *slice, int64_t oldest_ms,
+                              struct series_trimming *at)
+{
+    enum fh_code code = series_rollups_lengths(slice->work, slice->declared, slice->number,
+                                               &slice->lengths, slice->error);
+    if (code != FH_OK)
+        return code;
+    series_levels_init(&slice->levels, slice->declared, &slice->lengths, oldest_ms);
+    find_sources(slice);
+    text_init(&slice->sql, DERIVED_SQL_SIZE);
+    code = look_at_aging_curves(slice, at->curve);
+    if (code == FH_OK)
+        code = age_curves(slice, at);
+    text_release(&slice->sql);
+    at->removed += SERIES_TRIM_ROWS - slice->room;
+    return code;
+}
+
 /* What is moved goes where its time belongs at once, so that nothing has to be moved twice. */
 enum fh_code series_age(struct store_work *work, const struct fh_derived *declared, int64_t number,
                         int64_t oldest_ms, struct series_trimming *at, struct fh_error *error)
 {
-    struct aging_slice slice = {.work = work,
-                                .declared = declared,
-                                .number = number,
-                                .room = SERIES_TRIM_ROWS,
-                                .writes = SERIES_ROLLED_MAX,
-                                .error = error};
-    enum fh_code code = series_rollups_lengths(work, declared, number, &slice.lengths, error);
-    if (code != FH_OK)
-        return code;
-    series_levels_init(&slice.levels, declared, &slice.lengths, oldest_ms);
-    find_sources(&slice);
-    text_init(&slice.sql, DERIVED_SQL_SIZE);
-    code = look_at_aging_curves(&slice, at->curve);
-    if (code == FH_OK)
-        code = age_curves(&slice, at);
-    text_release(&slice.sql);
-    at->removed += SERIES_TRIM_ROWS - slice.room;
+    struct aging_slice *slice = malloc(sizeof *slice); /* large for a stack */
+    if (!slice)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to trim a series.");
+    *slice = (struct aging_slice){.work = work,
+                                  .declared = declared,
+                                  .number = number,
+                                  .room = SERIES_TRIM_ROWS,
+                                  .writes = SERIES_ROLLED_MAX,
+                                  .error = error};
+    enum fh_code code = age_slice(slice, oldest_ms, at);
+    free(slice);
     return code;
 }
