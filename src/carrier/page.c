@@ -6,7 +6,8 @@
  * followed in few requests.
  *
  * To read and to free the values of a large page takes tenths of a second, in which nobody would be
- * answered: so the events' texts are copied in the snapshot, and the rest is done beside the loop.
+ * answered: so the events' texts are copied in the snapshot, some at a time, and the rest is done
+ * beside the loop.
  *
  * Events of points and facts are read as they were written (form.h), without a tree, and what they
  * have stays where it is, in their texts. What is not so written, and searches, are read as JSON.
@@ -25,9 +26,12 @@
 #include "carrier/driver.h"
 #include "carrier/values.h"
 #include "work/carried.h"
+#include "world/fiber.h"
 #include "world/world.h"
 
 #define PAGE_ON_LOOP_MAX ((size_t)64 << 10) /* of texts: a millisecond */
+#define PAGE_SLICE_SIZE ((size_t)128 << 10) /* of texts that are read at once */
+#define PAGE_SLICE_EVENTS 64                /* at least */
 
 static void *grow_array(void *array, int *capacity, size_t size)
 {
@@ -334,29 +338,48 @@ static bool keep_event(void *context, const struct ledger_event *event)
         memset(kept->data + kept->length, 0, JSON_SCAN_PADDING);
         reading->read_size += kept->length;
     }
-    reading->more = reading->read_size >= reading->size_max;
-    return !reading->more;
+    reading->slice_count++;
+    return reading->read_size < reading->size_max && reading->read_size < reading->slice_end;
 }
 
-/* Behind what is read already. */
-static enum fh_code read_page_events(struct carried_reading *reading, struct store_work *work,
-                                     struct fh_error *error)
+/* How many events the next slice may have, after one of `count`, which grew by `size`: twice what
+ * it should need, as an engine may fetch them all before it shows the first. */
+static int64_t next_slice_events(int64_t count, size_t size)
 {
-    int64_t from = reading->page.link.from;
-    int64_t at = reading->read_count ? reading->read[reading->read_count - 1].position : from;
-    int64_t limit = CARRIED_SPAN_MAX - (at - from);
-    reading->more = reading->read_size >= reading->size_max || limit <= 0;
-    if (reading->more)
-        return FH_OK;
-    enum fh_code code = ledger_outbox_read(work, at, (int)limit, keep_event, reading, error);
-    if (reading->read_count)
-        at = reading->read[reading->read_count - 1].position;
-    reading->more |= at - from >= CARRIED_SPAN_MAX;
-    return code == FH_OK ? reading->code : code;
+    int64_t each = (int64_t)size / (count > 0 ? count : 1) + 1;
+    int64_t events = 2 * (int64_t)PAGE_SLICE_SIZE / each;
+    return events < PAGE_SLICE_EVENTS ? PAGE_SLICE_EVENTS : events;
+}
+
+/* Behind what is read already. Between slices the loop has its turn, so that the page before is
+ * sent meanwhile, and nobody waits until megabytes are read. */
+static enum fh_code read_page_events(struct carried_reading *reading, struct store_work *work,
+                                     struct world *world, struct fh_error *error)
+{
+    int64_t from = reading->page.link.from, events = PAGE_SLICE_EVENTS;
+    for (;;) {
+        int64_t at = reading->read_count ? reading->read[reading->read_count - 1].position : from;
+        int64_t left = CARRIED_SPAN_MAX - (at - from);
+        size_t before = reading->read_size;
+        reading->more = before >= reading->size_max || left <= 0;
+        if (reading->more)
+            return FH_OK;
+        events = events < left ? events : left;
+        reading->slice_count = 0;
+        reading->slice_end = before + PAGE_SLICE_SIZE;
+        enum fh_code code = ledger_outbox_read(work, at, (int)events, keep_event, reading, error);
+        if (code == FH_OK)
+            code = reading->code;
+        if (code != FH_OK ||
+            (reading->slice_count < events && reading->read_size < reading->slice_end))
+            return code;
+        events = next_slice_events(reading->slice_count, reading->read_size - before);
+        fiber_sleep_until(world, 0);
+    }
 }
 
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
-                               const struct carried_server_ops *server,
+                               struct world *world, const struct carried_server_ops *server,
                                const struct fh_derived *declared, const struct carried_start *start,
                                struct fh_error *error)
 {
@@ -373,7 +396,7 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
         code = ledger_meta_get(work, LEDGER_INCARNATION, reading->life, ID_SIZE, error);
         memcpy(reading->page.life, reading->life, ID_SIZE);
     }
-    return code == FH_OK ? read_page_events(reading, work, error) : code;
+    return code == FH_OK ? read_page_events(reading, work, world, error) : code;
 }
 
 void carried_page_follow(struct carried_reading *next, struct carried_reading *before,

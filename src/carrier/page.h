@@ -29,6 +29,8 @@ struct carried_reading {
     int taken;
     int read_count, read_capacity;
     size_t read_size;
+    int64_t slice_count;      /* of what is read at once: how many events so far, */
+    size_t slice_end;         /* and the read_size at which it ends */
     struct carried_page page; /* link.to == link.from: there is nothing behind it yet */
     int capacity;
     size_t size;
@@ -55,7 +57,7 @@ struct carried_reading {
  * is not trimmed up there. Zero-initialised, or as carried_page_follow made it; released in any
  * case. */
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
-                               const struct carried_server_ops *server,
+                               struct world *world, const struct carried_server_ops *server,
                                const struct fh_derived *declared, const struct carried_start *start,
                                struct fh_error *error);
 /* Then makes the page of it, and of that what the server's `write` makes; ops of other generations,

@@ -33,8 +33,8 @@ static enum fh_code get_page(struct derived_carrier *carrier, const struct carri
     code = ledger_outbox_trimmed(work, &trimmed, id, error);
     bool there = trimmed <= start->position;
     if (code == FH_OK && there)
-        code =
-            carried_page_read(reading, work, carrier->server->ops, carrier->declared, start, error);
+        code = carried_page_read(reading, work, carrier->context->world, carrier->server->ops,
+                                 carrier->declared, start, error);
     store_rollback(work);
     return code == FH_OK && there ? carried_page_make(reading, carrier->context->world) : code;
 }
@@ -44,8 +44,8 @@ static enum fh_code get_page(struct derived_carrier *carrier, const struct carri
 struct page_ahead {
     struct derived_carrier *carrier;
     struct carried_start start;
-    struct carried_reading reading;
-    bool reads; /* a fiber, which ends then */
+    struct carried_reading reading, spent; /* the one before that is sent, which is noted */
+    bool reads;                            /* a fiber, which ends then */
     struct fiber_queue ended;
     enum fh_code code;
     struct fh_error error;
@@ -54,17 +54,16 @@ struct page_ahead {
 static void get_page_ahead(void *argument)
 {
     struct page_ahead *ahead = argument;
+    carried_page_release(&ahead->spent, ahead->carrier->context->world);
     ahead->code = get_page(ahead->carrier, &ahead->start, &ahead->reading, &ahead->error);
     ahead->reads = false;
     fiber_wake_all(&ahead->ended);
 }
 
-static void begin_page_ahead(struct page_ahead *ahead, struct derived_carrier *carrier,
-                             struct carried_reading *before)
+static void begin_page_ahead(struct page_ahead *ahead, struct carried_reading *before)
 {
-    *ahead = (struct page_ahead){.carrier = carrier};
     carried_page_follow(&ahead->reading, before, &ahead->start);
-    ahead->reads = fiber_start(carrier->context->world->fibers, get_page_ahead, ahead);
+    ahead->reads = fiber_start(ahead->carrier->context->world->fibers, get_page_ahead, ahead);
 }
 
 /* It has what was got, or nothing. */
@@ -72,6 +71,7 @@ static void end_page_ahead(struct page_ahead *ahead)
 {
     while (ahead->reads)
         fiber_wait(&ahead->ended);
+    carried_page_release(&ahead->spent, ahead->carrier->context->world);
 }
 
 /* ---- All of them ---- */
@@ -80,14 +80,14 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
                                  carrier_send *send, bool *ret_more, struct fh_error *error)
 {
     struct world *world = carrier->context->world;
-    struct carried_reading reading = {0};
+    struct carried_reading reading = {0}, spent = {0};
     int64_t ends_ns = world_in_ms(world, CARRIED_PAGES_MS);
     enum fh_code code = get_page(carrier, start, &reading, error);
     for (int i = 1; code == FH_OK && reading.page.link.to > reading.page.link.from; i++) {
-        struct page_ahead ahead = {0};
+        struct page_ahead ahead = {.carrier = carrier, .spent = spent};
         *ret_more = true;
         if (reading.more && i < CARRIED_PAGES_MAX && world_in_ms(world, 0) < ends_ns)
-            begin_page_ahead(&ahead, carrier, &reading);
+            begin_page_ahead(&ahead, &reading);
         code = send(carrier, &reading, error);
         end_page_ahead(&ahead);
         if (code != FH_OK || !reading.noted) {
@@ -96,9 +96,10 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
             code = ahead.code;
             *error = ahead.error;
         }
-        carried_page_release(&reading, world);
+        spent = reading;
         reading = ahead.reading;
     }
+    carried_page_release(&spent, world);
     carried_page_release(&reading, world);
     return code;
 }

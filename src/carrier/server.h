@@ -107,9 +107,10 @@ struct carried_server_ops {
     enum fh_code (*make)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct fh_error *error);
     /* Makes of a page what `send` needs of it that no server need be asked for: a request's body,
-     * say. Beside the loop, while the page before may be under way; the page does not change any
-     * more, but for `refused`. NULL: there is no memory, or nothing to be made, and `send` does
-     * without; `unwrite`: of what is not NULL. Both slots may be NULL. */
+     * say. Beside the loop, while the page before may be under way; ops and link do not change
+     * any more, but for `refused`, and the struct carried_page itself is elsewhere later. NULL:
+     * there is no memory, or nothing to be made, and `send` does without; `unwrite`: of what is not
+     * NULL. Both slots may be NULL. */
     void *(*write)(const struct fh_derived *declared, const struct carried_name *generation,
                    struct carried_page *page);
     void (*unwrite)(void *written);

@@ -99,6 +99,7 @@ void *influxdb_write_page(const struct fh_derived *declared, const struct carrie
     influxdb_form_init(&page->form, page->measurement, declared);
     influxdb_page_refuse(carried);
     influxdb_page_write(page);
+    page->page = NULL; /* it may lie elsewhere when it is sent */
     return page;
 }
 

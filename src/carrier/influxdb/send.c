@@ -171,8 +171,12 @@ enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived 
         return code;
     bool own = carried_write(sending.server->world, base->ops, declared, generation, page);
     sending.lines = page->written;
-    code = sending.lines ? send_until_whole(&sending)
-                         : error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");
+    if (sending.lines) {
+        sending.lines->page = page;
+        code = send_until_whole(&sending);
+    } else {
+        code = error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");
+    }
     if (own)
         carried_unwrite(base->ops, page);
     return code;

@@ -69,6 +69,10 @@ enum fh_code curves_begin(struct curves_session *session, struct curves_server *
 enum fh_code curves_begin_of(struct curves_session *session, struct carried_server *server,
                              const struct fh_derived *declared,
                              const struct carried_name *generation, struct fh_error *error);
+/* The same, and locks the generation's row: whoever sends or trims does it one after the other. */
+enum fh_code curves_begin_locked(struct curves_session *session, struct carried_server *server,
+                                 const struct fh_derived *declared,
+                                 const struct carried_name *generation, struct fh_error *error);
 /* FH_NOT_FOUND: there is no such generation. A failure leaves nothing but curves_end to be done, or
  * a rollback to a savepoint. */
 enum fh_code curves_run(struct curves_session *session, const char *sql);
@@ -91,9 +95,6 @@ enum fh_code curves_strange(const struct curves_server *server, struct fh_error 
 
 /* What links are made of. *ret: a new reference. */
 enum fh_code curves_options_read(const json_t *options, json_t **ret, struct fh_error *error);
-
-/* Locks the generation's row: whoever sends or trims does it one after the other. */
-enum fh_code curves_lock(struct curves_session *session);
 
 /* ---- name.c, pure ---- */
 

@@ -209,9 +209,7 @@ enum fh_code curves_trim(struct carried_server *base, const struct fh_derived *d
 {
     struct curves_session session = {0};
     int dropped = 0;
-    enum fh_code code = curves_begin_of(&session, base, declared, generation, error);
-    if (code == FH_OK)
-        code = curves_lock(&session);
+    enum fh_code code = curves_begin_locked(&session, base, declared, generation, error);
     if (code == FH_OK)
         code = curves_partitions_drop(&session, oldest_ms, TRIMMED_AT_ONCE, &dropped);
     if (code == FH_OK)

@@ -3,7 +3,7 @@
  * A page is one transaction, and its link the last statement of it: so it is there whole or not at
  * all, and nobody ever sees half of it.
  *
- *     lock the generation       so two carriers come after each other, and neither meets a deadlock
+ *     BEGIN, and lock it        so two carriers come after each other, and neither meets a deadlock
  *     make partitions           that its points' times need
  *     tags that are new         by their digest; and the ids of all
  *     points                    ON CONFLICT DO UPDATE where the position is higher: it compares
@@ -18,6 +18,8 @@
 #include <string.h>
 
 #include "carrier/postgresql/internal.h"
+
+#define ARRAY_ON_LOOP_MAX 100
 
 struct sending {
     struct curves_session session;
@@ -61,7 +63,10 @@ static void make_arrays(struct sending *sending, bool points, int from, int to)
     sending->points = points;
     sending->from = from;
     sending->to = to;
-    world_blocking(sending->session.server->world, write_arrays, sending);
+    if (to - from <= ARRAY_ON_LOOP_MAX)
+        write_arrays(sending);
+    else
+        world_blocking(sending->session.server->world, write_arrays, sending);
 }
 
 static enum fh_code run_with_arrays(struct sending *sending, const struct text *sql, int count)
@@ -231,6 +236,8 @@ static enum fh_code put_points(struct sending *sending, int from, int to)
     enum fh_code code = curves_run(session, "SAVEPOINT part");
     if (code == FH_OK)
         code = put_range(sending, from, to);
+    if (code == FH_OK && to - from == sending->page->count)
+        return FH_OK; /* COMMIT follows */
     if (code == FH_OK)
         return curves_run(session, "RELEASE SAVEPOINT part");
     if (strncmp(session->state, "22", 2) != 0)
@@ -265,9 +272,7 @@ static enum fh_code send_curves(struct sending *sending, struct carried_server *
     struct curves_page *page = sending->page;
     for (int i = 0; i < page->tags_count; i++)
         page->tags[i].id = 0; /* what an earlier transaction knew may have been undone */
-    enum fh_code code = curves_begin_of(session, base, sending->declared, generation, error);
-    if (code == FH_OK)
-        code = curves_lock(session);
+    enum fh_code code = curves_begin_locked(session, base, sending->declared, generation, error);
     if (code == FH_OK && page->count)
         code = curves_partitions_need(session, page->times, page->count);
     if (code == FH_OK)

@@ -144,17 +144,6 @@ int64_t curves_integer(const struct curves_session *session, int row, int column
     return strtoll(curves_text(session, row, column), NULL, 10);
 }
 
-enum fh_code curves_lock(struct curves_session *session)
-{
-    char sql[CURVES_SCHEMA_SIZE + 64];
-    snprintf(sql, sizeof sql, "SELECT digest FROM \"%s\".generation FOR UPDATE", session->schema);
-    enum fh_code code = curves_run(session, sql);
-    if (code == FH_OK && curves_rows(session) != 1)
-        return error_set(session->error, FH_NOT_FOUND,
-                         "PostgreSQL at %.100s has no such generation.", session->server->at);
-    return code;
-}
-
 /* ---- Links ---- */
 
 /* An open one, if there is any; -1: all are lent. */
@@ -194,9 +183,9 @@ static enum fh_code take_link(struct curves_session *session)
     }
 }
 
-static enum fh_code begin_transaction(struct curves_session *session)
+static enum fh_code begin_transaction(struct curves_session *session, const char *first)
 {
-    char sql[512];
+    char sql[512 + CURVES_SCHEMA_SIZE];
     bool asks = session->pool == &session->server->asking;
     int64_t left_ms =
         (session->deadline_ns - world_monotonic_ns(session->server->world)) / 1000000 + 1;
@@ -204,10 +193,11 @@ static enum fh_code begin_transaction(struct curves_session *session)
         return link_was_lost(session, FH_UNAVAILABLE, true);
     snprintf(sql, sizeof sql,
              "BEGIN ISOLATION LEVEL %s; SET LOCAL statement_timeout=%lld;"
-             "SET LOCAL lock_timeout=%d%s",
+             "SET LOCAL lock_timeout=%d%s%s%s",
              asks ? "REPEATABLE READ READ ONLY" : "READ COMMITTED", (long long)left_ms,
              asks ? 0 : CURVES_LOCK_MS,
-             asks ? "; SET LOCAL cursor_tuple_fraction=1; SET LOCAL jit=off" : "");
+             asks ? "; SET LOCAL cursor_tuple_fraction=1; SET LOCAL jit=off" : "",
+             *first ? "; " : "", first);
     return curves_run(session, sql);
 }
 
@@ -221,7 +211,7 @@ static enum fh_code open_link(struct curves_session *session)
                : code;
 }
 
-static enum fh_code open_session(struct curves_session *session)
+static enum fh_code open_session(struct curves_session *session, const char *first)
 {
     for (;;) {
         bool used = postgresql_link_is_open(session->link);
@@ -229,14 +219,16 @@ static enum fh_code open_session(struct curves_session *session)
         if (!used)
             code = open_link(session);
         if (code == FH_OK)
-            code = begin_transaction(session);
+            code = begin_transaction(session, first);
         if (code == FH_OK || !used || postgresql_link_is_open(session->link))
             return code;
     }
 }
 
-enum fh_code curves_begin(struct curves_session *session, struct curves_server *server,
-                          struct curves_pool *pool, int64_t deadline_ns, struct fh_error *error)
+/* `first`: a statement that goes with BEGIN; "": none. */
+static enum fh_code begin_session(struct curves_session *session, struct curves_server *server,
+                                  struct curves_pool *pool, const char *first, int64_t deadline_ns,
+                                  struct fh_error *error)
 {
     session->server = server;
     session->pool = pool;
@@ -244,7 +236,13 @@ enum fh_code curves_begin(struct curves_session *session, struct curves_server *
     session->deadline_ns =
         deadline_ns > 0 ? deadline_ns : world_in_ms(server->world, CURVES_REQUEST_MS);
     enum fh_code code = take_link(session);
-    return code == FH_OK ? open_session(session) : code;
+    return code == FH_OK ? open_session(session, first) : code;
+}
+
+enum fh_code curves_begin(struct curves_session *session, struct curves_server *server,
+                          struct curves_pool *pool, int64_t deadline_ns, struct fh_error *error)
+{
+    return begin_session(session, server, pool, "", deadline_ns, error);
 }
 
 enum fh_code curves_begin_of(struct curves_session *session, struct carried_server *base,
@@ -254,6 +252,21 @@ enum fh_code curves_begin_of(struct curves_session *session, struct carried_serv
     struct curves_server *server = curves_of(base);
     curves_schema(server, declared, generation, session->schema);
     return curves_begin(session, server, &server->carrying, 0, error);
+}
+
+enum fh_code curves_begin_locked(struct curves_session *session, struct carried_server *base,
+                                 const struct fh_derived *declared,
+                                 const struct carried_name *generation, struct fh_error *error)
+{
+    struct curves_server *server = curves_of(base);
+    char sql[CURVES_SCHEMA_SIZE + 64];
+    curves_schema(server, declared, generation, session->schema);
+    snprintf(sql, sizeof sql, "SELECT digest FROM \"%s\".generation FOR UPDATE", session->schema);
+    enum fh_code code = begin_session(session, server, &server->carrying, sql, 0, error);
+    if (code == FH_OK && curves_rows(session) != 1)
+        return error_set(error, FH_NOT_FOUND, "PostgreSQL at %.100s has no such generation.",
+                         server->at);
+    return code;
 }
 
 void curves_end(struct curves_session *session)
