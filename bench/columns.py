@@ -7,7 +7,9 @@ have left (bench/sales).
 
 import contextlib
 import json
+import os
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -80,6 +82,18 @@ class Asked:
             raise self.failure
 
 
+@contextlib.contextmanager
+def computing():
+    """A process that keeps a processor busy as far as nobody else wants it: what two busy processors alone do to p99."""
+    process = subprocess.Popen(["/bin/sh", "-c", "while :; do :; done"],
+                               preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)))
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def filled(stack, build, folder, facts):
     service = Service(build / "bench" / "bench_sales", "sales", folder / "store")
     stack.callback(service.close)
@@ -100,7 +114,7 @@ def measure_embedded(build, folder, facts):
         asked_s(KeptOpen(service.address), facts)
         rate = min(RATE, load(service.url + "/orders", CONNECTIONS, 1, "order") / 2)
         show("orders meanwhile", rate, "works/s")
-        rest, meanwhile, longest = [], [], []
+        rest, meanwhile, beside_none, longest = [], [], [], []
 
         def at_rest():
             rest.append(latencies_us(build, service.url, rate, RATE_S)[1])
@@ -110,12 +124,19 @@ def measure_embedded(build, folder, facts):
                 meanwhile.append(latencies_us(build, service.url, rate, RATE_S)[1])
             longest.append(max(asked.took))
 
+        def beside_what_only_computes():
+            with computing():
+                beside_none.append(latencies_us(build, service.url, rate, RATE_S)[1])
+
+        sides = [at_rest, beside_what_only_computes, while_asked]
         for number in range(ROUNDS):
-            for side in (while_asked, at_rest) if number % 2 else (at_rest, while_asked):
+            for side in reversed(sides) if number % 2 else sides:
                 side()
         show_figures("the longest question of a round", longest, "s",
                      bars.at_most(ASKED, bars.Figures(longest), ASKED_BAR_S, " s"))
         show_figures("p99 of an order and its event at rest", rest, "us")
+        show_figures("p99 beside a process that only computes", beside_none, "us",
+                     f"{bars.Ratios(beside_none, rest).told()}: it gives way at once, too (SCHED_IDLE)")
         ratios = bars.Ratios(meanwhile, rest)
         show_figures("p99 while questions are asked", meanwhile, "us", ratios.told(), bars.at_most(P99, ratios, P99_BAR, " x"))
 

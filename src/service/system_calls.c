@@ -26,13 +26,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -122,6 +122,10 @@ enum when { ALWAYS, IF_NAMES, IF_NAMES_ALONE, IF_UNIX, IF_WATCHES };
     {                                                                                              \
         number, SCMP_CMP_LT, (uint64_t)(value), 0                                                  \
     }
+#define IS_NOT(number, value)                                                                      \
+    {                                                                                              \
+        number, SCMP_CMP_NE, (uint64_t)(value), 0                                                  \
+    }
 #define MASKED(number, mask, value)                                                                \
     {                                                                                              \
         number, SCMP_CMP_MASKED_EQ, (mask), (uint64_t)(value)                                      \
@@ -203,10 +207,10 @@ static const struct conditional {
     {"prctl", "PR_GET_DUMPABLE", ALWAYS, {IS(0, PR_GET_DUMPABLE)}},
     {"kill", "itself", ALWAYS, {OWN_PID(0)}},
     {"tgkill", "its own threads", ALWAYS, {OWN_PID(0)}},
-    {"setpriority",
-     "the lowest one, for the calling thread",
+    {"sched_setscheduler",
+     "SCHED_IDLE, for the calling thread",
      ALWAYS,
-     {IS(0, PRIO_PROCESS), IS(1, 0), IS(2, 19)}},
+     {IS(0, 0), IS(1, SCHED_IDLE)}},
     {"prlimit64", "reading its own limits", ALWAYS, {IS(0, 0), IS(2, 0)}},
     {"prlimit64", "reading its own limits", ALWAYS, {OWN_PID(0), IS(2, 0)}},
 };
@@ -222,7 +226,8 @@ static const struct quiet {
     {"clone", "vfork: glibc's posix_spawn blocks all signals", EPERM, ALWAYS,
      MASKED(0, CLONE_VFORK | CLONE_THREAD, CLONE_VFORK)},
     {"sched_setaffinity", "glibc blocks all signals while it makes a thread", EPERM, ALWAYS, {0}},
-    {"sched_setscheduler", "glibc blocks all signals while it makes a thread", EPERM, ALWAYS, {0}},
+    {"sched_setscheduler", "any other: glibc blocks all signals while it makes a thread", EPERM,
+     ALWAYS, IS_NOT(1, SCHED_IDLE)},
     {"socket", "AF_NETLINK: glibc goes on without the list of interfaces", EAFNOSUPPORT, ALWAYS,
      IS(0, AF_NETLINK)},
     {"socket", "AF_UNIX: glibc goes on without its cache of names", EACCES, IF_NAMES_ALONE,

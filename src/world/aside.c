@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads for jobs that take long and for which nobody else waits. Beside such a job of equal rank
- * the loop, or a commit's thread, that wakes up on the same processor waits until the scheduler
- * looks again: up to a tick, some milliseconds. So a thread whose job has had the processor for a
- * while takes the lowest priority, and from then on only what others leave. It has the lowest of
- * the usual ones, not SCHED_IDLE: on a machine that is busy for good it goes on all the same, if
- * slowly, and whoever waits for a lock that it has waits for no more than that.
+ * Threads for jobs that take long and for which nobody else waits. Beside such a job the loop, or a
+ * commit's thread, that wakes up on the same processor waits until the scheduler looks again: up to
+ * a tick, four milliseconds. Since Linux 6.6 that is so whatever priority the job has (`nice`):
+ * what runs may do so for its slice. Only SCHED_IDLE gives way at once. So that is what a thread
+ * takes whose job has had the processor for a while, and from then on it has what others leave.
+ * Where these leave nothing for good it still goes on, with some three thousandths of a processor.
  *
  * Lowering is for good, since raising again is a privilege. So none of these threads is of libuv's
  * pool, where a commit would come to be run by it next:
@@ -30,12 +30,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +43,6 @@
 #include "base/error.h"
 
 #define ASIDE_IDLE_MAX 2
-#define LOWEST 19 /* service/system_calls.c allows this one, and of its own thread, alone */
 
 struct aside_thread {
     struct aside *aside;
@@ -130,7 +129,7 @@ bool aside_lower(int64_t after_ns)
         return false;
     thread->low = true; /* even if it is refused: then this is another thread's last job, no more */
     pthread_detach(thread->thread);
-    setpriority(PRIO_PROCESS, 0, LOWEST);
+    sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
     return true;
 }
 

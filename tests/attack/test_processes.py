@@ -42,10 +42,11 @@ def test_it_changes_not_even_its_own(attacked, attack):
     assert attacked.attack(attack, pid=attacked.pid("hostile"))[0] == "EPERM"
 
 
-@pytest.mark.parametrize("priority, errno", [(19, None), (18, "EPERM"), (0, "EPERM"), (-1, "EPERM")])
-def test_a_thread_may_take_the_lowest_priority_alone(attacked, priority, errno):
+@pytest.mark.parametrize("policy, errno", [(os.SCHED_IDLE, None), (os.SCHED_OTHER, "EPERM"), (os.SCHED_BATCH, "EPERM"),
+                                           (os.SCHED_FIFO, "EPERM")])
+def test_a_thread_may_leave_the_processor_to_others_and_that_alone(attacked, policy, errno):
     """As those of long questions do."""
-    assert attacked.attack("lower_own_priority", priority=priority)[0] == errno
+    assert attacked.attack("schedule_own_thread", policy=policy)[0] == errno
 
 
 @pytest.mark.parametrize("attack, errno", [("fork_child", "EPERM"), ("spawn_program", "EPERM"), ("become_program", "EPERM"),

@@ -8,11 +8,10 @@
 #include "../support/harness.h"
 #include "../support/skip.h"
 
-#include <sys/resource.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define MS ((int64_t)1000000)
-#define LOWEST 19
 #define POOL_JOBS 64
 
 struct task {
@@ -20,14 +19,14 @@ struct task {
     struct world_job job;
     int64_t lowers_after_ns; /* less than nothing: never */
     bool lowered;
-    int rank, thread; /* at its end */
-    uv_sem_t *word;   /* NULL: it waits for none */
+    int policy, thread; /* at its end */
+    uv_sem_t *word;     /* NULL: it waits for none */
     int *done;
 };
 
-static int rank_of_thread(void)
+static int policy_of_thread(void)
 {
-    return getpriority(PRIO_PROCESS, 0);
+    return sched_getscheduler(0);
 }
 
 static void task_run(struct world_job *job)
@@ -37,7 +36,7 @@ static void task_run(struct world_job *job)
         uv_sem_wait(task->word);
     while (task->lowers_after_ns >= 0 && !task->lowered)
         task->lowered = world_lower(task->world, task->lowers_after_ns);
-    task->rank = rank_of_thread();
+    task->policy = policy_of_thread();
     task->thread = gettid();
 }
 
@@ -81,16 +80,16 @@ static void a_job_that_lowers_itself_is_the_last_one_of_its_thread(void **state)
 {
     struct harness harness;
     (void)state;
-    int usual = rank_of_thread();
-    if (usual >= LOWEST)
+    int usual = policy_of_thread();
+    if (usual == SCHED_IDLE)
         SKIP_BECAUSE("all has the lowest priority here already");
     harness_init(&harness);
     for (int i = 0; i < 20; i++) {
         struct task low = run_aside(&harness, MS), next = run_aside(&harness, -1);
         assert_true(low.lowered);
-        assert_int_equal(low.rank, LOWEST);
-        assert_int_equal(next.rank, usual);
-        assert_int_equal(rank_of_thread(), usual);
+        assert_int_equal(low.policy, SCHED_IDLE);
+        assert_int_equal(next.policy, usual);
+        assert_int_equal(policy_of_thread(), usual);
     }
     harness_release(&harness);
 }
@@ -139,7 +138,7 @@ static void jobs_of_the_pool_are_never_lowered(void **state)
 {
     struct harness harness;
     struct task tasks[POOL_JOBS] = {{.word = NULL}};
-    int done = 0, usual = rank_of_thread();
+    int done = 0, usual = policy_of_thread();
     (void)state;
     harness_init(&harness);
     run_aside(&harness, 0);
@@ -149,9 +148,9 @@ static void jobs_of_the_pool_are_never_lowered(void **state)
     }
     harness_until(&harness, all_of_pool_are_done, &done);
     for (int i = 0; i < POOL_JOBS; i++)
-        assert_int_equal(tasks[i].rank, usual);
+        assert_int_equal(tasks[i].policy, usual);
     assert_false(world_lower(harness.world, 0));
-    assert_int_equal(rank_of_thread(), usual);
+    assert_int_equal(policy_of_thread(), usual);
     harness_release(&harness);
 }
 

@@ -4,18 +4,18 @@
  * late or fails. A question that has to be under way for a while waits for a word of the test's.
  */
 
+#define _GNU_SOURCE
 #include "../support/embedded.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/json.h"
 #include "engine/sqlite/internal.h"
 
 #define LOG_FRAMES 8
-#define LOWEST 19
 
 /* Some seconds, unless it is interrupted. */
 #define LONG                                                                                       \
@@ -39,7 +39,7 @@ struct asker {
     struct store_work *work;
     sql_question *question;
     int64_t count;
-    int rank; /* of the thread, at the end of a question that looks */
+    int policy; /* of the thread, at the end of a question that looks */
     enum fh_code code;
     struct fh_error error;
 };
@@ -99,7 +99,7 @@ static enum fh_code ask_long_and_look(struct store_work *work, void *context,
 {
     struct asker *asker = context;
     enum fh_code code = sql_run(work, LONG_ENOUGH, NULL, 0, take_count, &asker->count, NULL, error);
-    asker->rank = getpriority(PRIO_PROCESS, 0);
+    asker->policy = sched_getscheduler(0);
     return code;
 }
 
@@ -107,7 +107,7 @@ static enum fh_code ask_count_and_look(struct store_work *work, void *context,
                                        struct fh_error *error)
 {
     struct asker *asker = context;
-    asker->rank = getpriority(PRIO_PROCESS, 0);
+    asker->policy = sched_getscheduler(0);
     return ask_count(work, context, error);
 }
 
@@ -265,18 +265,18 @@ static void those_with_all_readers_and_those_without_are_all_answered(void **sta
     on_new_store(ask_with_all_readers);
 }
 
-/* The loop's thread, by which this runs, has the usual rank all the time. */
-static void look_at_ranks(void *argument)
+/* The loop's thread, by which this runs, has the usual policy all the time. */
+static void look_at_policies(void *argument)
 {
     struct fixture *fixture = argument;
-    int usual = getpriority(PRIO_PROCESS, 0);
+    int usual = sched_getscheduler(0);
     open_store(fixture);
     for (int i = 0; i < 2 * SQLITE_QUESTIONS_MAX; i++) {
         struct asker asker = asker_of(fixture, i % 2 ? ask_count_and_look : ask_long_and_look);
         asker_ask(&asker);
         assert_int_equal(asker.code, FH_OK);
-        assert_int_equal(asker.rank, i % 2 ? usual : LOWEST);
-        assert_int_equal(getpriority(PRIO_PROCESS, 0), usual);
+        assert_int_equal(asker.policy, i % 2 ? usual : SCHED_IDLE);
+        assert_int_equal(sched_getscheduler(0), usual);
         store_rollback(asker.work);
         add_book(fixture);
     }
@@ -285,7 +285,7 @@ static void look_at_ranks(void *argument)
 static void one_that_takes_long_leaves_the_processor_to_others(void **state)
 {
     (void)state;
-    on_new_store(look_at_ranks);
+    on_new_store(look_at_policies);
 }
 
 static int readers_in_use(struct fixture *fixture)

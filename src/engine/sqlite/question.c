@@ -34,7 +34,7 @@
 #define LOG_TIMES_MAX 4          /* as large as it is when it is copied */
 #define LOG_PAUSE_MS 1000        /* what is committed meanwhile begins the log anew */
 #define STEPS_BETWEEN_LOOKS 1000 /* of SQLite's virtual machine: some 20 us */
-#define LOWERS_AFTER_NS ((int64_t)20000000)
+#define LOWERS_AFTER_NS ((int64_t)5000000)
 
 struct sqlite_question {
     struct sqlite_question *next, *previous; /* in line */

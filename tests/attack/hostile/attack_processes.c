@@ -82,9 +82,10 @@ ATTACK(lower_priority)
 }
 
 /* Of the thread that calls. */
-ATTACK(lower_own_priority)
+ATTACK(schedule_own_thread)
 {
-    return outcome_of(setpriority(PRIO_PROCESS, 0, (int)integer_argument(arguments, "priority")));
+    struct sched_param none = {0};
+    return outcome_of(sched_setscheduler(0, (int)integer_argument(arguments, "policy"), &none));
 }
 
 ATTACK(lower_limits)
