@@ -190,8 +190,8 @@ def measure_lone(build, broker, pair):
     show_figures("a lone event, until applied, by the feed", feed, "ms")
     show_figures("a lone message, by its client library", own, "ms")
     ratios = bars.Ratios(bus, [one + other for one, other in zip(feed, own)])
-    show("by the bus, times feed and library together", ratios.median, "x", ratios.spread(),
-         bars.at_most(LONE_BAR.format(broker), ratios.median, BAR_LONE, " x"))
+    show("by the bus, times feed and library together", ratios.median, "x",
+         f"{ratios.spread()}; {bars.at_most(LONE_BAR.format(broker), ratios.median, BAR_LONE, ' x')}")
     time.sleep(2)
     before, began = wakeups(pair.stock.process.pid), time.monotonic()
     time.sleep(REST_S)

@@ -312,6 +312,11 @@ enum fh_code carried_page_make(struct carried_reading *reading, struct world *wo
 
 /* ---- In the snapshot ---- */
 
+static bool has_room_in_slice(const struct carried_reading *reading)
+{
+    return reading->read_size < reading->size_max && reading->read_size < reading->slice_end;
+}
+
 static bool keep_event(void *context, const struct ledger_event *event)
 {
     struct carried_reading *reading = context;
@@ -339,7 +344,7 @@ static bool keep_event(void *context, const struct ledger_event *event)
         reading->read_size += kept->length;
     }
     reading->slice_count++;
-    return reading->read_size < reading->size_max && reading->read_size < reading->slice_end;
+    return has_room_in_slice(reading);
 }
 
 /* How many events the next slice may have, after one of `count`, which grew by `size`: twice what
@@ -370,8 +375,8 @@ static enum fh_code read_page_events(struct carried_reading *reading, struct sto
         enum fh_code code = ledger_outbox_read(work, at, (int)events, keep_event, reading, error);
         if (code == FH_OK)
             code = reading->code;
-        if (code != FH_OK ||
-            (reading->slice_count < events && reading->read_size < reading->slice_end))
+        bool is_end = reading->slice_count < events && has_room_in_slice(reading);
+        if (code != FH_OK || is_end)
             return code;
         events = next_slice_events(reading->slice_count, reading->read_size - before);
         fiber_sleep_until(world, 0);

@@ -117,8 +117,12 @@ struct client {
 static void place_all(void *argument)
 {
     struct client *client = argument;
-    for (int i = 0; i < ROUNDS; i++)
-        client->conflicts += place(client->c, 100 * client->number + i) != FH_OK;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (place(client->c, 100 * client->number + i) == FH_OK)
+            continue;
+        client->conflicts++;
+        print_message("met: %s %s\n", client->c->error.native, client->c->error.message);
+    }
 }
 
 static void those_in_rounds_meet_no_conflict(struct conformance *c)

@@ -6,6 +6,7 @@
 
 #define ITEMS 9
 #define SENT_MAX 32
+#define MANY 300
 
 static struct carried_server_ops two_at_once;
 
@@ -101,6 +102,114 @@ static void pages_follow_each_other_in_one_turn(void **state)
     carrying_restart(0);
     assert_all_found(); /* which walks */
     assert_int_equal(carrying.carriers[0].counters.lost, 0);
+}
+
+static void pages_that_end_by_their_size_do_so_too(void **state)
+{
+    (void)state;
+    begin_with_items();
+    two_at_once.page_ops = 0;
+    two_at_once.page_size = 1; /* so each event is one */
+    assert_int_equal(carrying_turn(0).code, FH_OK);
+    assert_int_equal(sent.count, ITEMS);
+    assert_int_equal(sent.links[ITEMS - 1].to, carrying_ledger(NULL)->position);
+    assert_all_found();
+}
+
+/* More events than are read at once. */
+static void a_page_is_read_in_slices(void **state)
+{
+    char name[16];
+    (void)state;
+    begin_with_items();
+    two_at_once.page_ops = 0;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "again %d", i);
+        carrying_item("a", name);
+    }
+    assert_int_equal(carrying_turn(0).code, FH_OK);
+    assert_int_equal(sent.count, 1);
+    assert_int_equal(sent.links[0].to, carrying_ledger(NULL)->position);
+    assert_all_found();
+}
+
+/* ---- What a server writes of pages ---- */
+
+static struct {
+    int made, gone;
+    bool lacks_memory;
+} written;
+
+static void *write_for_memory(const struct fh_derived *declared, const struct carried_name *name,
+                              struct carried_page *page)
+{
+    assert_true(declared && name->number && page->link.to > page->link.from && !page->written);
+    if (written.lacks_memory)
+        return NULL;
+    written.made++;
+    struct carried_link *link = malloc(sizeof *link);
+    assert_non_null(link);
+    *link = page->link;
+    return link;
+}
+
+static void unwrite_for_memory(void *what)
+{
+    written.gone++;
+    free(what);
+}
+
+static enum fh_code send_written(struct carried_server *base, const struct fh_derived *declared,
+                                 const struct carried_name *name, struct carried_page *page,
+                                 struct fh_error *error)
+{
+    const struct carried_link *link = page->written;
+    assert_true(written.lacks_memory ? !link : link->to == page->link.to);
+    return send_and_look(base, declared, name, page, error);
+}
+
+static void look_at_what_is_written(void)
+{
+    memset(&written, 0, sizeof written);
+    begin_with_items();
+    two_at_once.write = write_for_memory;
+    two_at_once.unwrite = unwrite_for_memory;
+    two_at_once.send = send_written;
+}
+
+static void what_is_written_of_a_page_is_sent_and_gone(void **state)
+{
+    (void)state;
+    look_at_what_is_written();
+    assert_int_equal(carrying_turn(0).code, FH_OK);
+    assert_int_equal(sent.count, (ITEMS + 1) / 2);
+    assert_int_equal(written.made, sent.count);
+    assert_int_equal(written.gone, sent.count);
+    assert_all_found();
+}
+
+/* It was made, and is of no use. */
+static void what_is_written_behind_an_unanswered_page_is_gone(void **state)
+{
+    (void)state;
+    look_at_what_is_written();
+    sent.fails_at = 1;
+    assert_int_equal(carrying_turn(0).code, FH_UNAVAILABLE);
+    assert_int_equal(sent.count, 2);
+    assert_int_equal(written.made, 3);
+    assert_int_equal(written.gone, 3);
+    assert_all_found();
+    assert_int_equal(written.gone, written.made);
+}
+
+static void a_page_that_is_not_written_is_sent_all_the_same(void **state)
+{
+    (void)state;
+    look_at_what_is_written();
+    written.lacks_memory = true;
+    assert_int_equal(carrying_turn(0).code, FH_OK);
+    assert_int_equal(written.made + written.gone, 0);
+    assert_all_found();
 }
 
 static void what_follows_an_unanswered_page_is_not_sent(void **state)
@@ -261,6 +370,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PAGES_TEST(pages_follow_each_other_in_one_turn),
+        PAGES_TEST(pages_that_end_by_their_size_do_so_too),
+        PAGES_TEST(a_page_is_read_in_slices),
+        PAGES_TEST(what_is_written_of_a_page_is_sent_and_gone),
+        PAGES_TEST(what_is_written_behind_an_unanswered_page_is_gone),
+        PAGES_TEST(a_page_that_is_not_written_is_sent_all_the_same),
         PAGES_TEST(what_follows_an_unanswered_page_is_not_sent),
         PAGES_TEST(what_another_carrier_has_sent_meanwhile_is_not_sent),
         PAGES_TEST(after_a_generation_is_gone_none_is_sent_to_it),
