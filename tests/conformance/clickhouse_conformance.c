@@ -544,6 +544,9 @@ static void run_on_clickhouse(void **state, void (*entry)(void *))
 
 static void what_is_asked_is_answered_as_by_the_services_own_store(void **state)
 {
+    volatile long double largest = (long double)INT64_MAX;
+    if (largest - 1 == largest)
+        SKIP_BECAUSE("a long double holds no integer of 64 bits, as beneath valgrind");
     run_on_clickhouse(state, compare_both);
     assert_true(trial.compared > QUESTIONS && trial.rows > 3 * QUESTIONS);
 }

@@ -150,7 +150,12 @@ static const char *certificate_words(int fault, const char *text)
 static int certain_error(struct kafka_client *client, int err, const char **text)
 {
     pthread_mutex_lock(&client->mutex);
-    const char *words = certificate_words(client->certificate_fault, *text);
+    int fault = client->certificate_fault;
+    if (fault) /* of this connection, or of the next one, which is told of later */
+        client->certificate_fault_told = fault;
+    else if (strstr(*text, "certificate verify failed"))
+        fault = client->certificate_fault_told;
+    const char *words = certificate_words(fault, *text);
     client->certificate_fault = 0;
     pthread_mutex_unlock(&client->mutex);
     if (words) {
