@@ -279,7 +279,7 @@ static bool take_carried_event(struct carried_reading *reading, const struct car
     return take_json_event(reading, event);
 }
 
-static void make_page(void *context)
+static void make_carried_page(void *context)
 {
     struct carried_reading *reading = context;
     struct carried_page *page = &reading->page;
@@ -306,7 +306,7 @@ static void run_for_page(struct carried_reading *reading, struct world *world, v
 
 enum fh_code carried_page_make(struct carried_reading *reading, struct world *world)
 {
-    run_for_page(reading, world, make_page);
+    run_for_page(reading, world, make_carried_page);
     return reading->code;
 }
 

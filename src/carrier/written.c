@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a server's `write` makes of a page: carriers have it made with the page (page.c); whoever
+ * sends one that they made themselves has it made here, just before. So a driver's `send` has one
+ * way only.
+ */
+
 #include "carrier/driver.h"
 #include "world/world.h"
 
@@ -9,7 +15,7 @@ struct page_writing {
     struct carried_page *page;
 };
 
-static void write_page(void *context)
+static void write_now(void *context)
 {
     struct page_writing *writing = context;
     writing->page->written =
@@ -23,7 +29,7 @@ bool carried_write(struct world *world, const struct carried_server_ops *ops,
     struct page_writing writing = {ops, declared, generation, page};
     if (page->written)
         return false;
-    world_blocking(world, write_page, &writing);
+    world_blocking(world, write_now, &writing);
     return true;
 }
 

@@ -75,9 +75,9 @@ static void keep_interval(struct clickhouse *server, const struct carried_page *
     server->next_page_ns = large ? 0 : world_in_ms(world, server->options.interval_ms);
 }
 
-static enum fh_code send_body(struct clickhouse *server, const struct fh_derived *declared,
-                              const char *table, bool kept, const struct text *body,
-                              struct fh_error *error)
+static enum fh_code send_clickhouse_body(struct clickhouse *server,
+                                         const struct fh_derived *declared, const char *table,
+                                         bool kept, const struct text *body, struct fh_error *error)
 {
     struct text path;
     if (!body || body->overflow)
@@ -102,7 +102,8 @@ enum fh_code clickhouse_send(struct carried_server *base, const struct fh_derive
     keep_interval(server, page);
     clickhouse_table(declared, generation, table);
     bool own = carried_write(server->world, base->ops, declared, generation, page);
-    enum fh_code code = send_body(server, declared, table, generation->kept, page->written, error);
+    enum fh_code code =
+        send_clickhouse_body(server, declared, table, generation->kept, page->written, error);
     if (own)
         carried_unwrite(base->ops, page);
     return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;

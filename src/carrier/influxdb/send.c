@@ -26,7 +26,7 @@ struct page_sending {
 };
 
 /* *ret_partial: not all lines were taken, and FH_OK is returned. */
-static enum fh_code send_body(struct page_sending *sending, bool *ret_partial)
+static enum fh_code send_influxdb_body(struct page_sending *sending, bool *ret_partial)
 {
     struct influxdb_call call = {0};
     *ret_partial = false;
@@ -45,13 +45,13 @@ static enum fh_code send_body(struct page_sending *sending, bool *ret_partial)
 static enum fh_code send_lines(struct page_sending *sending, bool *ret_partial)
 {
     world_blocking(sending->server->world, influxdb_page_write, sending->lines);
-    return send_body(sending, ret_partial);
+    return send_influxdb_body(sending, ret_partial);
 }
 
 static enum fh_code send_whole_page(struct page_sending *sending, bool *ret_partial)
 {
     if (sending->lines->whole)
-        return send_body(sending, ret_partial);
+        return send_influxdb_body(sending, ret_partial);
     sending->lines->first = 0;
     sending->lines->count = sending->page->count;
     sending->lines->linked = true;
