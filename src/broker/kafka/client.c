@@ -122,7 +122,9 @@ static int certificate_judged(rd_kafka_t *handle, const char *server, int32_t id
     return 0;
 }
 
-/* NULL: it is not about certificates. */
+/* NULL: it is not about certificates. `fault`: the newest one; an error may be told of after the
+ * next connection has failed, which has another only if the server was given another certificate.
+ */
 static const char *certificate_words(int fault, const char *text)
 {
     static const char *const unknown[] = {"alert bad certificate", "alert certificate required",
@@ -133,9 +135,9 @@ static const char *certificate_words(int fault, const char *text)
             return "it wants a certificate of the service that it knows: name it in "
                    "tls.certificate, its key in tls.key";
     }
-    switch (fault) {
-    case 0:
+    if (!strstr(text, "certificate verify failed"))
         return NULL;
+    switch (fault) {
     case X509_HAS_EXPIRED:
         return "its certificate has expired: it must be renewed";
     case X509_OTHER_NAME:
@@ -150,13 +152,7 @@ static const char *certificate_words(int fault, const char *text)
 static int certain_error(struct kafka_client *client, int err, const char **text)
 {
     pthread_mutex_lock(&client->mutex);
-    int fault = client->certificate_fault;
-    if (fault) /* of this connection, or of the next one, which is told of later */
-        client->certificate_fault_told = fault;
-    else if (strstr(*text, "certificate verify failed"))
-        fault = client->certificate_fault_told;
-    const char *words = certificate_words(fault, *text);
-    client->certificate_fault = 0;
+    const char *words = certificate_words(client->certificate_fault, *text);
     pthread_mutex_unlock(&client->mutex);
     if (words) {
         *text = words;

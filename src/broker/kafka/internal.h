@@ -49,11 +49,10 @@ struct kafka_client {
     _Atomic unsigned answers; /* of the server, so far */
     pthread_mutex_t mutex;
     char reason[160]; /* behind the mutex: the newest error, as the library words it; or "" */
-    rd_kafka_resp_err_t why;    /* likewise */
-    int certificate_fault;      /* likewise: OpenSSL's, since that error; 0: none */
-    int certificate_fault_told; /* likewise: the last one that an error was due to */
-    pthread_cond_t ended;       /* the library has ended it */
-    bool is_ended, is_left;     /* behind the mutex; left: nobody waits for its end any more */
+    rd_kafka_resp_err_t why; /* likewise */
+    int certificate_fault;   /* likewise: OpenSSL's newest one; 0: there was none */
+    pthread_cond_t ended;    /* the library has ended it */
+    bool is_ended, is_left;  /* behind the mutex; left: nobody waits for its end any more */
 };
 
 struct kafka_broker {
