@@ -58,7 +58,7 @@ class Derives(Service):
         """Values a second, from its start until the server has acknowledged all."""
         began = time.monotonic()
         self.start()
-        wait_for("a server that has all", self.is_level, 0.03)  # to look takes time of the same processors
+        wait_for("a server that has all", self.is_level, 0.03)  # each look takes time of the same processors
         rate = count / (time.monotonic() - began)
         if (carried := metric(self, "freehold_derived_carried_total")) != count:
             raise Failed(f"of {count:,} values {carried:,.0f} were carried")

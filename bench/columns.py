@@ -114,7 +114,7 @@ def measure_embedded(build, folder, facts):
         asked_s(KeptOpen(service.address), facts)
         rate = min(RATE, load(service.url + "/orders", CONNECTIONS, 1, "order") / 2)
         show("orders meanwhile", rate, "works/s")
-        rest, meanwhile, beside_none, longest = [], [], [], []
+        rest, meanwhile, beside_computing, longest = [], [], [], []
 
         def at_rest():
             rest.append(latencies_us(build, service.url, rate, RATE_S)[1])
@@ -126,7 +126,7 @@ def measure_embedded(build, folder, facts):
 
         def beside_what_only_computes():
             with computing():
-                beside_none.append(latencies_us(build, service.url, rate, RATE_S)[1])
+                beside_computing.append(latencies_us(build, service.url, rate, RATE_S)[1])
 
         sides = [at_rest, beside_what_only_computes, while_asked]
         for number in range(ROUNDS):
@@ -135,8 +135,8 @@ def measure_embedded(build, folder, facts):
         show_figures("the longest question of a round", longest, "s",
                      bars.at_most(ASKED, bars.Figures(longest), ASKED_BAR_S, " s"))
         show_figures("p99 of an order and its event at rest", rest, "us")
-        show_figures("p99 beside a process that only computes", beside_none, "us",
-                     f"{bars.Ratios(beside_none, rest).told()}: it gives way at once, too (SCHED_IDLE)")
+        show_figures("p99 beside a process that only computes", beside_computing, "us",
+                     f"{bars.Ratios(beside_computing, rest).told()}: it gives way at once, too (SCHED_IDLE)")
         ratios = bars.Ratios(meanwhile, rest)
         show_figures("p99 while questions are asked", meanwhile, "us", ratios.told(), bars.at_most(P99, ratios, P99_BAR, " x"))
 
