@@ -54,8 +54,8 @@ struct carried_reading {
 };
 
 /* Reads what follows, up to the bounds of the server (server.h). In a snapshot, in which the outbox
- * is not trimmed up there. Zero-initialised, or as carried_page_follow made it; released in any
- * case. */
+ * is not trimmed up there. Parks between slices. Zero-initialised, or as carried_page_follow
+ * made it; released in any case. On a fiber. */
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
                                struct world *world, const struct carried_server_ops *server,
                                const struct fh_derived *declared, const struct carried_start *start,

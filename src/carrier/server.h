@@ -109,8 +109,8 @@ struct carried_server_ops {
     /* Makes of a page what `send` needs of it that no server need be asked for: a request's body,
      * say. Beside the loop, while the page before may be under way; ops and link do not change
      * any more, but for `refused`, and the struct carried_page itself is elsewhere later. NULL:
-     * there is no memory, or nothing to be made, and `send` does without; `unwrite`: of what is not
-     * NULL. Both slots may be NULL. */
+     * there is no memory, and `send` tries once more. `unwrite`: of what is not NULL. Both slots
+     * may be NULL. */
     void *(*write)(const struct fh_derived *declared, const struct carried_name *generation,
                    struct carried_page *page);
     void (*unwrite)(void *written);

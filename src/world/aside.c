@@ -2,7 +2,7 @@
 /*
  * Threads for jobs that take long and for which nobody else waits. Beside such a job the loop, or a
  * commit's thread, that wakes up on the same processor waits until the scheduler looks again: up to
- * a tick, four milliseconds. Since Linux 6.6 that is so whatever priority the job has (`nice`):
+ * a tick, some milliseconds. Since Linux 6.6 that is so whatever priority the job has (`nice`):
  * what runs may do so for its slice. Only SCHED_IDLE gives way at once. So that is what a thread
  * takes whose job has had the processor for a while, and from then on it has what others leave.
  * Where these leave nothing for good it still goes on, with some three thousandths of a processor.
@@ -18,7 +18,9 @@
  * loop; an idle thread waits for a semaphore of its own. (uv_async_send is not for them: while it
  * is under way the loop spins, and it wakes the loop by a call after which the kernel may well have
  * stopped the low thread.) What else they have in common with the loop is held for less than a
- * microsecond: malloc's arenas, and the few locks of SQLite that are not a connection's own.
+ * microsecond: malloc's arenas, and the few locks of SQLite that are not a connection's own. Should
+ * such a thread be stopped just then, whoever wants the same waits until it has the processor
+ * again: the price of giving way at once, where other processes leave nothing.
  *
  * A thread object belongs to the loop, except between being given a job and being on the list. The
  * rest is freed by whoever is the last to use it: a low thread may be about to write to the

@@ -82,7 +82,7 @@ static void a_job_that_lowers_itself_is_the_last_one_of_its_thread(void **state)
     (void)state;
     int usual = policy_of_thread();
     if (usual == SCHED_IDLE)
-        SKIP_BECAUSE("all has the lowest priority here already");
+        SKIP_BECAUSE("everything runs under SCHED_IDLE here already");
     harness_init(&harness);
     for (int i = 0; i < 20; i++) {
         struct task low = run_aside(&harness, MS), next = run_aside(&harness, -1);

@@ -117,7 +117,7 @@ static void pages_that_end_by_their_size_do_so_too(void **state)
 }
 
 /* More events than are read at once. */
-static void a_page_is_read_in_slices(void **state)
+static void a_page_that_is_read_in_slices_is_whole(void **state)
 {
     char name[16];
     (void)state;
@@ -371,7 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PAGES_TEST(pages_follow_each_other_in_one_turn),
         PAGES_TEST(pages_that_end_by_their_size_do_so_too),
-        PAGES_TEST(a_page_is_read_in_slices),
+        PAGES_TEST(a_page_that_is_read_in_slices_is_whole),
         PAGES_TEST(what_is_written_of_a_page_is_sent_and_gone),
         PAGES_TEST(what_is_written_behind_an_unanswered_page_is_gone),
         PAGES_TEST(a_page_that_is_not_written_is_sent_all_the_same),

@@ -87,6 +87,7 @@ static enum fh_code try_op(struct page_sending *sending, int at)
     struct influxdb_call call = {0};
     struct carried_op *op = &sending->page->ops[at];
     text_clear(&sending->lines->body);
+    sending->lines->whole = false;
     influxdb_write_op(&sending->lines->body, &sending->lines->form, op);
     call.body = sending->lines->body.data;
     call.body_length = sending->lines->body.length;

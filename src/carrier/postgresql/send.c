@@ -19,7 +19,7 @@
 
 #include "carrier/postgresql/internal.h"
 
-#define ARRAY_ON_LOOP_MAX 100
+#define ARRAY_ON_LOOP_MAX 100 /* rows: less work than the way to another thread */
 
 struct sending {
     struct curves_session session;
