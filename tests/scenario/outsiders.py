@@ -6,6 +6,7 @@ format, in structured mode, as the bindings for AMQP, NATS and Kafka have it.
 nats-py comes from PyPI, once, into the cache that all builds share. What is missing is told as a loud skip."""
 
 import collections
+import contextlib
 import datetime
 import json
 import os
@@ -26,65 +27,69 @@ STRUCTURED = "application/cloudevents+json"
 Message = collections.namedtuple("Message", "body partition kind key")
 
 
-def connected(broker):
-    """Without heartbeats: nobody would answer them from one reading to the next."""
+@contextlib.contextmanager
+def channel_of(broker):
+    """A connection for each reading: without heartbeats, since nobody would answer them meanwhile. What the server does to
+    it is said, and the next reading has another, as an ordinary client would."""
     pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
-    return pika.BlockingConnection(pika.ConnectionParameters(
+    connection = pika.BlockingConnection(pika.ConnectionParameters(
         broker["host"], broker["port"], heartbeat=0,
         credentials=pika.PlainCredentials(broker["user"], broker["password"])))
+    try:
+        with connection:
+            yield connection.channel()
+    except pika.exceptions.AMQPConnectionError as error:
+        print(f"RabbitMQ ended the connection of the client outside: {error!r}")
 
 
 class Pika:
     """A queue of its own, bound to the topic's exchange: it gets what is published from then on."""
 
     def __init__(self, broker, topic, _folder):
-        self.connection = connected(broker)
-        self.channel = self.connection.channel()
-        self.queue, self.seen = f"outsider-{topic}", []
-        self.channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum", "x-expires": 600_000})
-        for partition in range(PARTITIONS):
-            self.channel.queue_bind(self.queue, f"freehold.{topic}", str(partition))
+        self.broker, self.queue, self.seen = broker, f"outsider-{topic}", []
+        with channel_of(broker) as channel:
+            channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum", "x-expires": 600_000})
+            for partition in range(PARTITIONS):
+                channel.queue_bind(self.queue, f"freehold.{topic}", str(partition))
 
     def read(self):
         """All messages so far."""
-        while True:
-            method, properties, body = self.channel.basic_get(self.queue)
-            if not method:
-                return self.seen
-            self.seen.append(Message(body, int(method.routing_key), properties.content_type, None))
-            assert json.loads(body)["id"] == properties.message_id, properties
-            self.channel.basic_ack(method.delivery_tag)
+        with channel_of(self.broker) as channel:
+            while (got := channel.basic_get(self.queue))[0]:
+                method, properties, body = got
+                self.seen.append(Message(body, int(method.routing_key), properties.content_type, None))
+                assert json.loads(body)["id"] == properties.message_id, properties
+                channel.basic_ack(method.delivery_tag)
+        return self.seen
 
     def close(self):
-        self.connection.close()
+        """It holds nothing."""
 
 
 class PikaStream:
     """What the topic holds for readers outside, from its first message on, whoever was there when it was published."""
 
     def __init__(self, broker, topic, _folder):
-        self.connection = connected(broker)
-        self.stream = f"freehold.{topic}.outside"
+        self.broker, self.stream = broker, f"freehold.{topic}.outside"
 
     def read(self):
         """All messages so far."""
-        channel, seen = self.connection.channel(), []
-        channel.basic_qos(prefetch_count=100)
-        last = channel.queue_declare(self.stream, passive=True).method.message_count
-        for method, properties, body in channel.consume(self.stream, arguments={"x-stream-offset": "first"},
-                                                        inactivity_timeout=1):
-            if not method:
-                break
-            seen.append(Message(body, int(method.routing_key), properties.content_type, None))
-            channel.basic_ack(method.delivery_tag)
-            if last and properties.headers["x-stream-offset"] >= last - 1:
-                break
-        channel.cancel()
-        channel.close()
+        seen = []
+        with channel_of(self.broker) as channel:
+            channel.basic_qos(prefetch_count=100)
+            last = channel.queue_declare(self.stream, passive=True).method.message_count
+            for method, properties, body in channel.consume(self.stream, arguments={"x-stream-offset": "first"},
+                                                            inactivity_timeout=1):
+                if not method:
+                    break
+                seen.append(Message(body, int(method.routing_key), properties.content_type, None))
+                channel.basic_ack(method.delivery_tag)
+                if last and properties.headers["x-stream-offset"] >= last - 1:
+                    break
         return seen
 
     def close(self):
-        self.connection.close()
+        """It holds nothing."""
 
 
 class NatsPy:
