@@ -2,6 +2,9 @@
 /* Syncs: whatever a copy has lost or was given beside its events, it gets back what its publisher
  * has, and nothing else is touched. */
 
+#include <time.h>
+#include <unistd.h>
+
 #include "../support/mirror.h"
 
 #define XXH_INLINE_ALL
@@ -10,10 +13,25 @@
 #include "event/digest.h"
 #include "event/sync/sync.h"
 
-static bool backwards, keys_only, shouts, too_wide;
+#define HELD_SLOWLY_MS 20
+
+static bool backwards, keys_only, shouts, too_wide, slow;
+static int64_t asked_ns[8]; /* when each page's rows were asked for */
+static size_t asked;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
 
 static void copies_held(fh_work *w)
 {
+    if (slow && asked < sizeof asked_ns / sizeof *asked_ns) {
+        asked_ns[asked++] = now_ns();
+        usleep(HELD_SLOWLY_MS * 1000);
+    }
     const char *sql =
         "SELECT id, name, changes FROM copy WHERE id > :after ORDER BY id LIMIT :limit";
     if (backwards)
@@ -48,7 +66,8 @@ static const fh_service syncing = {
 static int prepare(void **state)
 {
     searching = &syncing;
-    backwards = keys_only = shouts = too_wide = false;
+    backwards = keys_only = shouts = too_wide = slow = false;
+    asked = 0;
     return setup(state);
 }
 
@@ -217,6 +236,18 @@ static void a_sync_begins_by_the_clock(void **state)
     service_must(&fixture->search, spoil);
     harness_until(&fixture->harness, three_were_mended, fixture);
     expect_same(fixture);
+    close_search(fixture);
+}
+
+static void it_rests_for_longer_than_a_page_takes(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 2500);
+    slow = true;
+    assert_int_equal(sync_now(fixture).checked, 2500);
+    assert_true(asked >= 3);
+    for (size_t i = 1; i < asked; i++)
+        assert_true(asked_ns[i] - asked_ns[i - 1] >= 6 * HELD_SLOWLY_MS * INT64_C(1000000));
     close_search(fixture);
 }
 
@@ -666,6 +697,7 @@ int main(void)
         CASE(a_list_in_another_order_is_refused_and_the_events_go_on),
         CASE(what_is_not_subscribed_to_can_not_be_compared),
         CASE(a_sync_begins_by_the_clock),
+        CASE(it_rests_for_longer_than_a_page_takes),
         CASE(syncs_that_can_not_be_are_not_started),
         CASE(a_page_that_ends_where_it_began_is_refused),
         CASE(a_publisher_that_is_away_is_compared_with_later),

@@ -16,8 +16,11 @@
 
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
-/* A sync is never urgent, and takes from both services what their clients could have. */
+/* A sync is never urgent, and takes from both services what their clients could have: so many keys
+ * a second, and after each page a rest that is so many times as long as that took, which is the
+ * longer one where either of them is busy. */
 #define SYNC_KEYS_A_SECOND_MAX 54000
+#define SYNC_RESTS_TIMES 5
 
 /* ---- when ---- */
 
@@ -320,9 +323,14 @@ static enum sync_verdict take_step(struct subscription *s, struct fh_error *erro
     if (!sync->after[0])
         return ask_kind_of_keys(s, error);
     int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
-    sync->paced_ns = world_monotonic_ns(subscription_world(s)) +
-                     rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
-    return compare_page(s, error);
+    int64_t began_ns = world_monotonic_ns(subscription_world(s));
+    enum sync_verdict verdict = compare_page(s, error);
+    int64_t now_ns = world_monotonic_ns(subscription_world(s));
+    int64_t rested_ns = now_ns + (now_ns - began_ns) * SYNC_RESTS_TIMES;
+    sync->paced_ns = began_ns + rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
+    if (sync->paced_ns < rested_ns)
+        sync->paced_ns = rested_ns;
+    return verdict;
 }
 
 bool sync_step(struct subscription *s)
