@@ -151,6 +151,8 @@ struct broker_driver {
     /* At most `max` (of BROKER_TAKE_MAX) messages; *ret_count 0: none came by the deadline. */
     enum fh_code (*take)(struct broker_consumer *consumer, struct broker_message *messages, int max,
                          int64_t deadline_ns, int *ret_count, struct fh_error *error);
+    /* A take that waits looks again. */
+    void (*wake)(struct broker_consumer *consumer);
     void (*acknowledge)(struct broker_consumer *consumer, uint64_t mark);
     void (*unconsume)(struct broker_consumer *consumer);
 
@@ -181,7 +183,15 @@ struct broker {
 struct broker_consumer {
     struct broker *broker;
     int64_t end; /* of a source: the newest extent's, as far as `take` has learnt it */
+    bool cancelled;
 };
+
+/* From now on no take waits, and one that does ends as at its deadline. */
+static inline void broker_cancel(struct broker_consumer *consumer)
+{
+    consumer->cancelled = true;
+    consumer->broker->driver->wake(consumer);
+}
 
 /* For `trespass`: adds what could be done to `open`. */
 static inline void broker_open_add(char open[static BROKER_OPEN_SIZE], const char *what)

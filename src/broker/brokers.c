@@ -28,7 +28,8 @@ static void add_driver(const struct broker_driver *driver)
     FH_ASSERT(driver_count < DRIVERS_MAX && driver->name && driver->title &&
               !find_driver(driver->name));
     FH_ASSERT(driver->connect && driver->close && driver->declare && driver->publish);
-    FH_ASSERT(driver->consume && driver->take && driver->acknowledge && driver->unconsume);
+    FH_ASSERT(driver->consume && driver->take && driver->wake && driver->acknowledge);
+    FH_ASSERT(driver->unconsume);
     FH_ASSERT(!driver->attach == !driver->header && !driver->attach == !driver->attributes);
     drivers[driver_count++] = driver;
 }

@@ -27,6 +27,7 @@
  *   open    yes       no     makes a reader of one partition. It can't fail: whatever has to be
  *                            reached is reached by the first fetch
  *   fetch   yes       yes    gets what follows a place, in one batch
+ *   cancel  no        no     the process ends: a fetch in progress waits no longer
  *   close   yes       no     frees the reader, which has no fetch in progress
  *
  * Two readers of one partition may be open for a while: if the partition is given up and taken
@@ -99,6 +100,7 @@ struct bus {
     struct bus_reader *(*open)(const struct bus *bus, const struct bus_subscriber *subscriber);
     enum bus_verdict (*fetch)(struct bus_reader *reader, const struct bus_question *question,
                               struct batch **ret, char why[BUS_WHY_SIZE]);
+    void (*cancel)(struct bus_reader *reader);
     void (*close)(struct bus_reader *reader);
 };
 

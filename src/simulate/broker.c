@@ -327,11 +327,17 @@ static enum fh_code memory_take(struct broker_consumer *of, struct broker_messag
         if (consumer->life != memory.life)
             return error_set(error, FH_UNAVAILABLE, "The broker does not know this consumer.");
         *ret_count = hand_out_due(consumer->named, messages, max, now_ns);
-        if (*ret_count > 0 || now_ns >= deadline_ns)
+        if (*ret_count > 0 || now_ns >= deadline_ns || of->cancelled)
             return FH_OK;
         int64_t look_ns = draw_until_ns(world, LOOK_MS_MAX);
         fiber_sleep_until(world, look_ns < deadline_ns ? look_ns : deadline_ns);
     }
+}
+
+/* It looks again soon. */
+static void memory_wake(struct broker_consumer *of)
+{
+    (void)of;
 }
 
 static void memory_acknowledge(struct broker_consumer *of, uint64_t mark)
@@ -362,6 +368,7 @@ static const struct broker_driver memory_driver = {
     .publish = memory_publish,
     .consume = memory_consume,
     .take = memory_take,
+    .wake = memory_wake,
     .acknowledge = memory_acknowledge,
     .unconsume = memory_unconsume,
 };

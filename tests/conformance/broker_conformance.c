@@ -239,6 +239,45 @@ static void many_wait_at_once_and_the_loop_goes_on(struct trial *t)
     }
 }
 
+struct cancelled {
+    struct trial *t;
+    struct broker_consumer *consumer;
+    int64_t until_ns;
+    int count;
+    bool waits, ended;
+};
+
+static void take_until_cancelled(void *argument)
+{
+    struct cancelled *cancelled = argument;
+    struct trial *t = cancelled->t;
+    struct broker_message message;
+    cancelled->waits = true;
+    EXPECT_OK(t->driver->take(cancelled->consumer, &message, 1, cancelled->until_ns,
+                              &cancelled->count, &t->error));
+    cancelled->ended = true;
+}
+
+static void a_cancelled_take_ends_and_the_next_does_not_wait(struct trial *t)
+{
+    static struct cancelled cancelled;
+    struct broker_message message;
+    struct world *world = t->harness.world;
+    cancelled = (struct cancelled){.t = t, .until_ns = world_in_ms(world, 2 * WAIT_MS)};
+    EXPECT_OK(trial_consume(t, "cancelled", 0, 1, &cancelled.consumer, &t->error));
+    EXPECT(fiber_start(world->fibers, take_until_cancelled, &cancelled));
+    while (!cancelled.waits)
+        fiber_sleep_until(world, world_in_ms(world, 5));
+    broker_cancel(cancelled.consumer);
+    while (!cancelled.ended && !t->wrong[0])
+        fiber_sleep_until(world, world_in_ms(world, 5));
+    EXPECT(cancelled.count == 0);
+    EXPECT_OK(t->driver->take(cancelled.consumer, &message, 1, cancelled.until_ns, &cancelled.count,
+                              &t->error));
+    EXPECT(cancelled.count == 0 && world_monotonic_ns(world) < cancelled.until_ns);
+    t->driver->unconsume(cancelled.consumer);
+}
+
 /* What a server has lost with its last seconds the subscription takes from the feed; what was
  * published after it came back has to come. */
 static void a_killed_server_is_connected_to_again(struct trial *t)
@@ -455,6 +494,7 @@ int main(int argc, char **argv)
         CASE(what_no_topic_takes_is_not_acknowledged),
         CASE(a_deadline_ends_a_take),
         CASE(many_wait_at_once_and_the_loop_goes_on),
+        CASE(a_cancelled_take_ends_and_the_next_does_not_wait),
         CASE(a_killed_server_is_connected_to_again),
         CASE(a_connection_that_is_refused_says_why_without_the_password),
         CASE(a_source_is_read_from_the_offset_that_is_asked_for),

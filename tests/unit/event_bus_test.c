@@ -95,6 +95,12 @@ static struct bus_reader *broker_open(const struct bus *bus,
     return reader;
 }
 
+static void cancel_broker_reader(struct bus_reader *reader)
+{
+    reader->broker->over = true;
+    fiber_wake_all(&reader->broker->waiting);
+}
+
 static void broker_close(struct bus_reader *reader)
 {
     reader->broker->readers--;
@@ -193,8 +199,10 @@ static void count_feeds(struct fake_world *fake, struct world_request *asked)
 static int setup_broker(void **state)
 {
     feed_requests = 0;
-    broker =
-        (struct broker){.bus = {.open = broker_open, .fetch = broker_fetch, .close = broker_close}};
+    broker = (struct broker){.bus = {.open = broker_open,
+                                     .fetch = broker_fetch,
+                                     .cancel = cancel_broker_reader,
+                                     .close = broker_close}};
     setup(state);
     ((struct fixture *)*state)->world.request = count_feeds;
     return 0;
@@ -223,8 +231,6 @@ static void open_by_broker(struct fixture *fixture, const fh_service *declaratio
 
 static void close_by_broker(struct fixture *fixture)
 {
-    broker.over = true;
-    fiber_wake_all(&broker.waiting);
     close_search(fixture);
     assert_int_equal(broker.readers, 0);
 }
@@ -263,6 +269,7 @@ static void events_are_applied_once_and_the_cursor_is_where_the_bus_says(void **
     assert_int_equal(view_of(fixture).depth, 0);
     assert_int_equal(view_of(fixture).last, 1010);
     close_by_broker(fixture);
+    assert_true(broker.over); /* so the reader, which waits, is told that the process ends */
     assert_int_equal(fixture->pages, 0);
 }
 

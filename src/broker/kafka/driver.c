@@ -39,6 +39,7 @@ const struct broker_driver broker_kafka = {
     .publish = kafka_publish,
     .consume = kafka_consume,
     .take = kafka_take,
+    .wake = kafka_wake,
     .acknowledge = kafka_acknowledge,
     .unconsume = kafka_unconsume,
     .attach = kafka_attach,

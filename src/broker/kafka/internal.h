@@ -141,6 +141,7 @@ enum fh_code kafka_consume(struct broker *base, const struct broker_topic *topic
 void kafka_unconsume(struct broker_consumer *base);
 enum fh_code kafka_take(struct broker_consumer *base, struct broker_message *messages, int max,
                         int64_t deadline_ns, int *ret_count, struct fh_error *error);
+void kafka_wake(struct broker_consumer *base);
 void kafka_acknowledge(struct broker_consumer *base, uint64_t mark);
 
 #define KAFKA_MARKS_MAX                                                                            \

@@ -139,11 +139,18 @@ enum fh_code kafka_take(struct broker_consumer *base, struct broker_message *mes
         enum fh_code code = judge_consumer(consumer, now_ns, error);
         if (code)
             consumer->acknowledged = false; /* it may be another topic that comes back */
-        if (code || now_ns >= deadline_ns)
+        if (code || now_ns >= deadline_ns || base->cancelled)
             return code;
         world_wait_for(world, consumer->wake_fd, WORLD_READABLE,
                        now_ns + TAKE_LOOK_NS < deadline_ns ? now_ns + TAKE_LOOK_NS : deadline_ns);
     }
+}
+
+void kafka_wake(struct broker_consumer *base)
+{
+    uint64_t one = 1;
+    while (write(((struct kafka_consumer *)base)->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
 }
 
 /* ---- acknowledging ---- */

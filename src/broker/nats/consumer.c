@@ -154,13 +154,19 @@ static bool request_ended(struct nats_pull *pull, natsMsg *message)
     return true;
 }
 
+void nats_consumer_wake(struct nats_consumer *consumer)
+{
+    uint64_t one = 1;
+    while (write(consumer->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
 static void nats_arrived(natsConnection *connection, natsSubscription *subscription,
                          natsMsg *message, void *owner)
 {
     struct nats_pull *pull = owner;
     struct nats_consumer *consumer = pull->consumer;
     struct nats_arrived *arrived = NULL;
-    uint64_t one = 1;
     (void)connection;
     (void)subscription;
     if (!request_ended(pull, message)) {
@@ -175,8 +181,7 @@ static void nats_arrived(natsConnection *connection, natsSubscription *subscript
     } else {
         nats.natsMsg_Destroy(message);
     }
-    while (write(consumer->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    nats_consumer_wake(consumer);
 }
 
 static void nats_subscription_ended(void *owner)

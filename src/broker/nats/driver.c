@@ -42,6 +42,7 @@ const struct broker_driver broker_nats = {
     .publish = nats_publish,
     .consume = nats_consume,
     .take = nats_take,
+    .wake = nats_wake,
     .acknowledge = nats_acknowledge,
     .unconsume = nats_unconsume,
     .attach = nats_attach,

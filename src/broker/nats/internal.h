@@ -116,6 +116,7 @@ enum fh_code nats_source_is_whole(const struct nats_consumer *consumer, struct f
 /* take.c */
 enum fh_code nats_take(struct broker_consumer *base, struct broker_message *messages, int max,
                        int64_t deadline_ns, int *ret_count, struct fh_error *error);
+void nats_wake(struct broker_consumer *base);
 void nats_acknowledge(struct broker_consumer *base, uint64_t mark);
 
 /* trespass.c */
@@ -180,5 +181,6 @@ struct nats_consumer {
 
 /* The last user frees it. On any thread. */
 void nats_consumer_left(struct nats_consumer *consumer);
+void nats_consumer_wake(struct nats_consumer *consumer); /* of any thread */
 
 #endif

@@ -137,11 +137,16 @@ enum fh_code nats_take(struct broker_consumer *base, struct broker_message *mess
         for (unsigned i = 0; i < consumer->pull_count; i++)
             ask_for_messages(consumer, &consumer->pulls[i]);
         int64_t now_ns = world_monotonic_ns(world);
-        if (*ret_count || now_ns >= deadline_ns)
+        if (*ret_count || now_ns >= deadline_ns || base->cancelled)
             return FH_OK;
         world_wait_for(world, consumer->wake_fd, WORLD_READABLE,
                        now_ns + LOOK_NS < deadline_ns ? now_ns + LOOK_NS : deadline_ns);
     }
+}
+
+void nats_wake(struct broker_consumer *base)
+{
+    nats_consumer_wake(consumer_of(base));
 }
 
 /* ---- acknowledging ---- */

@@ -37,6 +37,7 @@ const struct broker_driver broker_rabbitmq = {
     .publish = rabbitmq_publish,
     .consume = rabbitmq_consume,
     .take = rabbitmq_take,
+    .wake = rabbitmq_wake,
     .acknowledge = rabbitmq_acknowledge,
     .unconsume = rabbitmq_unconsume,
     .attach = rabbitmq_attach,

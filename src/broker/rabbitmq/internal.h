@@ -278,6 +278,7 @@ bool rabbitmq_consumer_frame(struct rabbitmq_consumer *consumer, const amqp_fram
                              char *ret_why, size_t size);
 enum fh_code rabbitmq_take(struct broker_consumer *base, struct broker_message *messages, int max,
                            int64_t deadline_ns, int *ret_count, struct fh_error *error);
+void rabbitmq_wake(struct broker_consumer *base);
 void rabbitmq_acknowledge(struct broker_consumer *base, uint64_t mark);
 
 #endif

@@ -85,10 +85,15 @@ enum fh_code rabbitmq_take(struct broker_consumer *base, struct broker_message *
         enum fh_code code = *ret_count ? FH_OK : consumer_state(consumer, error);
         if (*ret_count && consumer->source) /* nobody else does, and it brings no more otherwise */
             rabbitmq_acknowledge(base, consumer->handed);
-        if (code || *ret_count || world_monotonic_ns(world) >= deadline_ns)
+        if (code || *ret_count || world_monotonic_ns(world) >= deadline_ns || base->cancelled)
             return code;
         world_wait_for(world, consumer->wake_fd, WORLD_READABLE, deadline_ns);
     }
+}
+
+void rabbitmq_wake(struct broker_consumer *base)
+{
+    rabbitmq_consumer_wake(rabbitmq_consumer_of(base));
 }
 
 void rabbitmq_acknowledge(struct broker_consumer *base, uint64_t mark)

@@ -422,6 +422,13 @@ static struct bus_reader *carried_open(const struct bus *bus,
     return (struct bus_reader *)reader;
 }
 
+static void carried_cancel(struct bus_reader *base)
+{
+    const struct carried_reader *reader = (struct carried_reader *)base;
+    if (reader->consumer)
+        broker_cancel(reader->consumer);
+}
+
 static void carried_close(struct bus_reader *base)
 {
     struct carried_reader *reader = (struct carried_reader *)base;
@@ -437,8 +444,10 @@ enum fh_code carried_add(struct event_manager *manager, const char *system, cons
 {
     struct carrier *carrier = calloc(1, sizeof *carrier);
     FH_ASSERT(carrier != NULL);
-    carrier->bus =
-        (struct bus){.open = carried_open, .fetch = carried_fetch, .close = carried_close};
+    carrier->bus = (struct bus){.open = carried_open,
+                                .fetch = carried_fetch,
+                                .cancel = carried_cancel,
+                                .close = carried_close};
     carrier->manager = manager;
     carrier->source = source;
     enum fh_code code = relay_topic(system, source, options, carrier->topic_name,

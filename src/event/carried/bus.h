@@ -35,7 +35,7 @@
 #define CARRIED_FOREIGN_MS 1000
 #define CARRIED_ANSWER_MS_MAX 10000 /* of the feed, to a question that need not wait */
 #define CARRIED_MISSED_MAX 3        /* answers in a row with what did not come by the broker */
-#define CARRIED_TAKE_MS 500 /* one wait for messages: it is not woken when the process drains */
+#define CARRIED_TAKE_MS 1000        /* one wait for messages */
 #define CARRIED_CONSUME_MS 2000
 #define CARRIED_RETRY_MS_MAX 10000
 

@@ -423,6 +423,13 @@ static struct bus_reader *source_open(const struct bus *bus,
     return (struct bus_reader *)reader;
 }
 
+static void source_cancel(struct bus_reader *base)
+{
+    const struct source_reader *reader = (struct source_reader *)base;
+    if (reader->consumer)
+        broker_cancel(reader->consumer);
+}
+
 static void source_close(struct bus_reader *base)
 {
     struct source_reader *reader = (struct source_reader *)base;
@@ -431,4 +438,4 @@ static void source_close(struct bus_reader *base)
 }
 
 const struct bus source_bus_slots = {
-    .open = source_open, .fetch = source_fetch, .close = source_close};
+    .open = source_open, .fetch = source_fetch, .cancel = source_cancel, .close = source_close};

@@ -37,7 +37,7 @@
 #define SOURCE_PARTITIONS_MAX 64
 #define SOURCE_TOPIC_LENGTH_MAX 249
 #define SOURCE_ATTACH_MS 5000
-#define SOURCE_TAKE_MS 500 /* one wait: it is not woken when the process drains */
+#define SOURCE_TAKE_MS 1000 /* one wait */
 /* So long a topic has to end before what was read of it: a broker that has just begun may not know
  * its newest messages yet. */
 #define SOURCE_SHORT_MS 5000

@@ -160,6 +160,7 @@ static void run_subscription_reader(void *argument)
     struct bus_reader *from = s->bus->open(s->bus, &subscriber);
     int failures = 0;
     uint64_t own = ++s->reader;
+    s->from = from;
     s->generation++; /* answers to earlier readers' questions no longer count */
     while (subscription_goes_on(s) && s->reader == own) {
         if (subscription_resyncs(s) || s->replay.lost || s->queued >= SUBSCRIBE_PREFETCH_MAX)
@@ -167,11 +168,19 @@ static void run_subscription_reader(void *argument)
         else
             read_next_batch(s, from, &failures);
     }
+    if (s->from == from)
+        s->from = NULL;
     s->bus->close(from);
     s->readers--;
     if (s->reader == own)
         s->reads = false;
     event_manager_fiber_ends(s->manager);
+}
+
+void subscription_cancel_reading(struct subscription *s)
+{
+    if (s->from && s->bus->cancel)
+        s->bus->cancel(s->from);
 }
 
 /* If a partition is given up and ours again during one long poll, waiting for that poll would hold

@@ -393,9 +393,7 @@ static void partition_ends(struct lease *lease)
     struct subscription *s = lease->owner;
     level_lost(s);
     level_wake(s->manager);
-    fiber_wake_all(&s->for_batches);
-    fiber_wake_all(&s->for_space);
-    fiber_wake_all(&s->for_parking);
+    subscription_wake(s);
     if (!s->applies)
         lease_ended(lease);
 }
@@ -482,9 +480,8 @@ void subscribe_drain(struct event_manager *manager)
 {
     level_wake(manager);
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
-        fiber_wake_all(&s->for_batches);
-        fiber_wake_all(&s->for_space);
-        fiber_wake_all(&s->for_parking);
+        subscription_wake(s);
+        subscription_cancel_reading(s);
     }
 }
 

@@ -91,6 +91,13 @@ void subscription_leave(struct subscription *s)
     fiber_wake_all(&s->manager->idle);
 }
 
+void subscription_wake(struct subscription *s)
+{
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_space);
+    fiber_wake_all(&s->for_parking);
+}
+
 /* ---- the queue between reader and applier ---- */
 
 void subscription_put(struct subscription *s, struct batch *batch)

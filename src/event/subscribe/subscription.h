@@ -67,11 +67,12 @@ struct subscription {
     int64_t set_back; /* how often, as committed: set_back.h */
     /* Sizes: of a page, of a resync's transaction, of a fetch. */
     struct portion rows, together, answers;
-    bool fenced;         /* another instance's epoch was found; until we get the lease again */
-    bool reads, applies; /* such a fiber is running */
-    bool loaded;         /* the latter has read its places */
-    uint64_t reader;     /* the current reader: incremented with each new one */
-    int readers;         /* running readers, including abandoned ones */
+    bool fenced;             /* another instance's epoch was found; until we get the lease again */
+    bool reads, applies;     /* such a fiber is running */
+    bool loaded;             /* the latter has read its places */
+    uint64_t reader;         /* the current reader: incremented with each new one */
+    struct bus_reader *from; /* its bus's, or NULL */
+    int readers;             /* running readers, including abandoned ones */
     const struct fh_subscription *subscribed[SUBSCRIBED_MAX]; /* of this source */
     const struct doing *doings[SUBSCRIBED_MAX];               /* of each; NULL: not made yet */
     int subscribed_count;
@@ -155,6 +156,8 @@ void subscription_tell_fault(struct subscription *s, fh_work *w, const char *wha
 /* While it is busy, between these two, its store must stay open: see event_manager_wait. */
 void subscription_enter(struct subscription *s);
 void subscription_leave(struct subscription *s);
+/* Whatever waits for it looks again. */
+void subscription_wake(struct subscription *s);
 
 /* The queue between reader and applier. */
 void subscription_put(struct subscription *s, struct batch *batch);
@@ -173,5 +176,7 @@ enum fh_code subscribe_declare(struct event_manager *manager, struct fh_error *e
 /* On a fiber of its own. An earlier reader that still waits for an answer is abandoned: what it
  * gets is thrown away. */
 void subscription_begin_reading(struct subscription *s);
+/* Of the reader that waits, as the process ends. */
+void subscription_cancel_reading(struct subscription *s);
 
 #endif
