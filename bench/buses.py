@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events by a broker: from the outbox until the broker has confirmed them, beside its own client library that publishes as
-many bytes from memory (bench/confirms), and from the broker to applied once in another service's store, beside the feed;
-many of them, and one after the other.
+many bytes from memory (bench/confirms), and from the broker to applied once in another service's store, beside the feed
+and what the library's own consumer gets meanwhile; many of them, and one after the other.
 
     tools/servers run bench/run BUILD --only buses"""
 
@@ -157,16 +157,18 @@ def from_memory(build, broker, count, *how):
 
 
 def measure_rates(build, broker, pair):
-    relayed, memory, fed, carried, shares = [], [], [], [], []
+    relayed, memory, fed, carried, through, shares = [], [], [], [], [], []
     for number in range(ROUNDS):
         count = pair.fill()
         sides = [lambda: relayed.append(pair.relay(count)), lambda: memory.append(from_memory(build, broker, count))]
         for side in reversed(sides) if number % 2 else sides:
             side()
         pair.settle()
-        rate, share = pair.apply(True, pair.fill())
+        count = pair.fill()
+        rate, share = pair.apply(True, count)
         carried.append(rate)
         shares.append(share)
+        through.append(from_memory(build, broker, count, "through"))
         pair.settle()
         fed.append(pair.apply(False, pair.fill())[0])
         pair.settle()
@@ -178,6 +180,9 @@ def measure_rates(build, broker, pair):
     show("the better of both bars", best, "x", bars.at_least(f"relay to {broker}, times the lower of its bars", best, 1.0))
     show_figures("from the broker to applied once", carried, "events/s",
                  f"{min(shares):.0%} to {max(shares):.0%} of them came by it")
+    show_figures("from memory to its client library's consumer", through, "messages/s")
+    ratios = bars.Ratios(carried, through)
+    show("applied once, times that", ratios.median, "x", ratios.spread())
     show_figures("from the feed to applied once", fed, "events/s")
     best = max(bars.Figures(carried).median / BAR_RATE, bars.Ratios(carried, memory).median / BAR_RATIO)
     show("applied once, the better of both bars", best, "x",

@@ -7,16 +7,18 @@
  * under way as it likes, until the server has confirmed every one. This is what the relay is
  * measured against; it reads no store, and writes no JSON.
  *
- *     confirms_NAME TOPIC COUNT SIZE [lone]
+ *     confirms_NAME TOPIC COUNT SIZE [lone|through]
  *
  * The server is FREEHOLD_TEST_NAME's of the environment, as tools/servers tells it: {"host",
- * "port", "user", "password"}. Prints messages a second; with `lone`, how many milliseconds the
+ * "port", "user", "password"}. Prints messages a second; with `through`, until a consumer that was
+ * there before has got and acknowledged every one, too; with `lone`, how many milliseconds the
  * median one takes from its publisher to a consumer that waits for it, one after the other.
  * Anything that goes wrong ends it with 1.
  */
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 
 #define CONFIRMS_PARTITIONS 8
 #define CONFIRMS_NAME_SIZE 160
+#define CONFIRMS_ACKNOWLEDGED_EVERY 256
 
 struct confirms {
     const char *topic;
@@ -34,8 +37,9 @@ struct confirms {
     json_t *server;
     const char *host, *user, *password;
     int port;
-    bool lone;
-    double *took_ms; /* of each lone message */
+    bool lone, through;
+    double *took_ms;  /* of each lone message */
+    pthread_t reader; /* with `through` */
 };
 
 static inline _Noreturn void confirms_fail(const char *what, const char *why)
@@ -70,8 +74,9 @@ static inline void confirms_begin(struct confirms *ret, int argc, char **argv, c
 {
     const char *told = getenv(variable);
     bool lone = argc == 5 && strcmp(argv[4], "lone") == 0;
-    if ((argc != 4 && !lone) || !told)
-        confirms_fail(variable, "usage: TOPIC COUNT SIZE [lone], with that variable");
+    bool through = argc == 5 && strcmp(argv[4], "through") == 0;
+    if ((argc != 4 && !lone && !through) || !told)
+        confirms_fail(variable, "usage: TOPIC COUNT SIZE [lone|through], with that variable");
     *ret = (struct confirms){
         .topic = argv[1], .count = confirms_number(argv[2]), .size = confirms_number(argv[3])};
     ret->server = json_loads(told, 0, NULL);
@@ -81,11 +86,19 @@ static inline void confirms_begin(struct confirms *ret, int argc, char **argv, c
     ret->port = (int)json_integer_value(json_object_get(ret->server, "port"));
     ret->message = malloc((size_t)ret->size + 1);
     ret->lone = lone;
+    ret->through = through;
     ret->took_ms = calloc((size_t)ret->count, sizeof *ret->took_ms);
     if (!ret->host || !ret->user || !ret->password || !ret->message || !ret->took_ms)
         confirms_fail(variable, "it names no server, or there is no memory");
     memset(ret->message, 'x', (size_t)ret->size);
     ret->message[ret->size] = '\0';
+}
+
+/* With `through`: a thread that takes and acknowledges `count` messages; the consumer is there. */
+static inline void confirms_read(struct confirms *confirms, void *(*read)(void *))
+{
+    if (confirms->through && pthread_create(&confirms->reader, NULL, read, confirms))
+        confirms_fail("a thread", "it can't be started");
 }
 
 static inline int confirms_compare(const void *a, const void *b)
@@ -96,6 +109,8 @@ static inline int confirms_compare(const void *a, const void *b)
 
 static inline void confirms_end(struct confirms *confirms, double began_s)
 {
+    if (confirms->through)
+        pthread_join(confirms->reader, NULL);
     qsort(confirms->took_ms, (size_t)confirms->count, sizeof *confirms->took_ms, confirms_compare);
     if (confirms->lone)
         printf("%.3f\n", confirms->took_ms[confirms->count / 2]);

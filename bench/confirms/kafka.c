@@ -87,28 +87,46 @@ static void produce(const struct confirms *confirms, rd_kafka_t *producer, rd_ka
         rd_kafka_poll(producer, 0);
 }
 
-/* ---- one after the other ---- */
+/* ---- consumers ---- */
 
-static rd_kafka_t *consumer_of(const struct confirms *confirms)
+static rd_kafka_t *consumer_of(const struct confirms *confirms, int partitions)
 {
     char why[256];
     rd_kafka_conf_t *settings = settings_of(confirms);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     set(settings, "group.id", confirms->topic);
     rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, settings, why, sizeof why);
     if (!consumer)
         confirms_fail("a consumer", why);
-    rd_kafka_topic_partition_list_add(list, confirms->topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, confirms->topic, i)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
     if (rd_kafka_assign(consumer, list))
         confirms_fail("a consumer", "it is assigned nothing");
     rd_kafka_topic_partition_list_destroy(list);
     return consumer;
 }
 
+static rd_kafka_t *through;
+
+static void *read_all(void *argument)
+{
+    const struct confirms *confirms = argument;
+    for (int i = 0; i < confirms->count; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(through, WAIT_MS);
+        if (!message || message->err)
+            confirms_fail("a message", message ? rd_kafka_err2str(message->err) : NULL);
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_destroy_flags(through, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/* One after the other. */
 static void produce_lone(const struct confirms *confirms, rd_kafka_t *producer,
                          rd_kafka_topic_t *topic)
 {
-    rd_kafka_t *consumer = consumer_of(confirms);
+    rd_kafka_t *consumer = consumer_of(confirms, 1);
     for (int i = 0; i < confirms->count; i++) {
         double began_s = confirms_now_s();
         produce(confirms, producer, topic, 0);
@@ -129,6 +147,9 @@ int main(int argc, char **argv)
     rd_kafka_t *producer = connect_to(&confirms);
     make_topic(producer, confirms.topic);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer, confirms.topic, NULL);
+    if (confirms.through)
+        through = consumer_of(&confirms, CONFIRMS_PARTITIONS);
+    confirms_read(&confirms, read_all);
     double began_s = confirms_now_s();
     if (confirms.lone)
         produce_lone(&confirms, producer, topic);

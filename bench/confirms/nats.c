@@ -81,6 +81,41 @@ static void publish_lone(const struct confirms *confirms, jsCtx *stream)
     natsSubscription_Destroy(subscription);
 }
 
+/* ---- through ---- */
+
+static natsSubscription *through;
+
+static void *read_all(void *argument)
+{
+    const struct confirms *confirms = argument;
+    for (int i = 1; i <= confirms->count; i++) {
+        natsMsg *message;
+        check("a message", natsSubscription_NextMsg(&message, through, WAIT_MS));
+        if (i % CONFIRMS_ACKNOWLEDGED_EVERY == 0 || i == confirms->count)
+            natsMsg_Ack(message, NULL);
+        natsMsg_Destroy(message);
+    }
+    natsSubscription_Destroy(through);
+    return NULL;
+}
+
+static void read_through(struct confirms *confirms, jsCtx *stream)
+{
+    char subjects[CONFIRMS_NAME_SIZE];
+    jsSubOptions options;
+    jsErrCode code;
+    if (!confirms->through)
+        return;
+    jsSubOptions_Init(&options);
+    options.Stream = confirms->topic;
+    options.ManualAck = true;
+    options.Config.AckPolicy = js_AckAll;
+    options.Config.MaxAckPending = PENDING_MAX;
+    snprintf(subjects, sizeof subjects, "%.128s.*", confirms->topic);
+    check("a consumer", js_SubscribeSync(&through, stream, subjects, NULL, &options, &code));
+    confirms_read(confirms, read_all);
+}
+
 int main(int argc, char **argv)
 {
     struct confirms confirms;
@@ -102,6 +137,7 @@ int main(int argc, char **argv)
     how.PublishAsync.ErrHandler = refused;
     check("JetStream", natsConnection_JetStream(&stream, connection, &how));
     make_stream(&confirms, stream);
+    read_through(&confirms, stream);
     double began_s = confirms_now_s();
     if (confirms.lone)
         publish_lone(&confirms, stream);

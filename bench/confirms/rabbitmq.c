@@ -12,6 +12,7 @@
 #define PENDING_MAX 8192
 #define LOOK_EVERY 64
 #define PERSISTENT 2
+#define AHEAD 4096 /* messages of a queue that the server delivers before they are acknowledged */
 
 static amqp_connection_state_t connection, reader;
 
@@ -105,6 +106,40 @@ static void publish(const struct confirms *confirms, int n)
         confirms_fail("a message", amqp_error_string2(status));
 }
 
+/* ---- through ---- */
+
+static void *read_all(void *argument)
+{
+    const struct confirms *confirms = argument;
+    for (int i = 1; i <= confirms->count; i++) {
+        amqp_envelope_t envelope;
+        amqp_maybe_release_buffers(reader);
+        check("a message", amqp_consume_message(reader, &envelope, NULL, 0));
+        if (i % CONFIRMS_ACKNOWLEDGED_EVERY == 0 || i == confirms->count)
+            amqp_basic_ack(reader, CHANNEL, envelope.delivery_tag, 1);
+        amqp_destroy_envelope(&envelope);
+    }
+    amqp_destroy_connection(reader);
+    return NULL;
+}
+
+static void read_through(struct confirms *confirms)
+{
+    char name[CONFIRMS_NAME_SIZE];
+    if (!confirms->through)
+        return;
+    reader = connect_to(confirms);
+    amqp_basic_qos(reader, CHANNEL, 0, AHEAD, 0);
+    check("a consumer", amqp_get_rpc_reply(reader));
+    for (unsigned i = 0; i < CONFIRMS_PARTITIONS; i++) {
+        queue_name(confirms, i, name);
+        amqp_basic_consume(reader, CHANNEL, amqp_cstring_bytes(name), amqp_empty_bytes, 0, 0, 0,
+                           amqp_empty_table);
+        check("a consumer", amqp_get_rpc_reply(reader));
+    }
+    confirms_read(confirms, read_all);
+}
+
 /* One after the other, each confirmed, as a consumer gets them that acknowledges. */
 static void publish_lone(const struct confirms *confirms, bool *confirmed)
 {
@@ -151,6 +186,7 @@ int main(int argc, char **argv)
     amqp_confirm_select(connection, CHANNEL);
     check("confirms", amqp_get_rpc_reply(connection));
     make_queues(&confirms);
+    read_through(&confirms);
     double began_s = confirms_now_s();
     if (confirms.lone)
         publish_lone(&confirms, confirmed);
