@@ -22,7 +22,7 @@ LEAN = -Dlean=true -Dunity=on -Dunity_size=8 -Doptimization=1 -Ddebug=false
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo servers install uninstall test test-long test-buses audit simulate fuzz schemathesis lint bench bench-buses bench-check bench-long format clean help
+.PHONY: all deps demo servers install uninstall test test-long test-buses audit simulate fuzz schemathesis lint bench bench-buses bench-check bench-derived bench-long format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -95,8 +95,12 @@ bench: deps ## measure all beside rivals, embedded and on servers; exit 1 names 
 bench-long: ## the same with rows of millions: 10,000,000 orders, events untrimmed, 100,000 sagas, a log of 1 GB; 20 GB of disk
 	@$(MAKE) --no-print-directory bench BENCH_FLAGS=--long
 
-bench-buses: ## events by NATS, RabbitMQ and Kafka, beside their client libraries and the feed
-	@$(MAKE) --no-print-directory bench BENCH_SERVERS=nats,rabbitmq,kafka BENCH_FLAGS="--only buses"
+bench-buses: ## events by NATS, RabbitMQ and Kafka, beside their client libraries and the feed; syncs
+	@$(MAKE) --no-print-directory bench BENCH_SERVERS=nats,rabbitmq,kafka BENCH_FLAGS="--only brokers"
+
+bench-derived: deps ## search, series, columns and views, embedded and carried to servers, beside loaders
+	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
+	@bench/run build-release --only derived $(BENCH_FLAGS)
 
 bench-check: deps ## has it got slower? Counts against bench/baseline.json; BASE=REVISION: counts and rates against it; ACCEPT=1
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
