@@ -16,9 +16,9 @@
 
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
-/* A sync is never urgent, and takes from both services what their clients could have: so many keys
- * a second, and after each page a rest that is so many times as long as that took, which is the
- * longer one where either of them is busy. */
+/* A sync is not urgent, and takes from both services what their clients could have: so many keys a
+ * second, and after each page without a difference a rest that is so many times as long as that
+ * took, which is the longer one where either of them is busy. */
 #define SYNC_KEYS_A_SECOND_MAX 54000
 #define SYNC_RESTS_TIMES 5
 
@@ -324,11 +324,12 @@ static enum sync_verdict take_step(struct subscription *s, struct fh_error *erro
         return ask_kind_of_keys(s, error);
     int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
     int64_t began_ns = world_monotonic_ns(subscription_world(s));
+    int64_t differed = sync->now.differed;
     enum sync_verdict verdict = compare_page(s, error);
     int64_t now_ns = world_monotonic_ns(subscription_world(s));
     int64_t rested_ns = now_ns + (now_ns - began_ns) * SYNC_RESTS_TIMES;
     sync->paced_ns = began_ns + rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
-    if (sync->paced_ns < rested_ns)
+    if (sync->paced_ns < rested_ns && sync->now.differed == differed)
         sync->paced_ns = rested_ns;
     return verdict;
 }
