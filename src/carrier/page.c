@@ -30,7 +30,7 @@
 #include "world/world.h"
 
 #define PAGE_ON_LOOP_MAX ((size_t)64 << 10) /* of texts: a millisecond */
-#define PAGE_SLICE_SIZE ((size_t)128 << 10) /* of texts that are read at once */
+#define PAGE_SLICE_SIZE ((size_t)128 << 10) /* of texts that are read at once, at least */
 #define PAGE_SLICE_EVENTS 64                /* at least */
 
 static void *grow_array(void *array, int *capacity, size_t size)
@@ -349,11 +349,19 @@ static bool keep_event(void *context, const struct ledger_event *event)
 
 /* How many events the next slice may have, after one of `count`, which grew by `size`: twice what
  * it should need, as an engine may fetch them all before it shows the first. */
-static int64_t next_slice_events(int64_t count, size_t size)
+static int64_t next_slice_events(int64_t count, size_t size, size_t next_size)
 {
     int64_t each = (int64_t)size / (count > 0 ? count : 1) + 1;
-    int64_t events = 2 * (int64_t)PAGE_SLICE_SIZE / each;
+    int64_t events = 2 * (int64_t)next_size / each;
     return events < PAGE_SLICE_EVENTS ? PAGE_SLICE_EVENTS : events;
+}
+
+size_t carried_slice_size(size_t size, int64_t took_ns, int64_t turn_ns)
+{
+    double bytes = took_ns > 0 ? (double)size * (double)turn_ns / (2.0 * (double)took_ns) : 0;
+    if (bytes < (double)PAGE_SLICE_SIZE)
+        return PAGE_SLICE_SIZE;
+    return bytes < (double)CARRIED_SIZE_MAX ? (size_t)bytes : CARRIED_SIZE_MAX;
 }
 
 /* Behind what is read already. Between slices the loop has its turn, so that the page before is
@@ -362,7 +370,9 @@ static enum fh_code read_page_events(struct carried_reading *reading, struct sto
                                      struct world *world, struct fh_error *error)
 {
     int64_t from = reading->page.link.from, events = PAGE_SLICE_EVENTS;
+    size_t slice_size = PAGE_SLICE_SIZE;
     for (;;) {
+        int64_t began_ns = world_monotonic_ns(world);
         int64_t at = reading->read_count ? reading->read[reading->read_count - 1].position : from;
         int64_t left = CARRIED_SPAN_MAX - (at - from);
         size_t before = reading->read_size;
@@ -371,15 +381,18 @@ static enum fh_code read_page_events(struct carried_reading *reading, struct sto
             return FH_OK;
         events = events < left ? events : left;
         reading->slice_count = 0;
-        reading->slice_end = before + PAGE_SLICE_SIZE;
+        reading->slice_end = before + slice_size;
         enum fh_code code = ledger_outbox_read(work, at, (int)events, keep_event, reading, error);
         if (code == FH_OK)
             code = reading->code;
         bool is_end = reading->slice_count < events && has_room_in_slice(reading);
         if (code != FH_OK || is_end)
             return code;
-        events = next_slice_events(reading->slice_count, reading->read_size - before);
+        int64_t read_ns = world_monotonic_ns(world);
         fiber_sleep_until(world, 0);
+        slice_size = carried_slice_size(reading->read_size - before, read_ns - began_ns,
+                                        world_monotonic_ns(world) - read_ns);
+        events = next_slice_events(reading->slice_count, reading->read_size - before, slice_size);
     }
 }
 

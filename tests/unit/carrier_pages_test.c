@@ -4,6 +4,8 @@
 
 #include "../support/carrying.h"
 
+#include "carrier/page.h"
+
 #define ITEMS 9
 #define SENT_MAX 32
 #define MANY 300
@@ -175,6 +177,21 @@ static void look_at_what_is_written(void)
     two_at_once.write = write_for_memory;
     two_at_once.unwrite = unwrite_for_memory;
     two_at_once.send = send_written;
+}
+
+/* Else a loop whose turns are long would have its outbox read more slowly than it is filled. */
+static void a_slice_is_the_larger_the_longer_the_loops_turns_are(void **state)
+{
+    const size_t size = (size_t)128 << 10;
+    const int64_t took_ns = 400000, ms = 1000000;
+    (void)state;
+    assert_int_equal(carried_slice_size(size, took_ns, 0), size);
+    assert_int_equal(carried_slice_size(size, took_ns, 2 * took_ns), size);
+    assert_int_equal(carried_slice_size(size, took_ns, 8 * ms), 10 * size);
+    assert_int_equal(carried_slice_size(10 * size, 10 * took_ns, 8 * ms), 10 * size);
+    assert_int_equal(carried_slice_size(10 * size, 10 * took_ns, ms), 160 << 10);
+    assert_int_equal(carried_slice_size(size, took_ns, 1000 * ms), CARRIED_SIZE_MAX);
+    assert_int_equal(carried_slice_size(100, 0, ms), size);
 }
 
 static void what_is_written_of_a_page_is_sent_and_gone(void **state)
@@ -372,6 +389,7 @@ int main(void)
         PAGES_TEST(pages_follow_each_other_in_one_turn),
         PAGES_TEST(pages_that_end_by_their_size_do_so_too),
         PAGES_TEST(a_page_that_is_read_in_slices_is_whole),
+        PAGES_TEST(a_slice_is_the_larger_the_longer_the_loops_turns_are),
         PAGES_TEST(what_is_written_of_a_page_is_sent_and_gone),
         PAGES_TEST(what_is_written_behind_an_unanswered_page_is_gone),
         PAGES_TEST(a_page_that_is_not_written_is_sent_all_the_same),
