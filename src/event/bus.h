@@ -27,7 +27,7 @@
  *   open    yes       no     makes a reader of one partition. It can't fail: whatever has to be
  *                            reached is reached by the first fetch
  *   fetch   yes       yes    gets what follows a place, in one batch
- *   cancel  no        no     the process ends: a fetch in progress waits no longer
+ *   cancel  no        no     the reader is wanted no more: a fetch in progress waits no longer
  *   close   yes       no     frees the reader, which has no fetch in progress
  *
  * Two readers of one partition may be open for a while: if the partition is given up and taken

@@ -338,6 +338,7 @@ static enum fh_code memory_take(struct broker_consumer *of, struct broker_messag
 static void memory_wake(struct broker_consumer *of)
 {
     (void)of;
+    memory.counts.woken++;
 }
 
 static void memory_acknowledge(struct broker_consumer *of, uint64_t mark)

@@ -23,7 +23,7 @@ struct simulate_broker_faults {
 };
 
 struct simulate_broker_counts {
-    uint64_t published, taken, lost, doubled, late, overtaken, refused, unanswered, wiped;
+    uint64_t published, taken, lost, doubled, late, overtaken, refused, unanswered, wiped, woken;
 };
 
 /* Adds the driver, once in a process, and begins with an empty broker. */

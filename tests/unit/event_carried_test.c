@@ -119,6 +119,7 @@ static void events_come_by_the_broker_and_the_feed_is_hardly_asked(void **state)
     assert_true(carried(fixture) > came + 500); /* the feed is asked now and then all the same */
     assert_int_equal(view_of(fixture).depth, 0);
     close_search(fixture);
+    assert_true(simulate_broker_counts()->woken > 0); /* what waited for messages */
     assert_int_equal(fixture->pages, 0);
 }
 

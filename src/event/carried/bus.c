@@ -2,8 +2,7 @@
 /*
  * A fetch takes messages onto the shelf (message.h) until the first one there is next, or until
  * there is a reason to ask the feed. The reader remembers between fetches where it stands: if the
- * next question is about another place, the subscription has begun anew, and only the place itself
- * is known to be the last of its partition's.
+ * next question is about another place, only that one is known to be the last of its partition's.
  */
 
 #include "event/carried/bus.h"
@@ -56,10 +55,9 @@ struct carried_reader {
     int missed;   /* answers of the feed in a row with what did not come */
     int64_t retry_ns, asked_ns, quiet_ns, hole_ns, foreign_ns; /* 0: never, or none */
     int64_t silence_ms, told, last;
-    int64_t
-        stuck_at; /* the shelf's first message when the feed had no more, and not what it lacks */
-    int64_t lags_at; /* when that was too often: the bus has caught up once it has brought this */
-    bool foreign;
+    int64_t stuck_at; /* the shelf's first message when the feed had no more */
+    int64_t lags_at;  /* when that was too often: the bus has caught up once it has brought this */
+    bool foreign, cancelled;
     struct broker_message messages[BROKER_TAKE_MAX];
 };
 
@@ -323,10 +321,12 @@ static enum next_step step_of(struct carried_reader *reader, int64_t *ret_until_
         reader->hole_ns = 0;
         break;
     }
-    if (reader->foreign && now_ns >= reader->foreign_ns) {
+    int64_t foreign_ns = reader->foreign ? reader->foreign_ns : INT64_MAX;
+    if (now_ns >= foreign_ns) {
         reader->foreign_ns = now_ns + CARRIED_FOREIGN_MS * NS_A_MS;
         return STEP_ASK;
     }
+    *ret_until_ns = earlier_ns(*ret_until_ns, foreign_ns);
     return now_ns >= silent_ns ? STEP_ASK_IN_SILENCE : STEP_WAIT;
 }
 
@@ -374,7 +374,7 @@ static enum bus_verdict await_messages(struct carried_reader *reader,
         return ask_feed(reader, question, question->wait_s, ret, why);
     if (!has_told(reader, question, ret, why, &verdict))
         return verdict;
-    while (!reader->carrier->manager->draining) {
+    while (!reader->carrier->manager->draining && !reader->cancelled) {
         enum next_step step = step_of(reader, &until_ns);
         if (step == STEP_DELIVER && (*ret = deliver_shelf(reader, question)))
             return BUS_BATCH;
@@ -385,7 +385,7 @@ static enum bus_verdict await_messages(struct carried_reader *reader,
         if (step == STEP_WAIT && !take_messages(reader, question->limit, until_ns))
             return ask_feed(reader, question, question->wait_s, ret, why);
     }
-    snprintf(why, BUS_WHY_SIZE, "The process ends.");
+    snprintf(why, BUS_WHY_SIZE, "It is not read here any more.");
     return BUS_UNREACHABLE;
 }
 
@@ -424,7 +424,8 @@ static struct bus_reader *carried_open(const struct bus *bus,
 
 static void carried_cancel(struct bus_reader *base)
 {
-    const struct carried_reader *reader = (struct carried_reader *)base;
+    struct carried_reader *reader = (struct carried_reader *)base;
+    reader->cancelled = true;
     if (reader->consumer)
         broker_cancel(reader->consumer);
 }

@@ -33,6 +33,7 @@ struct source_reader {
     int64_t attached_ns;        /* when the consumer was opened */
     int64_t short_ns;           /* since when the topic ends before `place`; 0: it does not */
     bool fresh;                 /* no message was given since the consumer was opened */
+    bool cancelled;
     bool compares;       /* the message before `place` has to come first, if it is there still */
     int64_t lost_before; /* messages from place.position up to here are gone; 0: none */
     int count, given;    /* of `messages` */
@@ -357,7 +358,7 @@ static enum bus_verdict await_source(struct source_reader *reader,
     struct fh_error error = {0};
     int64_t began_ns = source_now_ns(reader), now_ns = began_ns;
     int64_t wait_ms = reader->compares ? SOURCE_AGAIN_MS : question->wait_s * INT64_C(1000);
-    while (!reader->source->manager->draining) {
+    while (!reader->source->manager->draining && !reader->cancelled) {
         int64_t left_ns = began_ns + wait_ms * NS_A_MS - now_ns;
         int64_t slice_ns = left_ns < SOURCE_TAKE_MS * NS_A_MS ? left_ns : SOURCE_TAKE_MS * NS_A_MS;
         if (reader->given == reader->count && !take_from_source(reader, now_ns + slice_ns, &error))
@@ -382,7 +383,7 @@ static enum bus_verdict await_source(struct source_reader *reader,
             return source_failed(reader, "The broker does not deliver messages.", why);
         return give_batch(reader, question->limit, ret, why);
     }
-    snprintf(why, BUS_WHY_SIZE, "The process ends.");
+    snprintf(why, BUS_WHY_SIZE, "It is not read here any more.");
     return BUS_UNREACHABLE;
 }
 
@@ -425,7 +426,8 @@ static struct bus_reader *source_open(const struct bus *bus,
 
 static void source_cancel(struct bus_reader *base)
 {
-    const struct source_reader *reader = (struct source_reader *)base;
+    struct source_reader *reader = (struct source_reader *)base;
+    reader->cancelled = true;
     if (reader->consumer)
         broker_cancel(reader->consumer);
 }

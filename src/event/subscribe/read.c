@@ -190,6 +190,7 @@ void subscription_begin_reading(struct subscription *s)
 {
     for (int n = 1; (!s->reads || s->readers < READERS_MAX) && subscription_goes_on(s); n++) {
         if (event_manager_fiber(s->manager, run_subscription_reader, s)) {
+            subscription_cancel_reading(s); /* one that is abandoned now; the new one runs later */
             s->readers++;
             s->reads = true;
             return;
