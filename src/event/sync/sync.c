@@ -21,6 +21,7 @@
  * took, which is the longer one where either of them is busy. */
 #define SYNC_KEYS_A_SECOND_MAX 54000
 #define SYNC_RESTS_TIMES 5
+#define SYNC_REST_NS_MAX INT64_C(5000000000)
 
 /* ---- when ---- */
 
@@ -242,6 +243,7 @@ static enum sync_verdict compare_lists(struct sync_page *page)
     } else if (check_versions(page) != FH_OK || sync_compare(page) != FH_OK) {
         return SYNC_WRONG;
     }
+    sync->equal = json_array_size(page->differing) + json_array_size(page->surplus) == 0;
     enum sync_verdict verdict = sync_mend(page);
     if (verdict != SYNC_DONE)
         return verdict;
@@ -315,6 +317,15 @@ static void end_sync(struct subscription *s)
     s->sync->type = -1;
 }
 
+static void rest_for_others(const struct subscription *s, int64_t began_ns)
+{
+    int64_t now_ns = world_monotonic_ns(subscription_world(s));
+    int64_t rest_ns = (now_ns - began_ns) * SYNC_RESTS_TIMES;
+    int64_t rested_ns = now_ns + (rest_ns < SYNC_REST_NS_MAX ? rest_ns : SYNC_REST_NS_MAX);
+    if (s->sync->paced_ns < rested_ns)
+        s->sync->paced_ns = rested_ns;
+}
+
 static enum sync_verdict take_step(struct subscription *s, struct fh_error *error)
 {
     struct sync *sync = s->sync;
@@ -324,13 +335,11 @@ static enum sync_verdict take_step(struct subscription *s, struct fh_error *erro
         return ask_kind_of_keys(s, error);
     int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
     int64_t began_ns = world_monotonic_ns(subscription_world(s));
-    int64_t differed = sync->now.differed;
+    sync->equal = false;
     enum sync_verdict verdict = compare_page(s, error);
-    int64_t now_ns = world_monotonic_ns(subscription_world(s));
-    int64_t rested_ns = now_ns + (now_ns - began_ns) * SYNC_RESTS_TIMES;
     sync->paced_ns = began_ns + rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
-    if (sync->paced_ns < rested_ns && sync->now.differed == differed)
-        sync->paced_ns = rested_ns;
+    if (sync->equal)
+        rest_for_others(s, began_ns);
     return verdict;
 }
 
