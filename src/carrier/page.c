@@ -32,6 +32,7 @@
 #define PAGE_ON_LOOP_MAX ((size_t)64 << 10) /* of texts: a millisecond */
 #define PAGE_SLICE_SIZE ((size_t)128 << 10) /* of texts that are read at once, at least */
 #define PAGE_SLICE_EVENTS 64                /* at least */
+#define PAGE_SLICE_NS_MAX 4000000           /* that a larger one may take */
 
 static void *grow_array(void *array, int *capacity, size_t size)
 {
@@ -358,7 +359,8 @@ static int64_t next_slice_events(int64_t count, size_t size, size_t next_size)
 
 size_t carried_slice_size(size_t size, int64_t took_ns, int64_t turn_ns)
 {
-    double bytes = took_ns > 0 ? (double)size * (double)turn_ns / (2.0 * (double)took_ns) : 0;
+    int64_t may_take_ns = turn_ns / 2 < PAGE_SLICE_NS_MAX ? turn_ns / 2 : PAGE_SLICE_NS_MAX;
+    double bytes = took_ns > 0 ? (double)size * (double)may_take_ns / (double)took_ns : 0;
     if (bytes < (double)PAGE_SLICE_SIZE)
         return PAGE_SLICE_SIZE;
     return bytes < (double)CARRIED_SIZE_MAX ? (size_t)bytes : CARRIED_SIZE_MAX;

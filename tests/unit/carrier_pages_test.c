@@ -190,7 +190,8 @@ static void a_slice_is_the_larger_the_longer_the_loops_turns_are(void **state)
     assert_int_equal(carried_slice_size(size, took_ns, 8 * ms), 10 * size);
     assert_int_equal(carried_slice_size(10 * size, 10 * took_ns, 8 * ms), 10 * size);
     assert_int_equal(carried_slice_size(10 * size, 10 * took_ns, ms), 160 << 10);
-    assert_int_equal(carried_slice_size(size, took_ns, 1000 * ms), CARRIED_SIZE_MAX);
+    assert_int_equal(carried_slice_size(size, took_ns, 1000 * ms), 10 * size);
+    assert_int_equal(carried_slice_size(1000 * size, took_ns, 1000 * ms), CARRIED_SIZE_MAX);
     assert_int_equal(carried_slice_size(100, 0, ms), size);
 }
 
