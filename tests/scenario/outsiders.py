@@ -6,7 +6,6 @@ format, in structured mode, as the bindings for AMQP, NATS and Kafka have it.
 nats-py comes from PyPI, once, into the cache that all builds share. What is missing is told as a loud skip."""
 
 import collections
-import contextlib
 import datetime
 import json
 import os
@@ -15,7 +14,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_for
 from installed import cached
 
 NATS_PY = "nats-py==2.16.0"
@@ -27,39 +26,43 @@ STRUCTURED = "application/cloudevents+json"
 Message = collections.namedtuple("Message", "body partition kind key")
 
 
-@contextlib.contextmanager
-def channel_of(broker):
-    """A connection for each reading: without heartbeats, since nobody would answer them meanwhile. What the server does to
-    it is said, and the next reading has another, as an ordinary client would."""
+def with_channel(broker, act):
+    """Whether `act` was done, with a channel of a connection for it alone: without heartbeats, since nobody would answer
+    them meanwhile. What the server does to it is said, and the next try has another, as an ordinary client would."""
     pika = pytest.importorskip("pika", reason="NOT READ WITH pika: apt-get install python3-pika")
-    connection = pika.BlockingConnection(pika.ConnectionParameters(
-        broker["host"], broker["port"], heartbeat=0,
-        credentials=pika.PlainCredentials(broker["user"], broker["password"])))
     try:
-        with connection:
-            yield connection.channel()
+        with pika.BlockingConnection(pika.ConnectionParameters(
+                broker["host"], broker["port"], heartbeat=0,
+                credentials=pika.PlainCredentials(broker["user"], broker["password"]))) as connection:
+            act(connection.channel())
+            return True
     except pika.exceptions.AMQPConnectionError as error:
         print(f"RabbitMQ ended the connection of the client outside: {error!r}")
+        return False
 
 
 class Pika:
     """A queue of its own, bound to the topic's exchange: it gets what is published from then on."""
 
     def __init__(self, broker, topic, _folder):
-        self.broker, self.queue, self.seen = broker, f"outsider-{topic}", []
-        with channel_of(broker) as channel:
-            channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum", "x-expires": 600_000})
-            for partition in range(PARTITIONS):
-                channel.queue_bind(self.queue, f"freehold.{topic}", str(partition))
+        self.broker, self.topic, self.queue, self.seen = broker, topic, f"outsider-{topic}", []
+        wait_for("a queue of a client outside", lambda: with_channel(broker, self.bind))
+
+    def bind(self, channel):
+        channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum", "x-expires": 600_000})
+        for partition in range(PARTITIONS):
+            channel.queue_bind(self.queue, f"freehold.{self.topic}", str(partition))
+
+    def take(self, channel):
+        while (got := channel.basic_get(self.queue))[0]:
+            method, properties, body = got
+            self.seen.append(Message(body, int(method.routing_key), properties.content_type, None))
+            assert json.loads(body)["id"] == properties.message_id, properties
+            channel.basic_ack(method.delivery_tag)
 
     def read(self):
         """All messages so far."""
-        with channel_of(self.broker) as channel:
-            while (got := channel.basic_get(self.queue))[0]:
-                method, properties, body = got
-                self.seen.append(Message(body, int(method.routing_key), properties.content_type, None))
-                assert json.loads(body)["id"] == properties.message_id, properties
-                channel.basic_ack(method.delivery_tag)
+        with_channel(self.broker, self.take)
         return self.seen
 
     def close(self):
@@ -70,23 +73,25 @@ class PikaStream:
     """What the topic holds for readers outside, from its first message on, whoever was there when it was published."""
 
     def __init__(self, broker, topic, _folder):
-        self.broker, self.stream = broker, f"freehold.{topic}.outside"
+        self.broker, self.stream, self.seen = broker, f"freehold.{topic}.outside", []
+
+    def take(self, channel):
+        channel.basic_qos(prefetch_count=100)
+        last = channel.queue_declare(self.stream, passive=True).method.message_count
+        for method, properties, body in channel.consume(self.stream, arguments={"x-stream-offset": "first"},
+                                                        inactivity_timeout=1):
+            if not method:
+                break
+            self.seen.append(Message(body, int(method.routing_key), properties.content_type, None))
+            channel.basic_ack(method.delivery_tag)
+            if last and properties.headers["x-stream-offset"] >= last - 1:
+                break
 
     def read(self):
         """All messages so far."""
-        seen = []
-        with channel_of(self.broker) as channel:
-            channel.basic_qos(prefetch_count=100)
-            last = channel.queue_declare(self.stream, passive=True).method.message_count
-            for method, properties, body in channel.consume(self.stream, arguments={"x-stream-offset": "first"},
-                                                            inactivity_timeout=1):
-                if not method:
-                    break
-                seen.append(Message(body, int(method.routing_key), properties.content_type, None))
-                channel.basic_ack(method.delivery_tag)
-                if last and properties.headers["x-stream-offset"] >= last - 1:
-                    break
-        return seen
+        self.seen = []
+        with_channel(self.broker, self.take)
+        return self.seen
 
     def close(self):
         """It holds nothing."""
