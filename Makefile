@@ -88,7 +88,7 @@ lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not s
 simulate: all ## RUNS=50000 runs of the shop on virtual time, while everything fails
 	@$(BUILD)/freehold simulate examples/shop/freehold.yaml --seed 1 --runs $(RUNS)
 
-bench: deps ## measure all beside rivals, embedded and on servers; exit 1 names the bars that were not met
+bench: deps ## measure what services do beside rivals, embedded and on servers; exit 1 names the bars that were not met
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
 	@TOOLS_SERVERS_ONLY=$(BENCH_SERVERS) tools/servers run bench/run build-release $(BENCH_FLAGS)
 

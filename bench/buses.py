@@ -165,10 +165,13 @@ def measure_rates(build, broker, pair):
             side()
         pair.settle()
         count = pair.fill()
+        if number % 2:
+            through.append(from_memory(build, broker, count, "through"))
         rate, share = pair.apply(True, count)
         carried.append(rate)
         shares.append(share)
-        through.append(from_memory(build, broker, count, "through"))
+        if not number % 2:
+            through.append(from_memory(build, broker, count, "through"))
         pair.settle()
         fed.append(pair.apply(False, pair.fill())[0])
         pair.settle()

@@ -13,7 +13,7 @@ from common import Failed, Service, heard, load, show, title
 from filling import COUNTER, EVENTS, LAST_OF_KEYS, ORDERS, fill, placed
 
 KEYS = 1_000_000
-SYNC_S = 60  # bench/copy's period: a sync begins at a moment of its own within it
+SYNC_S = 90  # bench/copy's period: a sync begins at a moment of its own within it
 PATIENCE_S = 600
 BAR_S, BAR_RATE = 20, 0.95
 KEPT = {"events_max": 1_000_000_000, "events_kept_ms": 3_600_000_000}

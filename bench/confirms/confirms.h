@@ -40,6 +40,7 @@ struct confirms {
     bool lone, through;
     double *took_ms;  /* of each lone message */
     pthread_t reader; /* with `through` */
+    double read_s;    /* when it had acknowledged all */
 };
 
 static inline _Noreturn void confirms_fail(const char *what, const char *why)
@@ -109,13 +110,16 @@ static inline int confirms_compare(const void *a, const void *b)
 
 static inline void confirms_end(struct confirms *confirms, double began_s)
 {
-    if (confirms->through)
+    double ended_s = confirms_now_s();
+    if (confirms->through) {
         pthread_join(confirms->reader, NULL);
+        ended_s = confirms->read_s > ended_s ? confirms->read_s : ended_s;
+    }
     qsort(confirms->took_ms, (size_t)confirms->count, sizeof *confirms->took_ms, confirms_compare);
     if (confirms->lone)
         printf("%.3f\n", confirms->took_ms[confirms->count / 2]);
     else
-        printf("%.0f\n", confirms->count / (confirms_now_s() - began_s));
+        printf("%.0f\n", confirms->count / (ended_s - began_s));
     free(confirms->took_ms);
     free(confirms->message);
     json_decref(confirms->server);

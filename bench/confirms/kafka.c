@@ -7,6 +7,7 @@
 
 #define WAIT_MS 60000
 #define POLL_EVERY 256
+#define ASSIGNED_MS 1000 /* until a consumer fetches from all of its partitions */
 
 static int confirmed, failed;
 
@@ -111,14 +112,17 @@ static rd_kafka_t *through;
 
 static void *read_all(void *argument)
 {
-    const struct confirms *confirms = argument;
+    struct confirms *confirms = argument;
     for (int i = 0; i < confirms->count; i++) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(through, WAIT_MS);
         if (!message || message->err)
             confirms_fail("a message", message ? rd_kafka_err2str(message->err) : NULL);
         rd_kafka_message_destroy(message);
     }
-    rd_kafka_destroy_flags(through, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_resp_err_t err = rd_kafka_commit(through, NULL, 0);
+    if (err)
+        confirms_fail("an offset", rd_kafka_err2str(err));
+    confirms->read_s = confirms_now_s();
     return NULL;
 }
 
@@ -147,8 +151,10 @@ int main(int argc, char **argv)
     rd_kafka_t *producer = connect_to(&confirms);
     make_topic(producer, confirms.topic);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer, confirms.topic, NULL);
-    if (confirms.through)
+    if (confirms.through) {
         through = consumer_of(&confirms, CONFIRMS_PARTITIONS);
+        rd_kafka_consumer_poll(through, ASSIGNED_MS); /* nothing is there yet */
+    }
     confirms_read(&confirms, read_all);
     double began_s = confirms_now_s();
     if (confirms.lone)
@@ -159,6 +165,8 @@ int main(int argc, char **argv)
     if (failed || confirmed != confirms.count)
         confirms_fail("confirms", "not every message was confirmed");
     confirms_end(&confirms, began_s);
+    if (through)
+        rd_kafka_destroy_flags(through, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(producer);
     return 0;

@@ -83,11 +83,12 @@ static void publish_lone(const struct confirms *confirms, jsCtx *stream)
 
 /* ---- through ---- */
 
+static natsConnection *reads;
 static natsSubscription *through;
 
 static void *read_all(void *argument)
 {
-    const struct confirms *confirms = argument;
+    struct confirms *confirms = argument;
     for (int i = 1; i <= confirms->count; i++) {
         natsMsg *message;
         check("a message", natsSubscription_NextMsg(&message, through, WAIT_MS));
@@ -95,17 +96,21 @@ static void *read_all(void *argument)
             natsMsg_Ack(message, NULL);
         natsMsg_Destroy(message);
     }
-    natsSubscription_Destroy(through);
+    confirms->read_s = confirms_now_s();
     return NULL;
 }
 
-static void read_through(struct confirms *confirms, jsCtx *stream)
+/* By a connection of its own, as a subscriber's. */
+static void read_through(struct confirms *confirms, natsOptions *own)
 {
+    jsCtx *stream;
     char subjects[CONFIRMS_NAME_SIZE];
     jsSubOptions options;
     jsErrCode code;
     if (!confirms->through)
         return;
+    check("the server", natsConnection_Connect(&reads, own));
+    check("JetStream", natsConnection_JetStream(&stream, reads, NULL));
     jsSubOptions_Init(&options);
     options.Stream = confirms->topic;
     options.ManualAck = true;
@@ -113,6 +118,7 @@ static void read_through(struct confirms *confirms, jsCtx *stream)
     options.Config.MaxAckPending = PENDING_MAX;
     snprintf(subjects, sizeof subjects, "%.128s.*", confirms->topic);
     check("a consumer", js_SubscribeSync(&through, stream, subjects, NULL, &options, &code));
+    jsCtx_Destroy(stream);
     confirms_read(confirms, read_all);
 }
 
@@ -137,7 +143,7 @@ int main(int argc, char **argv)
     how.PublishAsync.ErrHandler = refused;
     check("JetStream", natsConnection_JetStream(&stream, connection, &how));
     make_stream(&confirms, stream);
-    read_through(&confirms, stream);
+    read_through(&confirms, options);
     double began_s = confirms_now_s();
     if (confirms.lone)
         publish_lone(&confirms, stream);
@@ -147,6 +153,8 @@ int main(int argc, char **argv)
     waits.MaxWait = WAIT_MS;
     check("confirms", js_PublishAsyncComplete(stream, &waits));
     confirms_end(&confirms, began_s);
+    natsSubscription_Destroy(through);
+    natsConnection_Destroy(reads);
     js_DeleteStream(stream, argv[1], NULL, NULL);
     jsCtx_Destroy(stream);
     natsConnection_Destroy(connection);

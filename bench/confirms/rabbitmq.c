@@ -12,6 +12,7 @@
 #define PENDING_MAX 8192
 #define LOOK_EVERY 64
 #define PERSISTENT 2
+#define WAIT_S 60
 #define AHEAD 4096 /* messages of a queue that the server delivers before they are acknowledged */
 
 static amqp_connection_state_t connection, reader;
@@ -110,15 +111,17 @@ static void publish(const struct confirms *confirms, int n)
 
 static void *read_all(void *argument)
 {
-    const struct confirms *confirms = argument;
+    struct confirms *confirms = argument;
+    const struct timeval patience = {WAIT_S, 0};
     for (int i = 1; i <= confirms->count; i++) {
         amqp_envelope_t envelope;
         amqp_maybe_release_buffers(reader);
-        check("a message", amqp_consume_message(reader, &envelope, NULL, 0));
+        check("a message", amqp_consume_message(reader, &envelope, &patience, 0));
         if (i % CONFIRMS_ACKNOWLEDGED_EVERY == 0 || i == confirms->count)
             amqp_basic_ack(reader, CHANNEL, envelope.delivery_tag, 1);
         amqp_destroy_envelope(&envelope);
     }
+    confirms->read_s = confirms_now_s();
     amqp_destroy_connection(reader);
     return NULL;
 }

@@ -31,4 +31,4 @@ static void orders_held(fh_work *w)
 FH_SERVICE(copy, .model = FH_RELATIONAL,
            .subscribes = {{"orders", "OrderCreated", order_is,
                            .fields = "id,user_id,product_id,quantity,total", .upsert = order_is,
-                           .gone = order_gone, .held = orders_held, .sync_s = 60}});
+                           .gone = order_gone, .held = orders_held, .sync_s = 90}});
