@@ -296,9 +296,13 @@ def found(mutation):
     return False, f"not found by the {system} in {within} seeds"
 
 
+def run_unit_test(program, mutation):
+    return subprocess.run([BUILD / f"tests/simulate/mutated_{program}_test"], capture_output=True, check=False, text=True,
+                          errors="replace", env={**os.environ, "FREEHOLD_MUTATION": mutation})
+
+
 def unit_test_passes(program, mutation):
-    return subprocess.run([BUILD / f"tests/simulate/mutated_{program}_test"], capture_output=True, check=False,
-                          env={**os.environ, "FREEHOLD_MUTATION": mutation}).returncode == 0
+    return run_unit_test(program, mutation).returncode == 0
 
 
 def found_by_unit_test(mutation):
@@ -308,8 +312,10 @@ def found_by_unit_test(mutation):
 
 
 def unit_tests_find_nothing_without_a_mutation():
-    wrong = [program for program in sorted(set(UNIT.values())) if not unit_test_passes(program, "")]
-    return not wrong, f"failed: {wrong}"
+    ran = {program: run_unit_test(program, "") for program in sorted(set(UNIT.values()))}
+    wrong = [f"{program} ended with {one.returncode}: {' '.join(one.stderr.split())[-400:]}"
+             for program, one in ran.items() if one.returncode]
+    return not wrong, f"failed: {'; '.join(wrong)}"
 
 
 def nothing_is_found_without_a_mutation():

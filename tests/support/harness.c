@@ -16,7 +16,7 @@
 void harness_init(struct harness *harness)
 {
     memset(harness, 0, sizeof *harness);
-    harness->ms_max = HARNESS_MS_MAX;
+    harness->ms_max = getenv("FREEHOLD_TEST_ASIDE") ? HARNESS_ASIDE_MS_MAX : HARNESS_MS_MAX;
     json_memory_init();
     assert_int_equal(uv_loop_init(&harness->loop), 0);
     harness->world = world_real_new(&harness->loop, ERROR_UNHEEDED);
