@@ -176,7 +176,7 @@ enum fh_code subscribe_declare(struct event_manager *manager, struct fh_error *e
 /* On a fiber of its own. An earlier reader that still waits for an answer is abandoned: what it
  * gets is thrown away. */
 void subscription_begin_reading(struct subscription *s);
-/* As the process ends: a reader that waits does so no longer. */
+/* A reader that waits does so no longer: the process ends, or another one takes its place. */
 void subscription_cancel_reading(struct subscription *s);
 
 #endif

@@ -17,8 +17,8 @@
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
 /* A sync is not urgent, and takes from both services what their clients could have: so many keys a
- * second, and after each page without a difference a rest that is so many times as long as that
- * took, which is the longer one where either of them is busy. */
+ * second at most, and after each page without a difference a rest several times as long as the page
+ * took. So it is slower where either of them is busy. */
 #define SYNC_KEYS_A_SECOND_MAX 54000
 #define SYNC_RESTS_TIMES 5
 #define SYNC_REST_NS_MAX INT64_C(5000000000)
