@@ -38,7 +38,7 @@ struct broker_worker {
     struct worker_call last;
 };
 
-static void worker_signal(int fd)
+void broker_signal(int fd)
 {
     uint64_t one = 1;
     while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
@@ -54,7 +54,7 @@ static void worker_signalled(int fd)
 
 void broker_worker_wake(struct broker_worker *worker)
 {
-    worker_signal(worker->wake_fd);
+    broker_signal(worker->wake_fd);
 }
 
 static void worker_free(struct broker_worker *worker)
@@ -110,7 +110,7 @@ static void *worker_main(void *argument)
         call->next = worker->done;
         worker->done = call;
         pthread_mutex_unlock(&worker->mutex);
-        worker_signal(worker->done_fd);
+        broker_signal(worker->done_fd);
     }
 }
 
@@ -199,7 +199,7 @@ static void worker_add(struct broker_worker *worker, struct worker_call *call)
     worker->end = &call->next;
     pthread_cond_signal(&worker->wanted);
     if (worker->wake_fd >= 0) /* while the thread can't have taken the last call, and be gone */
-        worker_signal(worker->wake_fd);
+        broker_signal(worker->wake_fd);
     pthread_mutex_unlock(&worker->mutex);
 }
 

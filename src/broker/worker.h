@@ -22,6 +22,8 @@ enum fh_code broker_worker_new(struct world *world, struct broker_worker **ret,
 enum fh_code broker_worker_new_idle(struct world *world, void (*idle)(void *, int wake_fd),
                                     void *argument, struct broker_worker **ret,
                                     struct fh_error *error);
+/* Makes an eventfd readable. On any thread. */
+void broker_signal(int fd);
 /* Has `idle` return. On any thread, until the worker has ended. */
 void broker_worker_wake(struct broker_worker *worker);
 /* Parks the fiber while the thread runs `run(argument)`, after all calls that came before. */

@@ -148,9 +148,7 @@ enum fh_code kafka_take(struct broker_consumer *base, struct broker_message *mes
 
 void kafka_wake(struct broker_consumer *base)
 {
-    uint64_t one = 1;
-    while (write(((struct kafka_consumer *)base)->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    broker_signal(((struct kafka_consumer *)base)->wake_fd);
 }
 
 /* ---- acknowledging ---- */

@@ -11,7 +11,6 @@
  * whoever leaves last frees the consumer.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,9 +155,7 @@ static bool request_ended(struct nats_pull *pull, natsMsg *message)
 
 void nats_consumer_wake(struct nats_consumer *consumer)
 {
-    uint64_t one = 1;
-    while (write(consumer->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    broker_signal(consumer->wake_fd);
 }
 
 static void nats_arrived(natsConnection *connection, natsSubscription *subscription,

@@ -10,19 +10,15 @@
  * and judged by whoever takes it.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/rabbitmq/internal.h"
 
 void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer)
 {
-    uint64_t one = 1;
-    while (write(consumer->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    broker_signal(consumer->wake_fd);
 }
 
 /* The partition that a consumer's tag says; false: another's. */
