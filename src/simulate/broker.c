@@ -323,7 +323,7 @@ static enum fh_code memory_take(struct broker_consumer *of, struct broker_messag
     for (;;) {
         int64_t now_ns = world_monotonic_ns(world);
         if (broker_is_away(world))
-            return broker_answers(world, deadline_ns, error);
+            return broker_answers(world, of->cancelled ? now_ns : deadline_ns, error);
         if (consumer->life != memory.life)
             return error_set(error, FH_UNAVAILABLE, "The broker does not know this consumer.");
         *ret_count = hand_out_due(consumer->named, messages, max, now_ns);
