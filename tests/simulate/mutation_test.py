@@ -14,8 +14,10 @@ import os
 import pathlib
 import random
 import re
+import resource
 import subprocess
 import sys
+import tempfile
 
 BUILD, ROOT = (pathlib.Path(word) for word in sys.argv[1:3])
 sys.path.insert(0, str(ROOT / "tools"))
@@ -297,8 +299,10 @@ def found(mutation):
 
 
 def run_unit_test(program, mutation):
+    """A deliberate bug may make each case hang: the first that fails ends the program, and soon."""
+    hasty = {"CMOCKA_TEST_ABORT": "1", "FREEHOLD_TEST_PATIENCE_S": "60"} if mutation else {}
     return subprocess.run([BUILD / f"tests/simulate/mutated_{program}_test"], capture_output=True, check=False, text=True,
-                          errors="replace", env={**os.environ, "FREEHOLD_MUTATION": mutation})
+                          errors="replace", env={**os.environ, **hasty, "FREEHOLD_MUTATION": mutation})
 
 
 def unit_test_passes(program, mutation):
@@ -360,8 +364,7 @@ def drawn(names):
     return random.Random(commit.strip()).sample(names, len(names)) if until.NAME in os.environ else names
 
 
-def main():
-    build_folder.make(BUILD, "mutated-programs")
+def run_cases():
     cases = [(one.__name__, one) for one in (nothing_is_found_without_a_mutation,
                                              unit_tests_find_nothing_without_a_mutation,
                                              every_mutation_of_the_patches_is_named_here,
@@ -380,6 +383,15 @@ def main():
         if note and held is not None:
             print(f"# {note}", flush=True)
     return failed > 0
+
+
+def main():
+    build_folder.make(BUILD, "mutated-programs")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with tempfile.TemporaryDirectory(prefix="mutated-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)  # some of the tests let other users in
+        os.environ["TMPDIR"] = folder
+        return run_cases()
 
 
 sys.exit(main())

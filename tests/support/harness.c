@@ -16,7 +16,8 @@
 void harness_init(struct harness *harness)
 {
     memset(harness, 0, sizeof *harness);
-    harness->ms_max = getenv("FREEHOLD_TEST_ASIDE") ? HARNESS_ASIDE_MS_MAX : HARNESS_MS_MAX;
+    const char *patience_s = getenv(HARNESS_PATIENCE);
+    harness->ms_max = patience_s ? 1000 * strtoll(patience_s, NULL, 10) : HARNESS_MS_MAX;
     json_memory_init();
     assert_int_equal(uv_loop_init(&harness->loop), 0);
     harness->world = world_real_new(&harness->loop, ERROR_UNHEEDED);
