@@ -18,6 +18,7 @@
 
 #include "carrier/page.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +35,44 @@
 #define PAGE_SLICE_EVENTS 64                /* at least */
 #define PAGE_SLICE_NS_MAX 4000000           /* that a larger one may take */
 
-static void *grow_array(void *array, int *capacity, size_t size)
+/* To `wanted` places, or more; `count` are in use. */
+static void *grow_array(struct carried_reading *reading, void *array, int count, int *capacity,
+                        size_t wanted, size_t size)
 {
-    *capacity = *capacity ? *capacity * 2 : 64;
-    array = realloc(array, (size_t)*capacity * size);
-    FH_ASSERT(array != NULL);
-    return array;
+    size_t places = *capacity ? (size_t)*capacity * 2 : 64;
+    while (places < wanted)
+        places *= 2;
+    void *grown = spare_take(reading->spare, places * size);
+    FH_ASSERT(grown != NULL && places <= INT_MAX);
+    if (count)
+        memcpy(grown, array, (size_t)count * size);
+    spare_give(reading->spare, array);
+    *capacity = (int)places;
+    return grown;
+}
+
+static void make_room_for_ops(struct carried_reading *reading, size_t room)
+{
+    struct carried_page *page = &reading->page;
+    if ((size_t)reading->capacity < (size_t)page->count + room)
+        page->ops = grow_array(reading, page->ops, page->count, &reading->capacity,
+                               (size_t)page->count + room, sizeof *page->ops);
+}
+
+static struct carried_event *next_event(struct carried_reading *reading)
+{
+    if (reading->read_count == reading->read_capacity)
+        reading->read = grow_array(reading, reading->read, reading->read_count,
+                                   &reading->read_capacity, 0, sizeof *reading->read);
+    return &reading->read[reading->read_count++];
+}
+
+static void hold_for_page(struct carried_reading *reading, struct carried_held held)
+{
+    if (reading->held_count == reading->held_capacity)
+        reading->held = grow_array(reading, reading->held, reading->held_count,
+                                   &reading->held_capacity, 0, sizeof *reading->held);
+    reading->held[reading->held_count++] = held;
 }
 
 static bool page_damaged(struct carried_reading *reading, const struct carried_event *event)
@@ -108,20 +141,6 @@ static bool is_beyond_bounds(const struct carried_reading *reading,
             reading->size + event->length > reading->size_max);
 }
 
-static void hold_for_page(struct carried_reading *reading, json_t *event, void *values)
-{
-    if (reading->held_count == reading->held_capacity)
-        reading->held = grow_array(reading->held, &reading->held_capacity, sizeof *reading->held);
-    reading->held[reading->held_count++] = (struct carried_held){event, values};
-}
-
-static void make_room_for_ops(struct carried_reading *reading, size_t room)
-{
-    struct carried_page *page = &reading->page;
-    while ((size_t)reading->capacity < (size_t)page->count + room)
-        page->ops = grow_array(page->ops, &reading->capacity, sizeof *page->ops);
-}
-
 /* ---- As any JSON ---- */
 
 /* 23. The event's data are the reading's own. */
@@ -154,7 +173,7 @@ static void take_ops(struct carried_reading *reading, const struct carried_event
         } else {
             struct carried_value *values =
                 carried_values_new(declared, taken->at_ms, json_object_get(op, "value"));
-            hold_for_page(reading, NULL, values);
+            hold_for_page(reading, (struct carried_held){.values = values});
             taken->values = values;
         }
     }
@@ -172,7 +191,7 @@ static bool take_data(struct carried_reading *reading, const struct carried_even
     if (is_beyond_bounds(reading, event, count))
         return false;
     if (count) {
-        hold_for_page(reading, json_incref(data), NULL);
+        hold_for_page(reading, (struct carried_held){.event = json_incref(data)});
         reading->size += event->length;
         take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, ops);
     }
@@ -232,7 +251,7 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     size_t room = carried_form_room(form, event->length);
     size_t values_size = room * (size_t)form->field_count * sizeof(struct carried_value);
     size_t names_size = reading->generation.kept ? room * ID_SIZE + event->length : 0;
-    char *held = malloc(values_size + names_size);
+    char *held = spare_take(reading->spare, values_size + names_size);
     if (!held) {
         reading->code =
             error_set(reading->error, FH_NO_MEMORY, "There is no memory to carry what is derived.");
@@ -243,7 +262,7 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     struct carried_found found = {.ops = page->ops + page->count,
                                   .values = (struct carried_value *)(void *)held};
     if (!carried_form_read(form, event->data, event->length, &found)) {
-        free(held);
+        spare_give(reading->spare, held);
         return false;
     }
     bool ours =
@@ -252,9 +271,9 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     found.count = ours ? found.count : 0;
     *ret_goes_on = !is_beyond_bounds(reading, event, found.count);
     if (!*ret_goes_on || !found.count) {
-        free(held);
+        spare_give(reading->spare, held);
     } else {
-        hold_for_page(reading, NULL, held);
+        hold_for_page(reading, (struct carried_held){.room = held});
         name_formed_ops(reading, event, &found, held + values_size);
         page->count += found.count;
         reading->size += event->length;
@@ -280,19 +299,41 @@ static bool take_carried_event(struct carried_reading *reading, const struct car
     return take_json_event(reading, event);
 }
 
+/* For as many as the page will have, at most, so that they are not moved as it grows. */
+static void prepare_forms(struct carried_reading *reading)
+{
+    size_t room = 0;
+    if (reading->declared->model == FH_SEARCH)
+        return;
+    carried_form_init(&reading->form, reading->declared);
+    for (int i = reading->taken; i < reading->read_count && room < (size_t)reading->ops_max; i++) {
+        const struct carried_event *event = &reading->read[i];
+        room += event->data ? carried_form_room(&reading->form, event->length) : 0;
+    }
+    make_room_for_ops(reading, room);
+}
+
+static void write_page(struct carried_reading *reading)
+{
+    struct carried_page *page = &reading->page;
+    void *spare = reading->spare ? reading->spare->written : NULL;
+    if (reading->code != FH_OK || !reading->server->write || page->link.to <= page->link.from)
+        return;
+    if (spare)
+        reading->spare->written = NULL;
+    page->written = reading->server->write(reading->declared, &reading->generation, page, spare);
+}
+
 static void make_carried_page(void *context)
 {
     struct carried_reading *reading = context;
-    struct carried_page *page = &reading->page;
     struct arena *arena = json_arena_set(NULL);
-    if (reading->declared->model != FH_SEARCH)
-        carried_form_init(&reading->form, reading->declared);
+    prepare_forms(reading);
     while (reading->taken < reading->read_count &&
            take_carried_event(reading, &reading->read[reading->taken]))
         reading->taken++;
     reading->more |= reading->taken < reading->read_count;
-    if (reading->code == FH_OK && reading->server->write && page->link.to > page->link.from)
-        page->written = reading->server->write(reading->declared, &reading->generation, page);
+    write_page(reading);
     json_arena_set(arena);
 }
 
@@ -324,17 +365,14 @@ static bool keep_event(void *context, const struct ledger_event *event)
     bool carried = strcmp(event->type, CARRIED_TYPE) == 0;
     struct carried_event *kept =
         reading->read_count ? &reading->read[reading->read_count - 1] : NULL;
-    if (carried || !kept || kept->data) {
-        if (reading->read_count == reading->read_capacity)
-            reading->read = grow_array(reading->read, &reading->read_capacity, sizeof *kept);
-        kept = &reading->read[reading->read_count++];
-    }
+    if (carried || !kept || kept->data)
+        kept = next_event(reading);
     *kept = (struct carried_event){.position = event->position, .version = event->version};
     snprintf(kept->id, sizeof kept->id, "%s", event->id);
     if (carried) {
         kept->length = strlen(event->data);
-        kept->data = malloc(kept->length +
-                            JSON_SCAN_PADDING); /* a megabyte, and more where one value is larger */
+        /* a megabyte, and more where one value is larger */
+        kept->data = spare_take(reading->spare, kept->length + JSON_SCAN_PADDING);
         if (!kept->data) {
             reading->code = error_set(reading->error, FH_NO_MEMORY,
                                       "There is no memory to carry what is derived.");
@@ -425,10 +463,9 @@ void carried_page_follow(struct carried_reading *next, struct carried_reading *b
     const struct carried_link *link = &before->page.link;
     *ret_start = (struct carried_start){.generation = before->generation, .position = link->to};
     memcpy(ret_start->id, link->to_id, ID_SIZE);
+    next->spare = before->spare;
     for (int i = before->taken; i < before->read_count; i++) {
-        if (next->read_count == next->read_capacity)
-            next->read = grow_array(next->read, &next->read_capacity, sizeof *next->read);
-        next->read[next->read_count++] = before->read[i];
+        *next_event(next) = before->read[i];
         next->read_size += before->read[i].length;
     }
     before->read_count = before->taken;
@@ -442,19 +479,20 @@ static void free_page_values(void *context)
     for (int i = 0; i < reading->held_count; i++) {
         json_decref(reading->held[i].event);
         free(reading->held[i].values);
+        spare_give(reading->spare, reading->held[i].room);
     }
     for (int i = 0; i < reading->read_count; i++)
-        free(reading->read[i].data);
-    carried_unwrite(reading->server, &reading->page);
+        spare_give(reading->spare, reading->read[i].data);
+    spare_give_written(reading->spare, reading->server, &reading->page);
     json_arena_set(arena);
 }
 
 void carried_page_release(struct carried_reading *reading, struct world *world)
 {
     run_for_page(reading, world, free_page_values);
-    free(reading->held);
     carried_form_release(&reading->form);
-    free(reading->read);
-    free(reading->page.ops);
+    spare_give(reading->spare, reading->held);
+    spare_give(reading->spare, reading->read);
+    spare_give(reading->spare, reading->page.ops);
     *reading = (struct carried_reading){0};
 }

@@ -7,6 +7,7 @@
 
 #include "carrier/form.h"
 #include "carrier/record.h"
+#include "carrier/spare.h"
 #include "store/ledger.h"
 
 struct carried_event {
@@ -37,7 +38,8 @@ struct carried_reading {
     struct carried_held {
         json_t *event;
         void *values;
-    } * held; /* what ops point into, besides the texts that were read */
+        void *room; /* of `spare` */
+    } * held;       /* what ops point into, besides the texts that were read */
     int held_count, held_capacity;
     struct carried_form form; /* of points and facts */
     bool more;                /* it has ended at its bounds: something follows */
@@ -47,6 +49,7 @@ struct carried_reading {
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
     const struct carried_server_ops *server;
     const struct fh_derived *declared;
+    struct carried_spare *spare; /* or NULL; it lives longer */
     int ops_max;
     size_t size_max;
     enum fh_code code;
@@ -54,8 +57,8 @@ struct carried_reading {
 };
 
 /* Reads what follows, up to the bounds of the server (server.h). In a snapshot, in which the outbox
- * is not trimmed up there. Parks between slices. Zero-initialised, or as carried_page_follow
- * made it; released in any case. On a fiber. */
+ * is not trimmed up there. Parks between slices. Zero-initialised but for `spare`, or as
+ * carried_page_follow made it; released in any case. On a fiber. */
 enum fh_code carried_page_read(struct carried_reading *reading, struct store_work *work,
                                struct world *world, const struct carried_server_ops *server,
                                const struct fh_derived *declared, const struct carried_start *start,

@@ -80,7 +80,8 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
                                  carrier_send *send, bool *ret_more, struct fh_error *error)
 {
     struct world *world = carrier->context->world;
-    struct carried_reading reading = {0}, spent = {0};
+    struct carried_spare spare = {.written = NULL};
+    struct carried_reading reading = {.spare = &spare}, spent = {0};
     int64_t ends_ns = world_in_ms(world, CARRIED_PAGES_MS);
     enum fh_code code = get_page(carrier, start, &reading, error);
     for (int i = 1; code == FH_OK && reading.page.link.to > reading.page.link.from; i++) {
@@ -101,5 +102,6 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
     }
     carried_page_release(&spent, world);
     carried_page_release(&reading, world);
+    spare_release(&spare, carrier->server->ops);
     return code;
 }

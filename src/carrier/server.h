@@ -108,11 +108,12 @@ struct carried_server_ops {
                          const struct carried_name *generation, struct fh_error *error);
     /* Makes of a page what `send` needs of it that no server need be asked for: a request's body,
      * say. Beside the loop, while the page before may be under way; ops and link do not change
-     * any more, but for `refused`, and the struct carried_page itself is elsewhere later. NULL:
-     * there is no memory, and `send` tries once more. `unwrite`: of what is not NULL. Both slots
-     * may be NULL. */
+     * any more, but for `refused`, and the struct carried_page itself is elsewhere later. `spare`:
+     * NULL, or what it has made of an earlier page, whose memory is its own from now on: it is made
+     * anew, or unwritten. NULL: there is no memory, and `send` tries once more. `unwrite`: of what
+     * is not NULL. Both slots may be NULL. */
     void *(*write)(const struct fh_derived *declared, const struct carried_name *generation,
-                   struct carried_page *page);
+                   struct carried_page *page, void *spare);
     void (*unwrite)(void *written);
     /*
      * Applies a page's ops, and after them leaves its link, in one request of which, if it is not

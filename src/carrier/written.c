@@ -19,7 +19,7 @@ static void write_now(void *context)
 {
     struct page_writing *writing = context;
     writing->page->written =
-        writing->ops->write(writing->declared, writing->generation, writing->page);
+        writing->ops->write(writing->declared, writing->generation, writing->page, NULL);
 }
 
 bool carried_write(struct world *world, const struct carried_server_ops *ops,

@@ -138,18 +138,19 @@ static void a_page_that_is_read_in_slices_is_whole(void **state)
 /* ---- What a server writes of pages ---- */
 
 static struct {
-    int made, gone;
+    int count, made, gone; /* made: of memory that no page had before */
     bool lacks_memory;
 } written;
 
 static void *write_for_memory(const struct fh_derived *declared, const struct carried_name *name,
-                              struct carried_page *page)
+                              struct carried_page *page, void *spare)
 {
     assert_true(declared && name->number && page->link.to > page->link.from && !page->written);
     if (written.lacks_memory)
         return NULL;
-    written.made++;
-    struct carried_link *link = malloc(sizeof *link);
+    written.count++;
+    written.made += !spare;
+    struct carried_link *link = spare ? spare : malloc(sizeof *link);
     assert_non_null(link);
     *link = page->link;
     return link;
@@ -201,8 +202,9 @@ static void what_is_written_of_a_page_is_sent_and_gone(void **state)
     look_at_what_is_written();
     assert_int_equal(carrying_turn(0).code, FH_OK);
     assert_int_equal(sent.count, (ITEMS + 1) / 2);
-    assert_int_equal(written.made, sent.count);
-    assert_int_equal(written.gone, sent.count);
+    assert_int_equal(written.count, sent.count);
+    assert_in_range(written.made, 1, 3); /* under way, ahead, and spent */
+    assert_int_equal(written.gone, written.made);
     assert_all_found();
 }
 
@@ -214,8 +216,7 @@ static void what_is_written_behind_an_unanswered_page_is_gone(void **state)
     sent.fails_at = 1;
     assert_int_equal(carrying_turn(0).code, FH_UNAVAILABLE);
     assert_int_equal(sent.count, 2);
-    assert_int_equal(written.made, 3);
-    assert_int_equal(written.gone, 3);
+    assert_int_equal(written.count, 3);
     assert_all_found();
     assert_int_equal(written.gone, written.made);
 }

@@ -162,7 +162,8 @@ enum fh_code clickhouse_count(struct carried_server *server, const struct fh_der
 
 /* send.c, links.c, columns.c, trim.c */
 void *clickhouse_write_page(const struct fh_derived *declared,
-                            const struct carried_name *generation, struct carried_page *page);
+                            const struct carried_name *generation, struct carried_page *page,
+                            void *spare);
 void clickhouse_unwrite_page(void *written);
 enum fh_code clickhouse_send(struct carried_server *server, const struct fh_derived *declared,
                              const struct carried_name *generation, struct carried_page *page,

@@ -20,13 +20,17 @@
 /* ---- Its rows ---- */
 
 void *clickhouse_write_page(const struct fh_derived *declared,
-                            const struct carried_name *generation, struct carried_page *page)
+                            const struct carried_name *generation, struct carried_page *page,
+                            void *spare)
 {
     (void)generation;
-    struct text *body = malloc(sizeof *body);
+    struct text *body = spare ? spare : malloc(sizeof *body);
     if (!body)
         return NULL;
-    text_init(body, CLICKHOUSE_PAGE_MAX);
+    if (spare)
+        text_clear(body);
+    else
+        text_init(body, CLICKHOUSE_PAGE_MAX);
     for (int i = 0; i < page->count; i++) {
         struct carried_op *op = &page->ops[i];
         op->refused[0] = '\0';

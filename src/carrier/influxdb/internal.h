@@ -186,7 +186,7 @@ struct influxdb_page {
 void influxdb_page_refuse(struct carried_page *page);
 /* Does so, and writes the whole page: server.h's `write`. */
 void *influxdb_write_page(const struct fh_derived *declared, const struct carried_name *generation,
-                          struct carried_page *page);
+                          struct carried_page *page, void *spare);
 void influxdb_unwrite_page(void *written);
 /* Clears the body before. */
 void influxdb_page_write(void *page);

@@ -84,18 +84,23 @@ void influxdb_page_write(void *context)
 }
 
 void *influxdb_write_page(const struct fh_derived *declared, const struct carried_name *generation,
-                          struct carried_page *carried)
+                          struct carried_page *carried, void *spare)
 {
-    struct influxdb_page *page = calloc(1, sizeof *page);
+    struct influxdb_page *page = spare ? spare : calloc(1, sizeof *page);
     if (!page)
         return NULL;
+    struct text body = page->body;
+    if (spare)
+        influxdb_form_release(&page->form);
+    else
+        text_init(&body, INFLUXDB_PAGE_MAX);
+    *page = (struct influxdb_page){.body = body};
     page->declared = declared;
     page->page = carried;
     page->count = carried->count;
     page->linked = true;
     influxdb_measurement(declared, generation, "", page->measurement);
     influxdb_measurement(declared, generation, INFLUXDB_LINKS, page->links);
-    text_init(&page->body, INFLUXDB_PAGE_MAX);
     influxdb_form_init(&page->form, page->measurement, declared);
     influxdb_page_refuse(carried);
     influxdb_page_write(page);

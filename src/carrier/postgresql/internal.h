@@ -160,7 +160,6 @@ struct curves_tags {
 struct curves_point {
     struct carried_op *op;
     int tags; /* the place of its own */
-    unsigned char digest[CURVES_TAGS_DIGEST];
 };
 
 struct curves_page {
@@ -174,9 +173,11 @@ struct curves_page {
     int arrays_count;
 };
 
+/* Fills in points, tags and times, for which there is room. False: there is no memory. */
+bool curves_page_sort(struct curves_page *page, struct carried_op *const *ops, int count);
 /* server.h's `write`: a curves_page. Ops that can't be taken get their `refused`. */
 void *curves_write_page(const struct fh_derived *declared, const struct carried_name *generation,
-                        struct carried_page *carried);
+                        struct carried_page *carried, void *spare);
 void curves_unwrite_page(void *written);
 /* Arrays of all values of tags from place `from` on and before `to`, if they have no id: the
  * digests, then each field that is FH_TAG. Returns how many arrays: texts, to be freed. */

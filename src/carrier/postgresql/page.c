@@ -20,25 +20,6 @@
 
 /* ---- Points ---- */
 
-static void digest_tags(const struct fh_derived *declared, const struct carried_value *values,
-                        unsigned char ret[static CURVES_TAGS_DIGEST])
-{
-    crypto_generichash_state state;
-    crypto_generichash_init(&state, NULL, 0, CURVES_TAGS_DIGEST);
-    for (int i = 0; declared->fields[i].name; i++) {
-        const struct carried_value *tag = &values[i];
-        if (!series_is_tag(&declared->fields[i]))
-            continue;
-        int64_t number = tag->kind == CARRIED_TEXT     ? (int64_t)tag->length
-                         : tag->kind == CARRIED_NUMBER ? carried_integer(tag)
-                                                       : tag->kind == CARRIED_TRUE;
-        crypto_generichash_update(&state, (const unsigned char *)&number, sizeof number);
-        if (tag->kind == CARRIED_TEXT)
-            crypto_generichash_update(&state, (const unsigned char *)tag->text, tag->length);
-    }
-    crypto_generichash_final(&state, ret, CURVES_TAGS_DIGEST);
-}
-
 static bool is_fit(struct carried_op *op)
 {
     op->refused[0] = '\0';
@@ -48,78 +29,39 @@ static bool is_fit(struct carried_op *op)
     return op->values != NULL;
 }
 
-/* By tags, time, and the order in the page. */
-static int compare_points_of_page(const void *one, const void *other)
+static bool sort_fit_points(struct curves_page *page, struct carried_page *carried)
 {
-    const struct curves_point *a = one, *b = other;
-    int order = memcmp(a->digest, b->digest, sizeof a->digest);
-    if (order)
-        return order;
-    if (a->op->at_ms != b->op->at_ms)
-        return a->op->at_ms < b->op->at_ms ? -1 : 1;
-    return (a->op > b->op) - (a->op < b->op);
-}
-
-static void keep_last_of_each(struct curves_page *page)
-{
-    int kept = 0;
-    for (int i = 0; i < page->count; i++) {
-        const struct curves_point *point = &page->points[i];
-        bool same = i + 1 < page->count && point[1].op->at_ms == point->op->at_ms &&
-                    memcmp(point[1].digest, point->digest, sizeof point->digest) == 0;
-        if (!same)
-            page->points[kept++] = *point;
-    }
-    page->count = kept;
-}
-
-static void find_tags(struct curves_page *page)
-{
-    for (int i = 0; i < page->count; i++) {
-        struct curves_point *point = &page->points[i];
-        page->times[i] = point->op->at_ms;
-        if (!page->tags_count || memcmp(page->tags[page->tags_count - 1].digest, point->digest,
-                                        sizeof point->digest) != 0) {
-            struct curves_tags *tags = &page->tags[page->tags_count++];
-            memcpy(tags->digest, point->digest, sizeof tags->digest);
-            tags->values = point->op->values;
-        }
-        point->tags = page->tags_count - 1;
-    }
-}
-
-static void sort_points(struct curves_page *page, const struct fh_derived *declared,
-                        struct carried_page *carried)
-{
+    int count = 0;
+    struct carried_op **fit = malloc(((size_t)carried->count + 1) * sizeof *fit);
+    if (!fit)
+        return false;
     for (int i = 0; i < carried->count; i++) {
-        if (!is_fit(&carried->ops[i]))
-            continue;
-        struct curves_point *point = &page->points[page->count++];
-        point->op = &carried->ops[i];
-        digest_tags(declared, point->op->values, point->digest);
+        if (is_fit(&carried->ops[i]))
+            fit[count++] = &carried->ops[i];
     }
-    qsort(page->points, (size_t)page->count, sizeof *page->points, compare_points_of_page);
-    keep_last_of_each(page);
-    find_tags(page);
+    bool sorted = curves_page_sort(page, fit, count);
+    free(fit);
+    return sorted;
 }
 
 void *curves_write_page(const struct fh_derived *declared, const struct carried_name *generation,
-                        struct carried_page *carried)
+                        struct carried_page *carried, void *spare)
 {
     size_t count = carried->count > 0 ? (size_t)carried->count : 1;
     struct curves_page *page = calloc(1, sizeof *page);
     (void)generation;
+    if (spare)
+        curves_unwrite_page(spare);
     if (!page)
         return NULL;
     page->declared = declared;
     page->points = calloc(count, sizeof *page->points);
     page->tags = calloc(count, sizeof *page->tags);
     page->times = calloc(count, sizeof *page->times);
-    if (!page->points || !page->tags || !page->times) {
+    if (!page->points || !page->tags || !page->times || !sort_fit_points(page, carried)) {
         curves_unwrite_page(page);
         return NULL;
     }
-    sort_points(page, declared, carried);
     page->arrays_count = curves_page_points(page, 0, page->count, page->arrays);
     return page;
 }
