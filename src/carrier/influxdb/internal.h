@@ -17,7 +17,7 @@
 #define INFLUXDB_LINKS_MAX ((size_t)64 << 20)   /* and to one about links */
 #define INFLUXDB_PAGE_MAX ((size_t)64 << 20)    /* the body of one */
 #define INFLUXDB_SMALL ((size_t)1 << 20)        /* all other bodies and answers */
-#define INFLUXDB_PAGE_OPS 10000                 /* lines that a server likes in a request */
+#define INFLUXDB_PAGE_OPS 20000                 /* lines that a server likes in a request */
 #define INFLUXDB_NAME_SIZE (DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
 #define INFLUXDB_FIELD_SIZE (DERIVED_FIELD_LENGTH_MAX + 8)
 #define INFLUXDB_FORM 1 /* of what is kept: raised with each change of it */
