@@ -6,6 +6,8 @@
  * what runs may do so for its slice. Only SCHED_IDLE gives way at once. So that is what a thread
  * takes whose job has had the processor for a while, and from then on it has what others leave.
  * Where these leave nothing for good it still goes on, with some three thousandths of a processor.
+ * Even so, whoever wakes up on a processor that is busy all the time starts later than on one that
+ * is not. So while fibers run in this process a low thread rests for a moment now and then.
  *
  * Lowering is for good, since raising again is a privilege. So none of these threads is of libuv's
  * pool, where a commit would come to be run by it next:
@@ -43,8 +45,11 @@
 
 #include "base/backtrace.h"
 #include "base/error.h"
+#include "world/fiber.h"
 
 #define ASIDE_IDLE_MAX 2
+#define RUNS_NS 100000     /* between two rests, each of which the kernel makes some 60 us long */
+#define SERVES_NS 10000000 /* after a fiber has run, nobody is served any more */
 
 struct aside_thread {
     struct aside *aside;
@@ -54,6 +59,8 @@ struct aside_thread {
     pthread_t thread;
     int64_t began_ns; /* of the thread's own time */
     bool low;
+    uint64_t turns;               /* of a low one: fiber_turns at its last look */
+    int64_t served_ns, rested_ns; /* when these had changed; its last rest */
 };
 
 struct aside {
@@ -79,10 +86,10 @@ static void aside_unref(struct aside *aside)
 
 /* ---- in a thread ---- */
 
-static int64_t thread_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -113,7 +120,7 @@ static void *aside_main(void *argument)
         }
         if (!thread->job)
             break;
-        thread->began_ns = thread_ns();
+        thread->began_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         thread->job->run(thread->job);
         low = thread->low;
         thread_is_done(aside, thread);
@@ -122,16 +129,34 @@ static void *aside_main(void *argument)
     return NULL;
 }
 
+static void rest_while_serving(struct aside_thread *thread)
+{
+    int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t turns = atomic_load_explicit(&fiber_turns, memory_order_relaxed);
+    if (turns != thread->turns) {
+        thread->turns = turns;
+        thread->served_ns = now_ns;
+    }
+    if (now_ns - thread->rested_ns < RUNS_NS || now_ns - thread->served_ns > SERVES_NS)
+        return;
+    nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+    thread->rested_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
 bool aside_lower(int64_t after_ns)
 {
     struct aside_thread *thread = own_thread;
+    if (thread && thread->low)
+        rest_while_serving(thread);
     if (!thread || thread->low)
         return thread;
-    if (thread_ns() - thread->began_ns < after_ns)
+    if (clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread->began_ns < after_ns)
         return false;
     thread->low = true; /* even if it is refused: then this is another thread's last job, no more */
     pthread_detach(thread->thread);
     sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    thread->turns = atomic_load_explicit(&fiber_turns, memory_order_relaxed);
+    thread->served_ns = thread->rested_ns = 0;
     return true;
 }
 

@@ -175,8 +175,9 @@ static inline void world_job_aside(struct world *world, struct world_job *job)
 {
     world->ops->job_aside(world, job);
 }
-/* In such a job's `run`: once it has had a processor for `after_ns` it takes from now on only what
- * others leave. So it must hold no lock that others need for long. True: it does so already. */
+/* In such a job's `run`, every 50 us or so: once it has had a processor for `after_ns` it takes
+ * from now on only what others leave, and rests now and then, in this call, while fibers run. So it
+ * must hold no lock that others need. True: it does so already. */
 static inline bool world_lower(struct world *world, int64_t after_ns)
 {
     return world->ops->lower(world, after_ns);

@@ -197,6 +197,7 @@ UNIT = {
     "later_version_passed": "event_versions_ways",
     "length_beside_chunks_taken": "http_strict",
     "long_questions_take_all": "sqlite_question",
+    "low_thread_never_rests": "aside",
     "low_thread_serves_on": "aside",
     "member_read_twice": "json",
     "mended_before_events": "event_sync",

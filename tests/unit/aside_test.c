@@ -9,7 +9,11 @@
 #include "../support/skip.h"
 
 #include <sched.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "world/fiber.h"
 
 #define MS ((int64_t)1000000)
 #define POOL_JOBS 64
@@ -178,6 +182,82 @@ static void many_at_once_are_all_done_and_the_loop_may_end_at_once(void **state)
     }
 }
 
+/* ---- rests ---- */
+
+static long rests_of_thread(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+}
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+struct resting {
+    struct world *world;
+    struct world_job job;
+    int64_t runs_ns; /* of a processor, at most */
+    long rests;      /* 1: it ends with the first one */
+    bool done;
+};
+
+static void rest_run(struct world_job *job)
+{
+    struct resting *resting = job->owner;
+    while (!world_lower(resting->world, 0)) {
+    }
+    long before = rests_of_thread();
+    int64_t began_ns = thread_cpu_ns();
+    while (!resting->rests && thread_cpu_ns() - began_ns < resting->runs_ns) {
+        world_lower(resting->world, 0);
+        resting->rests = rests_of_thread() - before;
+    }
+}
+
+static void rest_done(struct world_job *job)
+{
+    ((struct resting *)job->owner)->done = true;
+}
+
+static void serve_others(void *argument)
+{
+    const struct resting *resting = argument;
+    while (!resting->done)
+        fiber_sleep_until(resting->world, world_in_ms(resting->world, 1));
+}
+
+static bool has_rested(void *argument)
+{
+    return ((struct resting *)argument)->done;
+}
+
+static void begin_resting(struct harness *harness, struct resting *resting, int64_t runs_ns)
+{
+    *resting = (struct resting){.world = harness->world, .runs_ns = runs_ns};
+    resting->job = (struct world_job){.run = rest_run, .done = rest_done, .owner = resting};
+    world_job_aside(harness->world, &resting->job);
+}
+
+static void a_low_job_rests_while_others_are_served(void **state)
+{
+    struct harness harness;
+    struct resting resting;
+    (void)state;
+    harness_init(&harness);
+    begin_resting(&harness, &resting, INT64_MAX);
+    harness_run(&harness, serve_others, &resting); /* it ends only then */
+    assert_true(resting.rests > 0);
+    begin_resting(&harness, &resting, 20 * MS);
+    harness_until(&harness, has_rested, &resting);
+    assert_int_equal(resting.rests, 0);
+    harness_release(&harness);
+}
+
 /* The loop has nothing else to stay for. */
 static void a_job_keeps_the_loop_alive(void **state)
 {
@@ -201,6 +281,7 @@ int main(void)
         cmocka_unit_test(a_job_is_lowered_once_it_has_had_its_part),
         cmocka_unit_test(jobs_of_the_pool_are_never_lowered),
         cmocka_unit_test(many_at_once_are_all_done_and_the_loop_may_end_at_once),
+        cmocka_unit_test(a_low_job_rests_while_others_are_served),
         cmocka_unit_test(a_job_keeps_the_loop_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@
  *     answered  the reader is its unit of work's again, in the same snapshot
  *
  * One that takes long has the processor for LOWERS_AFTER_NS as all others have it, and from then on
- * what those leave (world_lower): commits and whatever the loop does come first.
+ * what those leave (world_lower), and rests now and then while others are served: commits and
+ * whatever the loop does come first.
  *
  * A unit of work that has read before goes on in its snapshot: its reader is used for the question,
  * once nothing steps on it. Others that share the snapshot wait meanwhile. One that has read
@@ -44,7 +45,7 @@ struct sqlite_question {
     struct arena *arena; /* of whoever asks */
     struct fiber *fiber;
     int64_t deadline_ns, lowers_ns;
-    bool waits, begun, late, large, low;
+    bool waits, begun, late, large;
     struct world_timer timer;
     struct world_job job;
     enum fh_code code;
@@ -132,8 +133,8 @@ static int is_question_over(void *context)
     int64_t ends_ns = atomic_load_explicit(&store->asked_until_ns, memory_order_relaxed);
     question->late = now_ns >= question->deadline_ns || (ends_ns && now_ns >= ends_ns);
     question->large |= sqlite_memory_is_over();
-    if (!question->low && now_ns >= question->lowers_ns)
-        question->low = world_lower(store->world, LOWERS_AFTER_NS);
+    if (now_ns >= question->lowers_ns)
+        world_lower(store->world, LOWERS_AFTER_NS);
     return question->late || question->large;
 }
 
