@@ -313,7 +313,7 @@ static void prepare_forms(struct carried_reading *reading)
     make_room_for_ops(reading, room);
 }
 
-static void write_page(struct carried_reading *reading)
+static void write_carried_page(struct carried_reading *reading)
 {
     struct carried_page *page = &reading->page;
     void *spare = reading->spare ? reading->spare->written : NULL;
@@ -333,7 +333,7 @@ static void make_carried_page(void *context)
            take_carried_event(reading, &reading->read[reading->taken]))
         reading->taken++;
     reading->more |= reading->taken < reading->read_count;
-    write_page(reading);
+    write_carried_page(reading);
     json_arena_set(arena);
 }
 

@@ -37,7 +37,7 @@ void *spare_take(struct carried_spare *spare, size_t size)
     return block->memory;
 }
 
-static struct spare_block *block_of(void *memory)
+static struct spare_block *spare_block_of(void *memory)
 {
     return (struct spare_block *)(void *)((char *)memory - offsetof(struct spare_block, memory));
 }
@@ -46,7 +46,7 @@ void spare_give(struct carried_spare *spare, void *memory)
 {
     if (!memory)
         return;
-    struct spare_block *block = block_of(memory);
+    struct spare_block *block = spare_block_of(memory);
     if (!spare) {
         free(block);
         return;
