@@ -19,8 +19,7 @@
 #include "world/world.h"
 
 #define HARNESS_MS_MAX 90000 /* with a sanitizer on a busy machine, too */
-/* The seconds to have patience for in its place: more by tools/aside, fewer for a deliberate bug.
- */
+/* In its place, in seconds: more by tools/aside, fewer for a deliberate bug. */
 #define HARNESS_PATIENCE "FREEHOLD_TEST_PATIENCE_S"
 
 struct harness {

@@ -61,18 +61,34 @@ static bool are_same_tags(const struct fh_derived *declared, const struct carrie
     return true;
 }
 
-/* FNV-1a. A client can choose tags that meet: their page is slower then, and no more. */
-static uint64_t hash_tags(const struct fh_derived *declared, const struct carried_value *values)
+/* Of a page, drawn anew for each: clients choose tags, and must not know which ones meet. */
+struct hash_key {
+    unsigned char bytes[crypto_shorthash_KEYBYTES];
+};
+
+static uint64_t hash_piece(uint64_t before, const void *piece, size_t size,
+                           const struct hash_key *key)
 {
-    uint64_t hash = 0xcbf29ce484222325;
+    uint64_t hash;
+    _Static_assert(sizeof hash == crypto_shorthash_BYTES, "one number");
+    crypto_shorthash((unsigned char *)&hash, piece, size, key->bytes);
+    return (before ^ hash) * 0x9e3779b97f4a7c15;
+}
+
+static uint64_t hash_tags(const struct fh_derived *declared, const struct carried_value *values,
+                          const struct hash_key *key)
+{
+    uint64_t hash = 0;
     for (int i = 0; declared->fields[i].name; i++) {
         const struct carried_value *tag = &values[i];
         if (!series_is_tag(&declared->fields[i]))
             continue;
+        int64_t number = number_of_tag(tag);
         size_t size = text_size_of_tag(tag);
-        hash = (hash ^ (uint64_t)number_of_tag(tag)) * 0x100000001b3;
-        for (size_t j = 0; j < size; j++)
-            hash = (hash ^ (unsigned char)tag->text[j]) * 0x100000001b3;
+        if (size)
+            hash = hash_piece(hash, tag->text, size, key);
+        else
+            hash = hash_piece(hash, &number, sizeof number, key);
     }
     return hash ^ hash >> 32;
 }
@@ -81,12 +97,13 @@ static uint64_t hash_tags(const struct fh_derived *declared, const struct carrie
 struct tags_table {
     int *places;
     size_t size; /* a power of 2, at least twice as many as there may be */
+    struct hash_key key;
 };
 
 static int place_of_tags(struct curves_page *page, const struct tags_table *table,
                          const struct carried_value *values)
 {
-    size_t at = hash_tags(page->declared, values) & (table->size - 1);
+    size_t at = hash_tags(page->declared, values, &table->key) & (table->size - 1);
     while (table->places[at] &&
            !are_same_tags(page->declared, page->tags[table->places[at] - 1].values, values))
         at = (at + 1) & (table->size - 1);
@@ -173,6 +190,7 @@ bool curves_page_sort(struct curves_page *page, struct carried_op *const *ops, i
     while (table.size < 2 * (size_t)count)
         table.size *= 2;
     table.places = calloc(table.size, sizeof *table.places);
+    randombytes_buf(&table.key, sizeof table.key);
     struct curves_point *points = malloc(((size_t)count + 1) * sizeof *points);
     int *ranks = malloc(((size_t)count + 1) * sizeof *ranks);
     int *begins = malloc(((size_t)count + 2) * sizeof *begins);
