@@ -39,6 +39,13 @@ static int tags_drawn(const struct carried_value *values)
     return device * SITES + site;
 }
 
+static int draw(int below)
+{
+    static uint64_t drawn = 1;
+    drawn = drawn * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int)((drawn >> 33) % (uint64_t)below);
+}
+
 static bool is_last_of_its_point(const struct carried_op *ops, int count, int at)
 {
     for (int i = at + 1; i < count; i++) {
@@ -74,20 +81,20 @@ static void each_point_is_there_once_by_tags_and_time(void **state)
     static struct carried_value values[OPS_MAX][3];
     static struct carried_op ops[OPS_MAX];
     (void)state;
-    srand(1);
+    const struct carried_name generation = {.incarnation = "0123456789abcdef", .number = 1};
     for (int round = 0; round < ROUNDS; round++) {
-        struct carried_page page = {.ops = ops, .count = rand() % OPS_MAX};
+        struct carried_page page = {.ops = ops, .count = draw(OPS_MAX)};
         bool in_order = round % 2;
         for (int i = 0; i < page.count; i++) {
-            values[i][0] = devices[rand() % DEVICES];
-            values[i][1] = sites[rand() % SITES];
+            values[i][0] = devices[draw(DEVICES)];
+            values[i][1] = sites[draw(SITES)];
             values[i][2] = (struct carried_value){"1.5", 3, CARRIED_NUMBER};
             ops[i] = (struct carried_op){.position = i + 1,
                                          .key = "",
-                                         .at_ms = in_order ? i / 8 : rand() % 20,
+                                         .at_ms = in_order ? i / 8 : draw(20),
                                          .values = values[i]};
         }
-        struct curves_page *made = curves_write_page(&measured, NULL, &page, NULL);
+        struct curves_page *made = curves_write_page(&measured, &generation, &page, NULL);
         assert_non_null(made);
         expect_sorted(made, ops, page.count);
         curves_unwrite_page(made);

@@ -174,7 +174,8 @@ struct curves_page {
 };
 
 /* Fills in points, tags and times, for which there is room. False: there is no memory. */
-bool curves_page_sort(struct curves_page *page, struct carried_op *const *ops, int count);
+bool curves_page_sort(struct curves_page *page, const struct carried_name *generation,
+                      struct carried_op *const *ops, int count);
 /* server.h's `write`: a curves_page. Ops that can't be taken get their `refused`. */
 void *curves_write_page(const struct fh_derived *declared, const struct carried_name *generation,
                         struct carried_page *carried, void *spare);

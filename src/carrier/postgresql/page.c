@@ -29,7 +29,8 @@ static bool is_fit(struct carried_op *op)
     return op->values != NULL;
 }
 
-static bool sort_fit_points(struct curves_page *page, struct carried_page *carried)
+static bool sort_fit_points(struct curves_page *page, const struct carried_name *generation,
+                            struct carried_page *carried)
 {
     int count = 0;
     struct carried_op **fit = malloc(((size_t)carried->count + 1) * sizeof *fit);
@@ -39,7 +40,7 @@ static bool sort_fit_points(struct curves_page *page, struct carried_page *carri
         if (is_fit(&carried->ops[i]))
             fit[count++] = &carried->ops[i];
     }
-    bool sorted = curves_page_sort(page, fit, count);
+    bool sorted = curves_page_sort(page, generation, fit, count);
     free(fit);
     return sorted;
 }
@@ -49,7 +50,6 @@ void *curves_write_page(const struct fh_derived *declared, const struct carried_
 {
     size_t count = carried->count > 0 ? (size_t)carried->count : 1;
     struct curves_page *page = calloc(1, sizeof *page);
-    (void)generation;
     if (spare)
         curves_unwrite_page(spare);
     if (!page)
@@ -58,7 +58,8 @@ void *curves_write_page(const struct fh_derived *declared, const struct carried_
     page->points = calloc(count, sizeof *page->points);
     page->tags = calloc(count, sizeof *page->tags);
     page->times = calloc(count, sizeof *page->times);
-    if (!page->points || !page->tags || !page->times || !sort_fit_points(page, carried)) {
+    if (!page->points || !page->tags || !page->times ||
+        !sort_fit_points(page, generation, carried)) {
         curves_unwrite_page(page);
         return NULL;
     }

@@ -61,7 +61,8 @@ static bool are_same_tags(const struct fh_derived *declared, const struct carrie
     return true;
 }
 
-/* Of a page, drawn anew for each: clients choose tags, and must not know which ones meet. */
+/* Clients choose tags, and must not know which ones meet: it is made of the owner's incarnation,
+ * which they are not told. */
 struct hash_key {
     unsigned char bytes[crypto_shorthash_KEYBYTES];
 };
@@ -184,13 +185,16 @@ static void keep_last_of_each(struct curves_page *page, int count)
     }
 }
 
-bool curves_page_sort(struct curves_page *page, struct carried_op *const *ops, int count)
+bool curves_page_sort(struct curves_page *page, const struct carried_name *generation,
+                      struct carried_op *const *ops, int count)
 {
     struct tags_table table = {.size = 64};
     while (table.size < 2 * (size_t)count)
         table.size *= 2;
     table.places = calloc(table.size, sizeof *table.places);
-    randombytes_buf(&table.key, sizeof table.key);
+    crypto_generichash(table.key.bytes, sizeof table.key.bytes,
+                       (const unsigned char *)generation->incarnation,
+                       strlen(generation->incarnation), NULL, 0);
     struct curves_point *points = malloc(((size_t)count + 1) * sizeof *points);
     int *ranks = malloc(((size_t)count + 1) * sizeof *ranks);
     int *begins = malloc(((size_t)count + 2) * sizeof *begins);
