@@ -20,6 +20,8 @@
 #define SPAN_MAX 6
 #define MANY 20000
 #define KILLS 8
+#define WHOLE 500 /* facts in a page */
+#define WHOLE_PAGES 150
 #define EXPECT(condition) expect_true(t, condition, __LINE__)
 
 static const struct fh_derived_field fields[] = {
@@ -364,6 +366,30 @@ static void each_fact_that_came_counts_once(struct trial *t)
     expect_links(t);
 }
 
+/* A question is divided into ranges of time, and each page has facts in all of them. */
+static void send_whole_pages(void *argument)
+{
+    struct sending *sending = argument;
+    struct trial *t = sending->t;
+    for (int i = 0; i < WHOLE_PAGES && !t->wrong[0]; i++)
+        EXPECT(send_span(t, i * WHOLE, (i + 1) * WHOLE) == FH_OK);
+    sending->done = true;
+}
+
+static void a_question_is_about_whole_pages(struct trial *t)
+{
+    struct sending sending = {.t = t};
+    json_int_t found[3] = {0};
+    clickhouse_of(t->server)->divided_facts = 1;
+    EXPECT(make(t, &sold) == FH_OK);
+    FH_ASSERT(fiber_start(t->harness.world->fibers, send_whole_pages, &sending));
+    while (!sending.done) {
+        EXPECT(look(t, found) == FH_OK && found[0] % WHOLE == 0);
+        EXPECT(found[1] == found[0] * (found[0] + 1) / 2);
+    }
+    EXPECT(look(t, found) == FH_OK && found[0] == WHOLE * WHOLE_PAGES);
+}
+
 static void the_higher_version_stands_in_whatever_order(struct trial *t)
 {
     json_int_t found[3];
@@ -572,6 +598,7 @@ static void run_case(void **state, void (*run)(struct trial *t))
     CASE(others_tables_are_no_generations)                                                         \
     CASE(another_password_is_refused_and_not_told)                                                 \
     CASE(each_fact_that_came_counts_once)                                                          \
+    CASE(a_question_is_about_whole_pages)                                                          \
     CASE(the_higher_version_stands_in_whatever_order)                                              \
     CASE(a_page_without_facts_leaves_its_link)                                                     \
     CASE(a_page_is_there_with_its_link_or_not_at_all)                                              \

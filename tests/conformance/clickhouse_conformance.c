@@ -3,8 +3,8 @@
  * Whatever is asked of facts that lie on ClickHouse is answered as it is of the same facts in the
  * service's own store: groups, values, orders, limits, and what is refused. Sums and means of an
  * FH_NUMBER are compared but for their last digits, as they are added in another order. One in
- * three facts is sent twice, and some came before with other values, of a lower version.
- * FREEHOLD_SEED draws others.
+ * three facts is sent twice, and some came before with other values, of a lower version. Each
+ * question is asked undivided, and divided. FREEHOLD_SEED draws others.
  */
 
 #include "../support/carried_ops.h"
@@ -331,6 +331,11 @@ static json_t *draw_having(const char *const *values)
     return having;
 }
 
+static void divide_questions(bool divided)
+{
+    clickhouse_of(trial.server)->divided_facts = divided ? 1 : CLICKHOUSE_DIVIDED_FACTS;
+}
+
 static void compare_drawn(void)
 {
     static const char *const tags[] = {"kind", "site", "paid", "fh_at"};
@@ -362,6 +367,9 @@ static void compare_drawn(void)
                                  .descending = draw(2),
                                  .limit = draw(3) ? 10000 : 1 + draw(40)};
     compare_question(&columns);
+    divide_questions(true);
+    compare_question(&columns);
+    divide_questions(false);
     json_decref(columns.filter);
     json_decref(columns.having);
 }

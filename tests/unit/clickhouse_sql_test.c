@@ -287,7 +287,7 @@ static void a_question_is_one_statement(void **state)
 {
     (void)state;
     expect_question(&(struct fh_columns){.values = NAMES("count")}, INT64_MIN,
-                    "SELECT toInt64(count())" WHENEVER ENDS);
+                    "SELECT toInt64(ifNull(count(), 0))" WHENEVER ENDS);
     expect_question(
         &(struct fh_columns){.values = NAMES("mean cents", "max fh_at", "uniq kind"),
                              .by = NAMES("site"),
@@ -296,12 +296,53 @@ static void a_question_is_one_statement(void **state)
                              .every_ms = 60},
         7,
         "SELECT toInt64(fh_at - ((fh_at % toInt64(60)) + toInt64(60)) % toInt64(60)), `site`, "
-        "toInt64(count()), toInt64(count(`cents`)), toInt64(ifNull(sum(bitShiftRight(`cents`, "
+        "toInt64(ifNull(count(), 0)), toInt64(ifNull(count(`cents`), 0)), "
+        "toInt64(ifNull(sum(bitShiftRight(`cents`, "
         "44)), 0)), toInt64(ifNull(sum(bitAnd(bitShiftRight(`cents`, 22), 4194303)), 0)), "
-        "toInt64(ifNull(sum(bitAnd(`cents`, 4194303)), 0)), toInt64(count(`fh_fh_at`)), "
+        "toInt64(ifNull(sum(bitAnd(`cents`, 4194303)), 0)), toInt64(ifNull(count(`fh_fh_at`), 0)), "
         "toFloat64(ifNull(max(`fh_fh_at`), 0)), toInt64(ifNull(uniqExact(`kind`), 0)) FROM "
         "`shop.sales`.`t` FINAL WHERE fh_kind = 1 AND fh_at >= 7 AND fh_at < 900 GROUP BY "
         "toInt64(fh_at - ((fh_at % toInt64(60)) + toInt64(60)) % toInt64(60)), `site`" ENDS);
+}
+
+#define RANGE(from, to)                                                                            \
+    "SELECT toInt64(fh_at - ((fh_at % toInt64(60)) + toInt64(60)) % toInt64(60)) * fh_kind AS "    \
+    "fh_key0, `site` AS fh_key1, count() AS fh_0, count(`cents`) AS fh_1, "                        \
+    "sum(bitShiftRight(`cents`, 44)) AS fh_2, sum(bitAnd(bitShiftRight(`cents`, 22), 4194303)) "   \
+    "AS fh_3, sum(bitAnd(`cents`, 4194303)) AS fh_4, count(`fh_fh_at`) AS fh_5, "                  \
+    "sumKahanState(`fh_fh_at`) AS fh_6, max(`fh_fh_at`) AS fh_7, uniqExactState(`kind`) AS fh_8, " \
+    "fh_kind AS fh_group, max(fh_at) AS fh_last FROM `shop.sales`.`t` FINAL WHERE (fh_kind = 0 "   \
+    "AND fh_at >= 88) OR (fh_kind = 1 AND fh_at >= " #from " AND fh_at < " #to                     \
+    " AND `site` IN (toInt64('7'))) GROUP BY fh_group, fh_key0, fh_key1"
+
+static void a_divided_question_is_one_statement(void **state)
+{
+    json_t *filter = json_pack("{s:i}", "site", 7);
+    const struct fh_columns columns = {
+        .values = NAMES("mean cents", "max fh_at", "sum fh_at", "uniq kind"),
+        .by = NAMES("site"),
+        .filter = filter,
+        .from_ms = 5,
+        .to_ms = 900,
+        .every_ms = 60};
+    const struct clickhouse_ranges ranges = {2, {5, 400, 900}, 88};
+    struct columns_question question;
+    struct fh_error error;
+    (void)state;
+    assert_int_equal(columns_question_init(&question, &sold, &columns, INT64_MIN, &error), FH_OK);
+    text_clear(&written);
+    clickhouse_write_ranges(&written, &server, "t", &question, &ranges);
+    assert_string_equal(
+        written.data,
+        "SELECT fh_key0, fh_key1, toInt64(ifNull(sum(fh_0), 0)), toInt64(ifNull(sum(fh_1), 0)), "
+        "toInt64(ifNull(sum(fh_2), 0)), toInt64(ifNull(sum(fh_3), 0)), toInt64(ifNull(sum(fh_4), "
+        "0)), toInt64(ifNull(sum(fh_5), 0)), toFloat64(ifNull(sumKahanMerge(fh_6), 0)), "
+        "toFloat64(ifNull(max(fh_7), 0)), toInt64(ifNull(uniqExactMerge(fh_8), 0)) FROM (" RANGE(
+            5, 400) " UNION ALL " RANGE(400, 900) ") GROUP BY fh_group, fh_key0, fh_key1 HAVING "
+                                                  "fh_group != throwIf(fh_group = 0 AND (count() "
+                                                  "!= 2 OR min(fh_0) != max(fh_0) OR min(fh_last) "
+                                                  "!= max(fh_last)))" ENDS);
+    json_decref(filter);
 }
 
 static void a_filter_s_values_are_literals(void **state)
@@ -310,7 +351,7 @@ static void a_filter_s_values_are_literals(void **state)
                                "site", (json_int_t)INT64_MIN, "paid");
     (void)state;
     expect_question(&(struct fh_columns){.values = NAMES("count"), .filter = filter}, INT64_MIN,
-                    "SELECT toInt64(count())" WHENEVER
+                    "SELECT toInt64(ifNull(count(), 0))" WHENEVER
                     " AND `kind` IN ('a\\x27); DROP TABLE t --', '\\x5C') AND `site` IN "
                     "(toInt64('-9223372036854775808')) AND 0" ENDS);
     json_decref(filter);
@@ -331,6 +372,7 @@ int main(void)
         SQL_TEST(a_row_is_bytes),
         SQL_TEST(a_long_text_has_a_long_length),
         SQL_TEST(a_question_is_one_statement),
+        SQL_TEST(a_divided_question_is_one_statement),
         SQL_TEST(a_filter_s_values_are_literals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ struct scripted {
     struct site site;
     struct told answers[ANSWERS_MAX];
     int asked, links;
-    char queries[ANSWERS_MAX][1024], bodies[ANSWERS_MAX][1024], authorization[64];
+    char queries[ANSWERS_MAX][1024], bodies[ANSWERS_MAX][4096], authorization[64];
     struct carried_server *server;
     /* What came of a call. */
     struct carried_op op;
@@ -340,6 +340,48 @@ static void a_long_chain_is_not_read_to_its_end_each_time(void **state)
     "a"                                                                                            \
     "\x02\0\0\0\0\0\0\0"
 
+/* How many facts there are, the newest link, and where three quarters of them end. */
+#define LOOK(facts, ...)                                                                           \
+    {                                                                                              \
+        200, "{\"data\":[[\"" #facts "\",\"88\"," __VA_ARGS__ "]]}"                                \
+    }
+#define FEW LOOK(99999, "\"1\",\"2\",\"3\"")
+#define MANY LOOK(100000, "\"1\",\"2\",\"3\"")
+
+static void a_question_about_many_facts_is_divided(void **state)
+{
+    const struct told answer = {200, GROUP, false, sizeof GROUP - 1};
+    (void)state;
+    assert_int_equal(AFTER(columns_entry, FEW, answer), FH_OK);
+    assert_non_null(strstr(scripted.bodies[0], "(fh_kind = 0 AND fh_at >= 0)"));
+    assert_null(strstr(scripted.bodies[1], "UNION ALL"));
+    assert_int_equal(AFTER(columns_entry, MANY, answer), FH_OK);
+    assert_non_null(strstr(scripted.bodies[0], "(fh_kind = 0 AND fh_at >= 88)"));
+    assert_non_null(strstr(scripted.bodies[1], "UNION ALL"));
+    assert_non_null(strstr(scripted.bodies[1], "throwIf("));
+    /* Where ranges would be empty there are fewer; and there may be none that can be read. */
+    assert_int_equal(AFTER(columns_entry, LOOK(100000, "5,5,5"), answer), FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "fh_at < 5 "));
+    assert_int_equal(AFTER(columns_entry, LOOK(100000, "\"nan\",5,5"), answer), FH_OK);
+    assert_null(strstr(scripted.bodies[1], "UNION ALL"));
+    assert_int_equal(AFTER(columns_entry, LOOK(100000, "9,8,8640000000000001"), answer), FH_OK);
+    assert_non_null(strstr(scripted.bodies[1], "fh_at >= 9 "));
+    assert_null(strstr(scripted.bodies[1], "fh_at >= 8 "));
+}
+
+static void what_failed_for_its_ranges_is_asked_undivided(void **state)
+{
+    const struct told answer = {200, GROUP, false, sizeof GROUP - 1},
+                      differ = {500, "Code: 395, a secret"}, memory = {500, "Code: 241, a secret"};
+    (void)state;
+    assert_int_equal(AFTER(columns_entry, MANY, differ, answer), FH_OK);
+    assert_null(strstr(scripted.bodies[2], "UNION ALL"));
+    assert_int_equal(AFTER(columns_entry, MANY, memory, answer), FH_OK);
+    assert_int_equal(AFTER(columns_entry, MANY, memory, memory), FH_INVALID);
+    assert_string_equal(scripted.error.field, "values");
+    assert_int_equal(AFTER(columns_entry, MANY, {503, ""}), FH_UNAVAILABLE);
+}
+
 static void groups_are_whole_or_no_answer(void **state)
 {
     static const char groups[] = GROUP "\0"
@@ -348,22 +390,24 @@ static void groups_are_whole_or_no_answer(void **state)
     for (size_t length = 1; length <= sizeof groups - 1; length++) {
         const struct told told = {200, groups, false, length};
         bool whole = length == sizeof GROUP - 1 || length == sizeof groups - 1;
-        assert_int_equal(AFTER(columns_entry, told), whole ? FH_OK : FH_UNSUPPORTED);
+        assert_int_equal(AFTER(columns_entry, FEW, told), whole ? FH_OK : FH_UNSUPPORTED);
     }
-    assert_int_equal(AFTER(columns_entry, {200, ""}), FH_OK); /* there are none */
+    assert_int_equal(AFTER(columns_entry, FEW, {200, ""}), FH_OK); /* there are none */
     /* Longer than anything is, or than a length can be. */
-    assert_int_equal(AFTER(columns_entry, {200, "\xff\xff\xff\x7f"
-                                                "a"}),
+    assert_int_equal(AFTER(columns_entry, FEW,
+                           {200, "\xff\xff\xff\x7f"
+                                 "a"}),
                      FH_UNSUPPORTED);
-    assert_int_equal(AFTER(columns_entry, {200, "\xff\xff\xff\xff\xff\x01"
-                                                "a"}),
+    assert_int_equal(AFTER(columns_entry, FEW,
+                           {200, "\xff\xff\xff\xff\xff\x01"
+                                 "a"}),
                      FH_UNSUPPORTED);
 }
 
 static void what_needs_too_much_memory_is_the_question_s_fault(void **state)
 {
     (void)state;
-    assert_int_equal(AFTER(columns_entry, {500, "Code: 241, a secret"}), FH_INVALID);
+    assert_int_equal(AFTER(columns_entry, FEW, {500, "Code: 241, a secret"}), FH_INVALID);
     assert_string_equal(scripted.error.field, "values");
     assert_int_equal(AFTER(send_entry, {500, "Code: 241, a secret"}), FH_UNAVAILABLE);
 }
@@ -430,7 +474,7 @@ static void pages_keep_an_interval(void **state)
         assert_int_equal(AFTER(send_entry, {200, ""}), FH_OK);
     assert_true(world_in_ms(world, 0) - began_ns >= INT64_C(1000000) * INTERVAL_MS);
     began_ns = world_in_ms(world, 0);
-    assert_int_equal(AFTER(columns_entry, {200, ""}), FH_OK); /* nobody else waits */
+    assert_int_equal(AFTER(columns_entry, FEW, {200, ""}), FH_OK); /* nobody else waits */
     assert_true(world_in_ms(world, 0) - began_ns < INT64_C(1000000) * INTERVAL_MS);
 }
 
@@ -529,6 +573,8 @@ int main(void)
         SCRIPTED_TEST(a_table_is_made_with_its_database_and_looked_at),
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
         SCRIPTED_TEST(a_long_chain_is_not_read_to_its_end_each_time),
+        SCRIPTED_TEST(a_question_about_many_facts_is_divided),
+        SCRIPTED_TEST(what_failed_for_its_ranges_is_asked_undivided),
         SCRIPTED_TEST(groups_are_whole_or_no_answer),
         SCRIPTED_TEST(what_needs_too_much_memory_is_the_question_s_fault),
         SCRIPTED_TEST(a_question_ends_at_its_deadline),

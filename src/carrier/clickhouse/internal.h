@@ -31,6 +31,10 @@
  * are left: exact for 2^41 facts. */
 #define CLICKHOUSE_SUM_PARTS 3
 #define CLICKHOUSE_SUM_BITS 22
+/* Into how many ranges of time a question is divided, each of which is read by a thread. */
+#define CLICKHOUSE_RANGES 4
+#define CLICKHOUSE_DIVIDED_FACTS 100000           /* one about fewer is not */
+#define CLICKHOUSE_DIVIDED_MAX ((size_t)16 << 10) /* nor is one of more bytes */
 
 /* Whatever the user's profile says: no answer is of a part of the rows, no error comes behind the
  * beginning of an answer, no row is left out before FINAL, and nothing is written. */
@@ -52,7 +56,10 @@ struct clickhouse {
     char owner[CARRIED_OWNER_SIZE]; /* its database */
     struct http_client *client;     /* NULL: the world sends */
     bool silent;
-    int64_t next_page_ns; /* not before */
+    int64_t next_page_ns;  /* not before */
+    int64_t divided_facts; /* questions about as many are divided */
+    char link_table[CLICKHOUSE_TABLE_SIZE];
+    int64_t link; /* of that table, the newest that a question has seen */
     struct http_tls trust;
     char base_url[300];  /* "https://columns:8443" */
     char *authorization; /* a header's value; NULL: there is no user */
@@ -82,10 +89,15 @@ struct clickhouse_call {
 /* Parks. FH_NOT_FOUND: there is no such table or database, as this server says. */
 enum fh_code clickhouse_ask(struct clickhouse *server, struct clickhouse_call *call,
                             struct fh_error *error);
-/* The same of a statement "... FORMAT JSONCompact": *ret_rows is its "data", a new reference. */
+/* The same of a statement "... FORMAT JSONCompact": *ret_rows is its "data", a new reference. The
+ * server ends by the deadline, too, if there is one. */
 enum fh_code clickhouse_ask_rows(struct clickhouse *server, const struct text *statement,
                                  int64_t deadline_ns, json_t **ret_rows, struct fh_error *error);
 void clickhouse_call_release(struct clickhouse_call *call);
+/* Where questions go that end by a deadline, at the server, too. */
+#define CLICKHOUSE_ASKING_SIZE 512
+void clickhouse_asking_path(const struct clickhouse *server, int64_t deadline_ns,
+                            char ret[static CLICKHOUSE_ASKING_SIZE]);
 enum fh_code clickhouse_strange(const struct clickhouse *server, struct fh_error *error);
 
 /* sql.c, pure: how names and values are written. */
@@ -147,6 +159,24 @@ struct clickhouse_needs {
 struct clickhouse_needs clickhouse_needs_of(const struct columns_question *question, int read);
 void clickhouse_write_question(struct text *sql, const struct clickhouse *server, const char *table,
                                const struct columns_question *question);
+/* Parts of its time, which are read at the same time, and a link, behind which others show that
+ * they were read of different pages. The same groups; or the server's error
+ * CLICKHOUSE_RANGES_DIFFER. */
+struct clickhouse_ranges {
+    int count;
+    int64_t bounds[CLICKHOUSE_RANGES + 1]; /* ms, rising; one ends where the next begins */
+    int64_t link;
+};
+#define CLICKHOUSE_RANGES_DIFFER 395
+void clickhouse_write_ranges(struct text *sql, const struct clickhouse *server, const char *table,
+                             const struct columns_question *question,
+                             const struct clickhouse_ranges *ranges);
+
+/* ranges.c: into how many it is worth it; 1, too, where that can't be read. Fails as a question
+ * does. Parks. */
+enum fh_code clickhouse_divide(struct clickhouse *server, const char *table,
+                               const struct columns_question *question, int64_t deadline_ns,
+                               struct clickhouse_ranges *ret, struct fh_error *error);
 
 /* answer.c, pure: the groups of an answer. FH_INVALID with a field: they are too many.
  * FH_UNSUPPORTED: it is no answer to this question; the caller says whose. */

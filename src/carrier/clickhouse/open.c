@@ -84,6 +84,7 @@ enum fh_code clickhouse_open(struct world *world, const json_t *options, const c
         return error_set(error, FH_NO_MEMORY, "There is no memory for a link to ClickHouse.");
     server->base.ops = &clickhouse_ops;
     server->world = world;
+    server->divided_facts = CLICKHOUSE_DIVIDED_FACTS;
     enum fh_code code = clickhouse_options_read(options, &server->options, error);
     const char *host = server->options.host;
     bool digits6 = strchr(host, ':') != NULL;

@@ -189,16 +189,29 @@ enum fh_code clickhouse_ask(struct clickhouse *server, struct clickhouse_call *c
                            : clickhouse_is_silent(server, request, error);
 }
 
+void clickhouse_asking_path(const struct clickhouse *server, int64_t deadline_ns,
+                            char ret[static CLICKHOUSE_ASKING_SIZE])
+{
+    int64_t left_s = (deadline_ns - world_in_ms(server->world, 0)) / 1000000000 + 1;
+    int length = snprintf(ret, CLICKHOUSE_ASKING_SIZE, CLICKHOUSE_ASKING);
+    if (deadline_ns > 0)
+        length += snprintf(ret + length, CLICKHOUSE_ASKING_SIZE - (size_t)length,
+                           "&max_execution_time=%lld", (long long)left_s);
+    FH_ASSERT(length < CLICKHOUSE_ASKING_SIZE);
+}
+
 enum fh_code clickhouse_ask_rows(struct clickhouse *server, const struct text *statement,
                                  int64_t deadline_ns, json_t **ret_rows, struct fh_error *error)
 {
-    struct clickhouse_call call = {.path = CLICKHOUSE_ASKING,
+    char path[CLICKHOUSE_ASKING_SIZE];
+    struct clickhouse_call call = {.path = path,
                                    .body = statement->data,
                                    .body_length = statement->length,
                                    .deadline_ns = deadline_ns};
     json_t *answer = NULL;
     struct fh_error unread;
     *ret_rows = NULL;
+    clickhouse_asking_path(server, deadline_ns, path);
     FH_ASSERT(!statement->overflow);
     enum fh_code code = clickhouse_ask(server, &call, error);
     struct arena *before = json_arena_set(NULL);
