@@ -15,6 +15,7 @@
 #define CUSTOMERS 30011
 #define PRICES 9973
 #define ASKED_MS 60000
+#define MARKED_MS 1000 /* facts that are looked for one by one are before */
 
 static int64_t integer_at(json_t *object, const char *name)
 {
@@ -44,8 +45,8 @@ static void sums(fh_work *w)
 
 static void count_of_category(fh_work *w)
 {
-    const struct fh_columns question = {.filter = fh_path(w),
-                                        .values = (const char *const[]){"count", NULL}};
+    const struct fh_columns question = {
+        .filter = fh_path(w), .to_ms = MARKED_MS, .values = (const char *const[]){"count", NULL}};
     fh_reply(w, 200, fh_columns(w, "sold", &question));
 }
 
