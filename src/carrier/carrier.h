@@ -53,7 +53,8 @@ struct derived_carrier {
     /* Of facts that the server alone has. */
     char life[ID_SIZE];     /* the owner's incarnation, at the last look */
     struct kept_place from; /* behind it the next page begins: the cursor, or before it */
-    bool lacks;             /* the server lacks something, which is being sent again */
+    bool lacks;             /* the server lacks something, which this one sends again */
+    bool begins;            /* it has begun, and has not looked at what was there before */
     struct carrier_settling {
         int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
         char id[ID_SIZE];
@@ -78,6 +79,11 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
  * several writers.
  */
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
+
+/* Of facts that the server alone has: notes from where on it has them, if nobody has yet. Before
+ * any is derived: so none is trimmed unnoticed, whoever trims. The server is not asked. On a fiber.
+ */
+enum fh_code carrier_begin_kept(struct derived_carrier *carrier, struct fh_error *error);
 
 /* Only looks, as a turn does first. On a fiber. */
 enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error);

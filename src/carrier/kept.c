@@ -79,10 +79,29 @@ static enum fh_code note_not_whole(struct carrier_change *change, struct store_w
     if (whole->position < look->trimmed) {
         serving->kept.whole = whole->position;
         serving->lost = change->changed = true;
-    } else if (whole->position < serving->kept.settled) { /* it was more than not settled */
+        return FH_OK;
+    }
+    change->changed = !serving->kept.lacks;
+    serving->kept.lacks = true;
+    if (whole->position < serving->kept.settled) { /* it was more than not settled */
         serving->kept.settled = whole->position;
         change->changed = true;
     }
+    return FH_OK;
+}
+
+/* Another carrier may have seen that it was not, and be gone. */
+static enum fh_code note_whole(struct carrier_change *change, struct store_work *work,
+                               struct carrier_look *look, struct fh_error *error)
+{
+    const struct kept_place *whole = change->what;
+    struct carried_generation *serving = &look->record.serving;
+    (void)work;
+    (void)error;
+    change->changed =
+        serving->name.kept && serving->kept.lacks && serving->cursor == whole->position;
+    if (change->changed)
+        serving->kept.lacks = false;
     return FH_OK;
 }
 
@@ -186,8 +205,9 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     struct world *world = carrier->context->world;
     int64_t began_ns = world_monotonic_ns(world), settle_s = 0, running_s = 0;
     struct kept_place whole;
-    bool there = true;
-    if (!is_look_due(carrier) && carrier->from.position >= carrier->look.trimmed)
+    struct carrier_change change = {.carrier = carrier, .change = note_whole, .what = &whole};
+    bool there = true, unknown = serving->kept.lacks && !carrier->lacks;
+    if (!is_look_due(carrier) && !unknown && carrier->from.position >= carrier->look.trimmed)
         return FH_OK;
     enum fh_code code = server->ops->settles(server, &settle_s, &running_s, error);
     if (code == FH_OK)
@@ -199,6 +219,10 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
         return send_kept_again(carrier, &whole, there, ret_more, error);
     carrier->from = whole;
     carrier->lacks = false;
+    if (serving->kept.lacks)
+        code = carrier_change_run(&change, error);
+    if (code != FH_OK)
+        return code;
     return settle_kept(carrier, &whole, began_ns, settle_s, running_s, ret_more, error);
 }
 
@@ -216,8 +240,11 @@ static enum fh_code note_kept_page(struct carrier_change *change, struct store_w
                      carried_name_compare(&serving->name, &reading->generation) == 0;
     if (!reading->noted)
         return code;
-    change->changed = !serving->kept.made || serving->cursor < link->to;
+    bool whole = serving->kept.lacks && change->carrier->lacks && serving->cursor <= link->to;
+    change->changed = !serving->kept.made || serving->cursor < link->to || whole;
     serving->kept.made = true;
+    if (whole)
+        serving->kept.lacks = false;
     if (serving->cursor >= link->to)
         return FH_OK;
     serving->cursor = link->to;
@@ -338,8 +365,7 @@ static enum fh_code look_for_lost_facts(struct derived_carrier *carrier, struct 
         (long long)carrier->look.trimmed);
 }
 
-static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_more,
-                                    struct fh_error *error)
+enum fh_code carrier_begin_kept(struct derived_carrier *carrier, struct fh_error *error)
 {
     struct carrier_change change = {.carrier = carrier, .change = begin_kept};
     enum fh_code code = look_at_kept(carrier, error);
@@ -348,10 +374,20 @@ static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_m
     code = carrier_change_run(&change, error);
     CRASH_POINT("kept.begun");
     carrier->counters.begun += change.changed;
-    *ret_more = true;
-    if (code == FH_OK)
-        code = kept_count_left(carrier, error);
+    carrier->begins = true;
     return code == FH_OK ? look_at_kept(carrier, error) : code;
+}
+
+static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_more,
+                                    struct fh_error *error)
+{
+    enum fh_code code = carrier_begin_kept(carrier, error);
+    if (code != FH_OK || !carrier->begins)
+        return code;
+    *ret_more = true;
+    code = kept_count_left(carrier, error);
+    carrier->begins = code != FH_OK;
+    return code;
 }
 
 /* Before it has anything, and where an operator has given up what was lost. */
@@ -392,6 +428,8 @@ enum fh_code kept_turn(struct derived_carrier *carrier, bool *ret_more, struct f
     enum fh_code code = begin_kept_turn(carrier, ret_more, error);
     if (code == FH_OK)
         code = check_kept(carrier, error);
+    if (code == FH_OK && !carrier->look.alike) /* another instance may carry to another server */
+        return FH_OK;
     if (code == FH_OK)
         code = look_for_lost_facts(carrier, error);
     if (code == FH_OK)

@@ -106,7 +106,8 @@ static enum fh_code give_up(struct carrier_change *change, struct store_work *wo
     struct carried_generation *serving = &look->record.serving;
     struct carried_kept *kept = &serving->kept;
     if (!serving->name.kept || !serving->lost)
-        return error_set(error, FH_CONFLICT, "The derived store %s has lost nothing.",
+        return error_set(error, FH_CONFLICT,
+                         "The server of %s has lost nothing that nobody else has.",
                          change->carrier->declared->name);
     *loss = (struct carried_loss){.after = kept->whole,
                                   .to = look->trimmed,

@@ -96,6 +96,7 @@ static bool take_formers(const json_t *from, struct carried_kept *kept)
 static bool take_kept(const json_t *from, struct carried_kept *kept)
 {
     kept->made = json_is_true(json_object_get(from, "made"));
+    kept->lacks = json_is_true(json_object_get(from, "lacks"));
     return take_carried_text(from, "began_id", kept->began_id, ID_SIZE) &&
            take_carried_text(from, "cursor_id", kept->cursor_id, ID_SIZE) &&
            take_carried_text(from, "life", kept->life, ID_SIZE) &&
@@ -182,10 +183,10 @@ static json_t *kept_json(const struct carried_kept *kept)
                                                  kept->formers[i].incarnation, "position",
                                                  (json_int_t)kept->formers[i].position, "facts",
                                                  (json_int_t)kept->formers[i].facts));
-    return json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:o}", "began_id", kept->began_id,
-                     "cursor_id", kept->cursor_id, "life", kept->life, "made", kept->made,
-                     "settled", (json_int_t)kept->settled, "whole", (json_int_t)kept->whole,
-                     "losses", losses, "formers", formers);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:o, s:o}", "began_id", kept->began_id,
+                     "cursor_id", kept->cursor_id, "life", kept->life, "made", kept->made, "lacks",
+                     kept->lacks, "settled", (json_int_t)kept->settled, "whole",
+                     (json_int_t)kept->whole, "losses", losses, "formers", formers);
 }
 
 static json_t *generation_json(const struct carried_generation *generation)

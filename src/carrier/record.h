@@ -54,6 +54,7 @@ struct carried_kept {
     int64_t settled;    /* up to here it is durable there: the outbox is kept behind it */
     int64_t whole;      /* if it is lost: up to here it is whole */
     bool made;          /* it has been carried to since it began, or began again */
+    bool lacks;         /* what it lacks is being sent again; it is not asked meanwhile */
     char life[ID_SIZE]; /* the owner's incarnation, when it was carried last */
     struct carried_loss losses[CARRIED_LOSSES_MAX]; /* the newest ones */
     int loss_count;

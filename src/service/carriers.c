@@ -116,9 +116,6 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
                     title, name);
     if (fiber->carrier.kept)
         tell_kept_lives(fiber, before);
-    if (now->begun > before->begun && fiber->carrier.kept)
-        log_info("derived-kept", "%s alone has the facts of the derived store %s from now on",
-                 title, name);
     else if (now->begun > before->begun)
         log_info("derived-begun", "making the derived store %s anew on %s", name, title);
     if (now->switched > before->switched)
@@ -250,8 +247,10 @@ static void look_on(struct carrying_fiber *fiber)
     struct carriers *carriers = fiber->carriers;
     struct world *world = carriers->runtime->world;
     struct fh_error error;
-    if (carrier_look_again(&fiber->carrier, &error) == FH_OK)
+    if (carrier_look_again(&fiber->carrier, &error) == FH_OK) {
+        fiber->settled = fiber->carrier.look.record.serving.kept.settled;
         carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
+    }
     fiber->level_ns = fiber->seen_ns = world_monotonic_ns(world);
     fiber->seen_position = INT64_MAX;
     if (carriers->runtime->phase == RUNTIME_READY && fiber->lease.state != LEASE_OURS)
@@ -302,11 +301,18 @@ unsigned carriers_declared(const fh_service *service, const json_t *config)
     return declared;
 }
 
+static bool is_kept(const json_t *config, const struct fh_derived *declared)
+{
+    const json_t *options = json_object_get(json_object_get(config, "derives"), declared->name);
+    return json_is_true(json_object_get(options, "kept"));
+}
+
 bool carriers_needs_own(const fh_service *service, const json_t *config)
 {
     unsigned declared = carriers_declared(service, config);
     for (int i = 0; i < derived_count(service); i++) {
-        if (!(declared >> i & 1) || service->derives[i].model != FH_SEARCH)
+        if (!(declared >> i & 1) ||
+            (service->derives[i].model != FH_SEARCH && !is_kept(config, &service->derives[i])))
             return true;
     }
     return false;
@@ -336,7 +342,7 @@ static enum fh_code open_server(struct carriers *carriers, const struct fh_deriv
             error, FH_INVALID,
             "The derived store %s is an %s, and %s holds none: expected another server.",
             declared->name, derived_model_name(declared->model), fiber->driver->title);
-    bool kept = json_is_true(json_object_get(options, "kept"));
+    bool kept = is_kept(runtime->config, declared);
     if (kept && carriers_kept_check(fiber->driver, declared, error) != FH_OK)
         return error->code;
     snprintf(owner, sizeof owner, "%s.%s", system ? system : "alone", runtime->service->name);

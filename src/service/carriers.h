@@ -55,7 +55,8 @@ struct carriers {
 
 /* 1u << i: service->derives[i] lies on a server. */
 unsigned carriers_declared(const fh_service *service, const json_t *config);
-/* Something is derived in the service's own store: points and facts are there besides. */
+/* Something is derived in the service's own store: points and facts are there besides, unless the
+ * server alone has them. */
 bool carriers_needs_own(const fh_service *service, const json_t *config);
 /* Opens the connections and sets context->carried, before the store is opened; does nothing where
  * all derived stores lie in it. FH_INVALID, FH_UNSUPPORTED: the configuration does not fit. */
@@ -102,6 +103,9 @@ static inline void carriers_hurry(struct carriers *carriers)
  * so. FH_INVALID. */
 enum fh_code carriers_kept_check(const struct carried_driver *driver,
                                  const struct fh_derived *declared, struct fh_error *error);
+/* Where the service serves: notes from where on a server alone has facts, before any is derived. On
+ * a fiber. */
+enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error);
 /* Of each derived store, before anything is derived: whether its facts are where they are now
  * declared to be. FH_UNSUPPORTED: they are not. `own`: the service's own store is looked into, too,
  * once derived_prepare is done. On a fiber. */

@@ -94,7 +94,8 @@ static enum fh_code prepare_kept(struct runtime *runtime, struct store_work *wor
             code = ledger_outbox_trimmed(work, &fiber->settled, id, error);
     }
     free(record);
-    return code == FH_OK && kept && own ? check_own_facts(work, declared, error) : code;
+    bool looks = kept && own && derived_engine(work->store);
+    return code == FH_OK && looks ? check_own_facts(work, declared, error) : code;
 }
 
 enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error)
@@ -114,6 +115,25 @@ enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_
             code = prepare_kept(runtime, work, &service->derives[i], own, error);
     }
     store_rollback(work);
+    return code;
+}
+
+/* So that a carrier which gets to it later, and whoever trims the outbox meanwhile, know of it. */
+enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; runtime->context.serves && i < derived_count(runtime->service); i++) {
+        struct carrying_fiber *fiber =
+            carriers_find(&runtime->context, runtime->service->derives[i].name);
+        if (!fiber || !fiber->carrier.kept)
+            continue;
+        code = carrier_begin_kept(&fiber->carrier, error);
+        if (code != FH_OK)
+            break;
+        if (fiber->carrier.counters.begun)
+            log_info("derived-kept", "%s alone has the facts of the derived store %s from now on",
+                     fiber->driver->title, fiber->carrier.declared->name);
+    }
     return code;
 }
 

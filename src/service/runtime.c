@@ -447,8 +447,8 @@ static void run_start(void *argument)
     if (code == FH_OK && service_is_rebuilt(runtime->config))
         code = service_rebuild_fill(runtime, &error);
     runtime->context.serves = code == FH_OK && !service_is_rebuilt(runtime->config);
-    if (code == FH_OK)
-        code = runtime->host->serve(runtime, &error);
+    code = code == FH_OK ? carriers_kept_begin(runtime, &error) : code;
+    code = code == FH_OK ? runtime->host->serve(runtime, &error) : code;
     if (code != FH_OK) {
         start_failed(runtime, &error);
         return;

@@ -165,16 +165,17 @@ static enum fh_code trim_series(struct store_work *work, void *what, struct fh_e
     return code;
 }
 
-/* The next one from there on that does not keep everything, or has words to erase; NULL: there is
- * none. */
+/* The next one from there on of which the service's own store has something that it does not keep,
+ * or words to erase; NULL: there is none. */
 static const struct fh_derived *swept_series(const struct work_context *context,
                                              struct series_sweep *sweep)
 {
     const fh_service *service = context->service;
     for (; sweep->derived < derived_count(service); sweep->derived++) {
         const struct fh_derived *declared = &service->derives[sweep->derived];
-        if (declared->keep_days ||
-            (derived_erases_words(declared) && !work_carries(context, declared)))
+        bool keeps_some = declared->keep_days && !work_carries_alone(context, declared);
+        bool erases = derived_erases_words(declared) && !work_carries(context, declared);
+        if (keeps_some || erases)
             return declared;
     }
     return NULL;

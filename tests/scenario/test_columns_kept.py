@@ -78,7 +78,7 @@ def test_facts_are_on_the_server_alone(gauges):
 
 def test_what_has_lost_nothing_gives_nothing_up(gauges):
     done = derive(gauges, "--accept-loss", "--yes")
-    assert done.returncode == 1 and "the server of measured has lost nothing that nobody else has" in done.stderr, done
+    assert done.returncode == 1 and "server of measured has lost nothing that nobody else has" in done.stderr, done
     done = derive(gauges, "--yes")
     assert done.returncode == 2 and "--yes is for --accept-loss" in done.stderr, done
     done = gauges.command("derive", "gauges", "nothing", "--state", gauges.state, check=False)

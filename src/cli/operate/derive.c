@@ -81,11 +81,13 @@ static void print_kept(const struct derive_asking *derive, const json_t *kept)
                (long long)cli_number(one, "position"));
 }
 
+/* Another instance than the one that has told its state may know of a loss before it: so with --yes
+ * the service is asked, which looks into its store. */
 static int accept_loss(struct derive_asking *derive, const json_t *kept, bool yes, bool as_json)
 {
     const json_t *lost = json_object_get(kept, "lost");
     json_t *answer;
-    if (!lost)
+    if (!lost && !yes)
         return cli_fail(CLI_FAILED, "the server of %s has lost nothing that nobody else has",
                         derive->name);
     if (!yes && !cli_can_ask())

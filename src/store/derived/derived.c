@@ -33,7 +33,7 @@ enum fh_code derived_prepare(struct store *store, const fh_service *service, uns
     struct fh_derived inside[sizeof service->derives / sizeof *service->derives];
     int count = 0;
     for (int i = 0; i < derived_count(service); i++) {
-        if (!(carried >> i & 1) || service->derives[i].model != FH_SEARCH)
+        if (!(carried >> i & 1) || (derived && service->derives[i].model != FH_SEARCH))
             inside[count++] = service->derives[i];
     }
     struct store_work *work;

@@ -155,23 +155,25 @@ static void check_all_carried(const struct own *by, const struct system_service 
     }
 }
 
-static bool is_carried(const struct system_service *service, const char *name)
+/* Points and facts are in the service's own store, wherever else they lie, unless the server alone
+ * has them. */
+static bool is_derived_elsewhere(const struct system_service *service, const json_t *declared)
 {
+    const char *name = json_string_at(declared, "name");
     for (size_t i = 0; i < service->derives_count; i++) {
-        if (name && strcmp(service->derives[i].name, name) == 0)
-            return true;
+        const struct system_derives *derives = &service->derives[i];
+        if (name && strcmp(derives->name, name) == 0)
+            return declared_model(declared) == FH_SEARCH || derives->kept;
     }
     return false;
 }
 
-/* Points and facts are in the service's own store, wherever else they lie. */
 static bool needs_own_store(const struct system_service *service)
 {
     size_t i;
     json_t *declared;
     json_array_foreach (json_object_get(service->description, "derives"), i, declared) {
-        if (declared_model(declared) != FH_SEARCH ||
-            !is_carried(service, json_string_at(declared, "name")))
+        if (!is_derived_elsewhere(service, declared))
             return true;
     }
     return false;
@@ -186,7 +188,9 @@ static void check_derives(const struct own *by, const struct system_service *ser
                        "%s declares derived stores, and a store of %s can't have any: expected "
                        "%s%s",
                        service->name, engine->title, engine_embedded()->name,
-                       engine_can(engine, ENGINE_DERIVES) ? ", or an FH_SEARCH on a server" : "");
+                       engine_can(engine, ENGINE_DERIVES)
+                           ? ", or on a server an FH_SEARCH, or an FH_COLUMNS that is `kept`"
+                           : "");
 }
 
 static void check_model_store(const struct own *by, const struct system_service *service)

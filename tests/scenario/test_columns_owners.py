@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts that a ClickHouse alone keeps, of a service on PostgreSQL: several instances derive, one carries; one dies, and so
+does the server, which then loses all that it has.
+
+The service is tests/crash/gauges."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import threading
+import uuid
+
+import pytest
+from conftest import FREEHOLD, System, build_crash_programs, wait_for
+from test_columns_clickhouse import AT_ONCE, GAUGES, SUM, Server
+
+PROGRAM = pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "crash_gauges_7"
+
+
+class Gauges:
+    def __init__(self, folder, server, kept):
+        shutil.copytree(GAUGES / "migrations", folder / "gauges" / "migrations")
+        (folder / "password").write_text(server.at["password"])
+        (folder / "password").chmod(0o600)
+        name = f"s{uuid.uuid4().hex[:12]}"
+        self.file, self.database, self.server, self.added = folder / "freehold.yaml", f"{name}.gauges", server, 0
+        self.file.write_text(
+            f"system: {name}\nservices:\n"
+            f"  gauges: {{ program: {PROGRAM}, engine: postgresql, instances: 2, "
+            f"derives: {{ measured: {{ server: facts, kept: {kept} }} }}, retention: {{ events_kept_s: 1 }} }}\n"
+            f"servers:\n  facts: {{ derived: clickhouse, host: {server.at['host']}, port: {server.at['port']}, "
+            f"user: {server.at['user']}, password_file: {folder}/password, tls: {{ mode: off }}, "
+            "options: { interval_ms: 20, settle_s: 0 } }\n")
+        self.system = System(self.file, folder / "s")
+
+    def errors(self):
+        done = self.system.command("check", self.file, "--json", check=False)
+        return [one["message"] for one in json.loads(done.stdout)["errors"]] if done.returncode else []
+
+    def add(self):
+        self.added += 1
+        key = {"Idempotency-Key": f"points-{self.added}"}
+        wait_for("they are added",
+                 lambda: self.system.http("POST", "/api/points", {"days_ago": self.added}, key).status == 201)
+
+    def counted(self):
+        """How many facts there are, and their sum; None: nobody is answered now."""
+        answer = self.system.http("GET", "/api/points")
+        assert answer.status in (200, 503), answer
+        return tuple(answer.body["points"] or (0, 0)) if answer.status == 200 else None
+
+    def await_all(self, requests):
+        wait_for(f"all facts of {requests} requests count",
+                 lambda: self.counted() == (requests * AT_ONCE, requests * SUM))
+
+    def derive(self, *words):
+        return self.system.command("derive", "gauges", "measured", *words, "--state", self.system.state, check=False)
+
+    def kept(self):
+        done = self.derive("--json")
+        return json.loads(done.stdout) if done.returncode == 0 else {}  # it is being started
+
+    def instances(self):
+        return self.system.services()["gauges"]["instances"]
+
+    def pids(self):
+        return [one["pid"] for one in self.instances()]
+
+
+@pytest.fixture(scope="module")
+def gauges(tmp_path_factory):
+    server = Server()
+    build_crash_programs()
+    one = Gauges(tmp_path_factory.mktemp("owners"), server, "true")
+    errors = one.errors()
+    if errors and all("is not installed" in error or "is not built in" in error for error in errors):
+        pytest.skip(f"NOT RUN ON postgresql: {'; '.join(errors)}")
+    assert not errors, errors
+    one.system.up()
+    yield one
+    one.system.stop(check=False)
+    server.run(f"DROP DATABASE IF EXISTS `{one.database}`")
+
+
+def test_facts_count_once_whoever_dies(gauges):
+    """Each instance in turn, and the server, while they are added."""
+    def add_some():
+        for _ in range(12):
+            gauges.add()
+
+    adding = threading.Thread(target=add_some)
+    adding.start()
+    for instance in range(2):
+        wait_for("some are added", lambda: gauges.added >= 3 * (instance + 1))
+        pid = gauges.pids()[instance]
+        os.kill(pid, signal.SIGKILL)
+        wait_for("another one is there", lambda: pid not in (pids := gauges.pids()) and len(pids) == 2)
+    gauges.server.die()
+    adding.join()
+    wait_for("the server answers again", gauges.server.answers)
+    gauges.await_all(12)
+
+
+def test_what_the_server_lost_is_sent_again_by_whoever_carries(gauges):
+    gauges.server.run(f"DROP DATABASE `{gauges.database}`")
+    gauges.add()
+    gauges.await_all(13)
+    done = gauges.derive("--accept-loss", "--yes")
+    assert done.returncode == 1 and "server of measured has lost nothing that nobody else has" in done.stderr, done
+    assert "lost" not in gauges.kept()
+
+
+def test_facts_that_are_not_kept_need_a_store_that_has_them(tmp_path):
+    errors = Gauges(tmp_path, Server(), "false").errors()
+    assert any("gauges declares derived stores, and a store of PostgreSQL can't have any: expected sqlite, or on a server "
+               "an FH_SEARCH, or an FH_COLUMNS that is `kept`" in error for error in errors), errors
