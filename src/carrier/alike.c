@@ -7,7 +7,6 @@
 
 #include "carrier/alike.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -127,17 +126,6 @@ static enum fh_code decide_settling(struct alike_settling *settling, struct stor
     return FH_OK;
 }
 
-/* Facts that a server alone has are in the outbox, whoever derived what else meanwhile. */
-static enum fh_code forget_what_changed(struct store_work *work, const char *name,
-                                        struct fh_error *error)
-{
-    struct carried_record *record;
-    enum fh_code code = carried_record_get(work, name, &record, error);
-    bool kept = code == FH_OK && record->serving.name.kept;
-    free(record);
-    return kept ? FH_OK : carried_record_forget(work, name, error);
-}
-
 static enum fh_code note_own(struct store_work *work, const json_t *own, struct fh_error *error)
 {
     const char *name;
@@ -145,7 +133,7 @@ static enum fh_code note_own(struct store_work *work, const json_t *own, struct 
     enum fh_code code = FH_OK;
     json_object_foreach ((json_t *)(uintptr_t)own, name, digest) {
         if (code == FH_OK)
-            code = forget_what_changed(work, name, error);
+            code = carried_record_forget_copy(work, name, error);
     }
     char *text = json_text(own);
     if (code == FH_OK)

@@ -42,6 +42,11 @@ static enum fh_code look_committed(struct derived_carrier *carrier, struct carri
 
 enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error)
 {
+    if (carrier->kept) {
+        carrier->lacks = false;
+        carrier->settling.to = 0;
+        carrier->walked = (struct carried_name){0};
+    }
     return look_committed(carrier, &carrier->look, error);
 }
 

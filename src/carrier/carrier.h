@@ -54,11 +54,12 @@ struct derived_carrier {
     char life[ID_SIZE];     /* the owner's incarnation, at the last look */
     struct kept_place from; /* behind it the next page begins: the cursor, or before it */
     bool lacks;             /* the server lacks something, which this one sends again */
-    bool begins;            /* it has begun, and has not looked at what was there before */
+    int64_t gaps;           /* as it noted that */
+    bool looked;            /* for what the server had before */
     struct carrier_settling {
         int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
         char id[ID_SIZE];
-        int64_t began_ns;
+        int64_t began_ns, gaps;
     } settling;
     struct carrier_counters {
         uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
@@ -80,12 +81,13 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
  */
 enum fh_code carrier_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
 
-/* Of facts that the server alone has: notes from where on it has them, if nobody has yet. Before
- * any is derived: so none is trimmed unnoticed, whoever trims. The server is not asked. On a fiber.
- */
+/* Of facts that the server alone has: notes from where on it has them, if nobody has yet. Before a
+ * request is answered: so none is trimmed unnoticed, whoever trims. The server is not asked. On a
+ * fiber. */
 enum fh_code carrier_begin_kept(struct derived_carrier *carrier, struct fh_error *error);
 
-/* Only looks, as a turn does first. On a fiber. */
+/* Only looks, as a turn does first, while another one carries: what this one knew of its server is
+ * out of date. On a fiber. */
 enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error);
 
 /* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is

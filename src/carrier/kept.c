@@ -65,81 +65,28 @@ static enum fh_code begin_kept(struct carrier_change *change, struct store_work 
     return code;
 }
 
-/* ---- Whole, or lost ---- */
+/* ---- Settled ---- */
 
-static enum fh_code note_not_whole(struct carrier_change *change, struct store_work *work,
-                                   struct carrier_look *look, struct fh_error *error)
-{
-    const struct kept_place *whole = change->what;
-    struct carried_generation *serving = &look->record.serving;
-    (void)work;
-    (void)error;
-    if (!serving->name.kept || serving->lost)
-        return FH_OK;
-    if (whole->position < look->trimmed) {
-        serving->kept.whole = whole->position;
-        serving->lost = change->changed = true;
-        return FH_OK;
-    }
-    change->changed = !serving->kept.lacks;
-    serving->kept.lacks = true;
-    if (whole->position < serving->kept.settled) { /* it was more than not settled */
-        serving->kept.settled = whole->position;
-        change->changed = true;
-    }
-    return FH_OK;
-}
-
-/* Another carrier may have seen that it was not, and be gone. */
-static enum fh_code note_whole(struct carrier_change *change, struct store_work *work,
-                               struct carrier_look *look, struct fh_error *error)
-{
-    const struct kept_place *whole = change->what;
-    struct carried_generation *serving = &look->record.serving;
-    (void)work;
-    (void)error;
-    change->changed =
-        serving->name.kept && serving->kept.lacks && serving->cursor == whole->position;
-    if (change->changed)
-        serving->kept.lacks = false;
-    return FH_OK;
-}
-
-/* 28. From where it is whole, if the outbox has what follows. */
-static enum fh_code send_kept_again(struct derived_carrier *carrier, struct kept_place *whole,
-                                    bool there, bool *ret_more, struct fh_error *error)
-{
-    const struct carried_generation *serving = &carrier->look.record.serving;
-    struct carrier_change change = {.carrier = carrier, .change = note_not_whole, .what = whole};
-    carrier->settling.to = 0;
-    carrier->lacks = true;
-    *ret_more = true;
-    enum fh_code code = carrier_change_run(&change, error);
-    CRASH_POINT("kept.lost");
-    if (code == FH_OK && whole->position < carrier->look.trimmed)
-        carrier->counters.lost += change.changed;
-    if (code != FH_OK || whole->position < carrier->look.trimmed)
-        return code;
-    carrier->from = *whole;
-    carrier->counters.resent += serving->kept.made;
-    return there ? FH_OK
-                 : carrier->server->ops->make(carrier->server, carrier->declared, &serving->name,
-                                              error);
-}
+/* As a look has found the server, at that number of gaps. */
+struct kept_settled {
+    struct kept_place place;
+    int64_t gaps;
+};
 
 static enum fh_code note_settled(struct carrier_change *change, struct store_work *work,
                                  struct carrier_look *look, struct fh_error *error)
 {
-    const struct kept_place *settled = change->what;
+    const struct kept_settled *settled = change->what;
     struct carried_kept *kept = &look->record.serving.kept;
     char id[ID_SIZE];
     if (!look->record.serving.name.kept || look->record.serving.lost ||
-        kept->settled >= settled->position || look->record.serving.cursor < settled->position)
+        kept->gaps != settled->gaps || kept->settled >= settled->place.position ||
+        look->record.serving.cursor < settled->place.position)
         return FH_OK;
-    enum fh_code code = carried_place_id(work, settled->position, id, error);
-    if (code != FH_OK || strcmp(id, settled->id) != 0) /* of another life */
+    enum fh_code code = carried_place_id(work, settled->place.position, id, error);
+    if (code != FH_OK || strcmp(id, settled->place.id) != 0) /* of another life */
         return code;
-    kept->settled = settled->position;
+    kept->settled = settled->place.position;
     change->changed = true;
     return FH_OK;
 }
@@ -152,20 +99,23 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ke
 {
     struct carrier_settling *settling = &carrier->settling;
     int64_t for_s = (began_ns - settling->began_ns) / 1000000000;
-    struct kept_place settled = {0};
+    int64_t gaps = carrier->look.record.serving.kept.gaps;
+    struct kept_settled settled = {.gaps = gaps};
     struct carrier_change change = {.carrier = carrier, .change = note_settled, .what = &settled};
     if (!settle_s) {
-        settled = *whole;
+        settled.place = *whole;
     } else if (settling->to && for_s >= settle_s && running_s > for_s) {
-        settled.position = settling->to;
-        memcpy(settled.id, settling->id, ID_SIZE);
+        settled.place.position = settling->to;
+        memcpy(settled.place.id, settling->id, ID_SIZE);
+        settled.gaps = settling->gaps;
     } else if (settling->to && for_s < settle_s) {
         return FH_OK; /* it goes on settling */
     }
     settling->to = whole->position;
     memcpy(settling->id, whole->id, ID_SIZE);
     settling->began_ns = began_ns;
-    if (!settled.position)
+    settling->gaps = gaps;
+    if (!settled.place.position)
         return FH_OK;
     enum fh_code code = carrier_change_run(&change, error);
     CRASH_POINT("kept.settled");
@@ -197,6 +147,13 @@ static void note_looked(struct derived_carrier *carrier, int64_t began_ns, int64
     carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
 }
 
+/* One that this carrier does not know of has to be looked for. */
+static bool has_unknown_gap(const struct derived_carrier *carrier)
+{
+    const struct carried_kept *kept = &carrier->look.record.serving.kept;
+    return kept->lacks && !(carrier->lacks && carrier->gaps == kept->gaps);
+}
+
 static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_more,
                                    struct fh_error *error)
 {
@@ -205,9 +162,9 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     struct world *world = carrier->context->world;
     int64_t began_ns = world_monotonic_ns(world), settle_s = 0, running_s = 0;
     struct kept_place whole;
-    struct carrier_change change = {.carrier = carrier, .change = note_whole, .what = &whole};
-    bool there = true, unknown = serving->kept.lacks && !carrier->lacks;
-    if (!is_look_due(carrier) && !unknown && carrier->from.position >= carrier->look.trimmed)
+    bool there = true;
+    if (!is_look_due(carrier) && !has_unknown_gap(carrier) &&
+        carrier->from.position >= carrier->look.trimmed)
         return FH_OK;
     enum fh_code code = server->ops->settles(server, &settle_s, &running_s, error);
     if (code == FH_OK)
@@ -215,12 +172,11 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     if (code != FH_OK)
         return code;
     note_looked(carrier, began_ns, look_rest_ms(settle_s));
-    if (!there || whole.position != serving->cursor)
-        return send_kept_again(carrier, &whole, there, ret_more, error);
+    if (!there || whole.position != serving->cursor || whole.position < carrier->look.trimmed)
+        return kept_send_again(carrier, &whole, there, ret_more, error);
     carrier->from = whole;
     carrier->lacks = false;
-    if (serving->kept.lacks)
-        code = carrier_change_run(&change, error);
+    code = kept_note_whole(carrier, &whole, error);
     if (code != FH_OK)
         return code;
     return settle_kept(carrier, &whole, began_ns, settle_s, running_s, ret_more, error);
@@ -240,7 +196,9 @@ static enum fh_code note_kept_page(struct carrier_change *change, struct store_w
                      carried_name_compare(&serving->name, &reading->generation) == 0;
     if (!reading->noted)
         return code;
-    bool whole = serving->kept.lacks && change->carrier->lacks && serving->cursor <= link->to;
+    const struct derived_carrier *carrier = change->carrier;
+    bool whole = serving->kept.lacks && carrier->lacks && carrier->gaps == serving->kept.gaps &&
+                 serving->cursor <= link->to;
     change->changed = !serving->kept.made || serving->cursor < link->to || whole;
     serving->kept.made = true;
     if (whole)
@@ -329,8 +287,11 @@ static enum fh_code note_found(struct carrier_change *change, struct store_work 
     (void)work;
     (void)error;
     change->changed = look->record.serving.lost && whole->position >= look->trimmed;
-    if (change->changed)
-        look->record.serving.lost = false;
+    if (!change->changed)
+        return FH_OK;
+    look->record.serving.lost = false;
+    look->record.serving.kept.lacks = true; /* until somebody has looked where it goes on */
+    look->record.serving.kept.gaps++;
     return FH_OK;
 }
 
@@ -374,19 +335,19 @@ enum fh_code carrier_begin_kept(struct derived_carrier *carrier, struct fh_error
     code = carrier_change_run(&change, error);
     CRASH_POINT("kept.begun");
     carrier->counters.begun += change.changed;
-    carrier->begins = true;
     return code == FH_OK ? look_at_kept(carrier, error) : code;
 }
 
+/* Whoever carries the first page looks for what was there before. */
 static enum fh_code begin_kept_turn(struct derived_carrier *carrier, bool *ret_more,
                                     struct fh_error *error)
 {
     enum fh_code code = carrier_begin_kept(carrier, error);
-    if (code != FH_OK || !carrier->begins)
+    if (code != FH_OK || carrier->looked || carrier->look.record.serving.kept.made)
         return code;
     *ret_more = true;
     code = kept_count_left(carrier, error);
-    carrier->begins = code != FH_OK;
+    carrier->looked = code == FH_OK;
     return code;
 }
 

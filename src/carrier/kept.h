@@ -10,11 +10,19 @@
 /* As carrier_turn. FH_UNSUPPORTED, too: the server has lost some that are nowhere else. */
 enum fh_code kept_turn(struct derived_carrier *carrier, bool *ret_more, struct fh_error *error);
 
-/* kept_lives.c: how many generations the server has that the record does not know, before it knows
- * any; only counted (counters.left). */
+/* kept_lives.c: how many generations the server has besides the one that serves, before that has
+ * anything; only counted (counters.left). */
 enum fh_code kept_count_left(struct derived_carrier *carrier, struct fh_error *error);
 /* Notes that the owner has another life, and what the one before has left on the server. */
 enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error *error);
+
+/* kept_gaps.c: the server is whole up to there alone, or not `there`: notes it, and goes on from
+ * there if the outbox has what follows. */
+enum fh_code kept_send_again(struct derived_carrier *carrier, const struct kept_place *whole,
+                             bool there, bool *ret_more, struct fh_error *error);
+/* It is whole up to the cursor, as this turn's look knows it: from now on it is asked. */
+enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct kept_place *whole,
+                             struct fh_error *error);
 
 /* kept_look.c: how far the server is whole, up to a place of the present outbox. In any case not
  * before where the chain begins; *ret_there: there is such a generation. */

@@ -18,21 +18,27 @@
 
 /* ---- Generations of before ---- */
 
+struct left_behind {
+    const struct carried_name *serving;
+    int count;
+};
+
 static void count_left_behind(void *context, const struct carried_name *name)
 {
-    *(int *)context += name->kept;
+    struct left_behind *left = context;
+    left->count += name->kept && carried_name_compare(name, left->serving) != 0;
 }
 
 /* A backup that was restored may be older than the generation that served. */
 enum fh_code kept_count_left(struct derived_carrier *carrier, struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
-    int count = 0;
+    struct left_behind left = {.serving = &carrier->look.record.serving.name};
     enum fh_code code =
-        server->ops->generations(server, carrier->declared, count_left_behind, &count, error);
+        server->ops->generations(server, carrier->declared, count_left_behind, &left, error);
     if (code == FH_OK)
-        carrier->counters.left += (uint64_t)count;
-    return code == FH_OUTCOME_UNKNOWN || code == FH_UNAVAILABLE ? FH_OK : code;
+        carrier->counters.left += (uint64_t)left.count;
+    return code;
 }
 
 /* ---- A life that the owner has lost ---- */
@@ -119,8 +125,15 @@ static enum fh_code give_up(struct carrier_change *change, struct store_work *wo
     kept->losses[kept->loss_count - 1] = *loss;
     serving->began = look->trimmed;
     serving->lost = kept->made = false;
+    kept->lacks = true; /* what the outbox has: until somebody has looked */
+    kept->gaps++;
     change->changed = true;
-    return carried_place_id(work, serving->began, kept->began_id, error);
+    enum fh_code code = carried_place_id(work, serving->began, kept->began_id, error);
+    if (serving->cursor < serving->began) { /* what was not carried yet was trimmed, too */
+        serving->cursor = serving->began;
+        memcpy(kept->cursor_id, kept->began_id, ID_SIZE);
+    }
+    return code;
 }
 
 enum fh_code carrier_accept_loss(struct derived_carrier *carrier, struct carried_loss *ret,

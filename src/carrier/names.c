@@ -77,7 +77,7 @@ static enum fh_code note_carried_names(struct store_work *work, const json_t *no
     json_array_foreach (noted, i, name) {
         const char *text = json_string_value(name);
         if (code == FH_OK && text && !is_carried_name(text, names))
-            code = carried_record_forget(work, text, error);
+            code = carried_record_forget_copy(work, text, error);
     }
     return code == FH_OK ? write_carried_names(work, names, error) : code;
 }

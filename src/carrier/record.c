@@ -102,6 +102,7 @@ static bool take_kept(const json_t *from, struct carried_kept *kept)
            take_carried_text(from, "life", kept->life, ID_SIZE) &&
            take_carried_place(from, "settled", &kept->settled) &&
            take_carried_place(from, "whole", &kept->whole) &&
+           (!json_object_get(from, "gaps") || take_carried_place(from, "gaps", &kept->gaps)) &&
            take_losses(json_object_get(from, "losses"), kept) &&
            take_formers(json_object_get(from, "formers"), kept);
 }
@@ -183,10 +184,11 @@ static json_t *kept_json(const struct carried_kept *kept)
                                                  kept->formers[i].incarnation, "position",
                                                  (json_int_t)kept->formers[i].position, "facts",
                                                  (json_int_t)kept->formers[i].facts));
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:o, s:o}", "began_id", kept->began_id,
-                     "cursor_id", kept->cursor_id, "life", kept->life, "made", kept->made, "lacks",
-                     kept->lacks, "settled", (json_int_t)kept->settled, "whole",
-                     (json_int_t)kept->whole, "losses", losses, "formers", formers);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o}", "began_id",
+                     kept->began_id, "cursor_id", kept->cursor_id, "life", kept->life, "made",
+                     kept->made, "lacks", kept->lacks, "gaps", (json_int_t)kept->gaps, "settled",
+                     (json_int_t)kept->settled, "whole", (json_int_t)kept->whole, "losses", losses,
+                     "formers", formers);
 }
 
 static json_t *generation_json(const struct carried_generation *generation)
@@ -246,6 +248,16 @@ enum fh_code carried_record_forget(struct store_work *work, const char *name,
     }
     free(record);
     return code;
+}
+
+enum fh_code carried_record_forget_copy(struct store_work *work, const char *name,
+                                        struct fh_error *error)
+{
+    struct carried_record *record;
+    enum fh_code code = carried_record_get(work, name, &record, error);
+    bool kept = code == FH_OK && record->serving.name.kept;
+    free(record);
+    return kept ? FH_OK : carried_record_forget(work, name, error);
 }
 
 struct carried_generation *carried_record_find(struct carried_record *record,
@@ -368,6 +380,27 @@ enum fh_code carried_place_id(struct store_work *work, int64_t position, char re
         code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
     if (code == FH_OK && !ret[0] && trimmed == position)
         memcpy(ret, trimmed_id, ID_SIZE);
+    return code;
+}
+
+enum fh_code carried_kept_copy(const fh_service *service, struct store_work *from,
+                               struct store_work *to, struct fh_error *error)
+{
+    struct carried_record *record = malloc(sizeof *record), *there = malloc(sizeof *there);
+    enum fh_code code = FH_OK;
+    FH_ASSERT(record && there);
+    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
+        const char *name = service->derives[i].name;
+        code = carried_record_read(from, name, record, error);
+        if (code == FH_OK)
+            code = carried_record_read(to, name, there, error);
+        if (code == FH_OK && record->serving.name.kept)
+            code = carried_record_write(to, name, record, error);
+        else if (code == FH_OK && there->serving.name.kept)
+            code = carried_record_forget(to, name, error);
+    }
+    free(record);
+    free(there);
     return code;
 }
 

@@ -51,10 +51,11 @@ struct carried_former {
  * beginning and is never made anew. */
 struct carried_kept {
     char began_id[ID_SIZE], cursor_id[ID_SIZE]; /* of the events there */
-    int64_t settled;    /* up to here it is durable there: the outbox is kept behind it */
-    int64_t whole;      /* if it is lost: up to here it is whole */
-    bool made;          /* it has been carried to since it began, or began again */
-    bool lacks;         /* what it lacks is being sent again; it is not asked meanwhile */
+    int64_t settled; /* up to here it is durable there: the outbox is kept behind it */
+    int64_t whole;   /* if it is lost: up to here it is whole */
+    bool made;       /* it has been carried to since it began, or began again */
+    bool lacks;      /* it may lack facts that the outbox has; it is not asked meanwhile */
+    int64_t gaps;    /* how often that was found, or given up: a look that is older says nothing */
     char life[ID_SIZE]; /* the owner's incarnation, when it was carried last */
     struct carried_loss losses[CARRIED_LOSSES_MAX]; /* the newest ones */
     int loss_count;
@@ -93,6 +94,10 @@ enum fh_code carried_record_write(struct store_work *work, const char *name,
  * no carrier goes on from that either. In a unit of work. */
 enum fh_code carried_record_forget(struct store_work *work, const char *name,
                                    struct fh_error *error);
+/* The same, unless a server alone has its facts: those are in the outbox until they are there,
+ * whoever derived what else meanwhile, and can't be made anew. */
+enum fh_code carried_record_forget_copy(struct store_work *work, const char *name,
+                                        struct fh_error *error);
 /* The generation of this name, if it serves or is being filled; else NULL. */
 struct carried_generation *carried_record_find(struct carried_record *record,
                                                const struct carried_name *name);
@@ -114,6 +119,10 @@ enum fh_code carried_kept_settled(struct store_work *work, const char *name, int
 /* The first derived store of the service whose facts a server alone has; NULL: there is none. */
 enum fh_code carried_kept_find(struct store_work *work, const fh_service *service, const char **ret,
                                struct fh_error *error);
+/* What `from` knows of facts that servers alone have, as `to` does from now on: its outbox is the
+ * other one's. In units of work of both stores. */
+enum fh_code carried_kept_copy(const fh_service *service, struct store_work *from,
+                               struct store_work *to, struct fh_error *error);
 /* The id of the event at a position of the outbox that is not before what is trimmed; "" at 0. */
 enum fh_code carried_place_id(struct store_work *work, int64_t position, char ret[static ID_SIZE],
                               struct fh_error *error);

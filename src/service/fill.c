@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "carrier/record.h"
 #include "service/runtime.h"
 #include "store/ledger.h"
 #include "store/model.h"
@@ -34,6 +35,8 @@ enum fh_code service_store_copy(const fh_service *service, const struct copy_opt
     struct copy_options counted = *options;
     struct model_data data = model_data_of(service);
     counted.count = &count;
+    counted.along = carried_kept_copy;
+    counted.service = service;
     *ret = (struct copy_result){0};
     return model_of(service->model)->copy(&counted, &data, ret, error);
 }

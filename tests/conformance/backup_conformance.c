@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "carrier/record.h"
 #include "service/backup.h"
 #include "service/fill.h"
 #include "store/ledger.h"
@@ -250,6 +251,58 @@ static void what_came_behind_a_backup_is_gone_with_its_restore(struct conformanc
     EXPECT(after.dense && after.position == 4 && after.commands == 4);
 }
 
+static const struct fh_derived_field sold_fields[] = {{"n", FH_INT}, {0}};
+static const char *const kept_stores[] = {"sold", "later"};
+
+/* A server alone has facts of these, and is that far. 0: of none. */
+static bool knows(struct conformance *c, struct store *store, const char *name, int64_t cursor)
+{
+    struct store_work *work;
+    struct carried_record *record;
+    if (store_begin(store, STORE_READ, &work, &c->error) != FH_OK)
+        return false;
+    bool read = carried_record_get(work, name, &record, &c->error) == FH_OK;
+    bool same = read && record->serving.name.kept == (cursor > 0) &&
+                (!cursor || record->serving.cursor == cursor);
+    free(record);
+    store_rollback(work);
+    return same;
+}
+
+static bool learns(struct conformance *c, const char *name, int64_t cursor)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    struct carried_record *record = calloc(1, sizeof *record);
+    if (!work || !record)
+        return false;
+    record->last = 1;
+    record->serving = (struct carried_generation){
+        .name = {.number = 1, .kept = true}, .cursor = cursor, .kept.settled = cursor};
+    snprintf(record->serving.name.incarnation, ID_SIZE, "%s", c->store->incarnation);
+    enum fh_code code = carried_record_write(work, name, record, &c->error);
+    free(record);
+    return code == FH_OK && conformance_commit(c, work) == FH_OK;
+}
+
+/* The outbox is the backup's from then on: what it has to hold, and from where it is carried. */
+static void what_is_known_of_kept_facts_comes_back_with_a_restore(struct conformance *c)
+{
+    static struct kept kept;
+    bool done = begin(c, &kept);
+    for (int i = 0; i < 2; i++)
+        kept.service.derives[i] =
+            (struct fh_derived){.name = kept_stores[i], .model = FH_COLUMNS, .fields = sold_fields};
+    done = done && works(c, 1) && works(c, 2) && learns(c, "sold", 2) && back_up(c, &kept);
+    bool backed_up = done && knows(c, kept.copy, "sold", 2) && knows(c, kept.copy, "later", 0);
+    done =
+        done && works(c, 3) && learns(c, "sold", 3) && learns(c, "later", 3) && restore(c, &kept);
+    bool restored = done && knows(c, c->store, "sold", 2) && knows(c, c->store, "later", 0);
+    end(c, &kept);
+    EXPECT(done);
+    EXPECT(backed_up);
+    EXPECT(restored);
+}
+
 /* As the server does by itself from time to time. */
 static bool count_rows(struct conformance *c)
 {
@@ -442,11 +495,17 @@ static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct co
     EXPECT(look(c, c->store, &held) && held.commands == WORKS && held.position == WORKS);
 }
 
+static bool may_keep(const struct engine *engine)
+{
+    return engine->models & 1u << FH_RELATIONAL;
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_backup_holds_one_moment_of_a_store_that_is_used),
         CASE(what_came_behind_a_backup_is_gone_with_its_restore),
+        CASE_OF(what_is_known_of_kept_facts_comes_back_with_a_restore, may_keep),
         CASE(a_servers_rows_have_a_total),
         CASE(a_start_without_a_number_has_it_before_it_is_backed_up),
         CASE_OF(a_backup_gets_its_moment_though_others_publish_without_a_pause, sequenced),

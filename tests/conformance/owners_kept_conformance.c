@@ -225,6 +225,16 @@ static void carry_beside(void *argument)
         fiber_sleep_until(keepers.c->harness.world, world_in_ms(keepers.c->harness.world, 1));
 }
 
+/* Whoever was in the sequencer's way left some for later. */
+static bool all_have_positions(struct conformance *c)
+{
+    enum fh_code code;
+    do
+        code = store_sequence(c->store, NULL, 0, &c->error);
+    while (code == FH_UNAVAILABLE);
+    return code == FH_OK;
+}
+
 /* No lease keeps carriers apart here, and now and then one is another process. */
 KEEPERS_CASE(what_many_derive_at_a_time_is_there_once)
 {
@@ -237,6 +247,7 @@ KEEPERS_CASE(what_many_derive_at_a_time_is_there_once)
     while (keepers.left > 0 && !keepers.other && take_turns(0))
         fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
     conformance_join(c);
+    EXPECT(all_have_positions(c));
     begin_carrier(1); /* which walks through all of it */
     EXPECT(take_turns(0) && take_turns(1));
     EXPECT(finds(0, WRITERS * WORKS * FACTS) && finds(1, WRITERS * WORKS * FACTS));
@@ -297,7 +308,87 @@ KEEPERS_CASE(one_that_goes_on_sends_again_what_another_found_missing)
     EXPECT(loses_half() && finds_out(c, 0));
     EXPECT(derive(1, 2 * FACTS) && ask(1, found) == FH_UNAVAILABLE);
     EXPECT(take_turns(1) && finds(1, 3 * FACTS));
+    EXPECT(ask(0, found) == FH_UNAVAILABLE); /* it thinks so still, until it looks */
+    EXPECT(carrier_look_again(&instance_of(0)->carrier, &c->error) == FH_OK);
+    EXPECT(finds(0, 3 * FACTS));
     EXPECT(take_turns(0) && finds(0, 3 * FACTS));
+}
+
+/* ---- What nobody has any more ---- */
+
+/* All that is in the outbox but the last `left`. */
+static bool trims_but(struct conformance *c, int left)
+{
+    int64_t position = 0, removed;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (work && ledger_position(work, &position, &c->error) == FH_OK &&
+        ledger_outbox_trim(work, position - left, 1000, &removed, &c->error) == FH_OK)
+        return conformance_commit(c, work) == FH_OK;
+    conformance_rollback(c, work);
+    return false;
+}
+
+static bool has_lost(struct conformance *c)
+{
+    bool more = true, lost = false;
+    for (int i = 0; i < 3 && !lost; i++)
+        lost = carrier_turn(&instance_of(0)->carrier, &more, &c->error) == FH_UNSUPPORTED;
+    return lost && instance_of(0)->carrier.counters.lost == 1;
+}
+
+static enum fh_code accept_in(int number)
+{
+    struct carried_loss loss;
+    return carrier_accept_loss(&instance_of(number)->carrier, &loss, &keepers.c->error);
+}
+
+/* By a program that does not know that they are kept. */
+KEEPERS_CASE(what_was_trimmed_before_it_was_carried_is_told)
+{
+    json_int_t found[3];
+    EXPECT(derive(0, 0) && take_turns(0) && finds(1, FACTS));
+    EXPECT(derive(0, FACTS) && trims_but(c, 0));
+    EXPECT(has_lost(c) && ask(0, found) == FH_UNAVAILABLE && ask(1, found) == FH_UNAVAILABLE);
+    EXPECT(accept_in(0) == FH_OK && take_turns(0));
+    EXPECT(ask(1, found) == FH_OK && found[0] == FACTS);
+    EXPECT(derive(1, 2 * FACTS) && take_turns(0));
+    EXPECT(ask(1, found) == FH_OK && found[0] == 2 * FACTS);
+    EXPECT(accept_in(1) == FH_CONFLICT);
+}
+
+/* By the word of an operator, whom another process hears than the one that carries. */
+KEEPERS_CASE(where_a_loss_was_given_up_nobody_answers_without_what_the_outbox_has)
+{
+    json_int_t found[3];
+    EXPECT(derive(0, 0) && derive(0, FACTS) && take_turns(0) && finds(1, 2 * FACTS));
+    EXPECT(trims_but(c, 1));
+    memory_empty(keepers.server);
+    begin_carrier(0);
+    EXPECT(has_lost(c) && accept_in(1) == FH_OK);
+    EXPECT(ask(0, found) == FH_UNAVAILABLE && ask(1, found) == FH_UNAVAILABLE);
+    EXPECT(derive(1, 2 * FACTS) && take_turns(0));
+    EXPECT(ask(0, found) == FH_OK && found[0] == 2 * FACTS);
+    EXPECT(ask(1, found) == FH_OK && found[0] == 2 * FACTS && found[2] == 2 * FACTS);
+}
+
+/* Nothing is to be sent, so no page says that it is whole. */
+KEEPERS_CASE(where_all_was_given_up_there_is_nothing_to_wait_for)
+{
+    json_int_t found[3];
+    EXPECT(derive(0, 0) && take_turns(0) && trims_but(c, 0));
+    memory_empty(keepers.server);
+    begin_carrier(0);
+    EXPECT(has_lost(c) && accept_in(1) == FH_OK && take_turns(0));
+    EXPECT(ask(1, found) == FH_OK && found[0] == 0);
+}
+
+KEEPERS_CASE(a_generation_that_serves_is_not_one_that_was_left)
+{
+    EXPECT(carrier_begin_kept(&instance_of(0)->carrier, &c->error) == FH_OK);
+    EXPECT(carrier_begin_kept(&instance_of(1)->carrier, &c->error) == FH_OK);
+    EXPECT(derive(0, 0) && take_turns(0) && take_turns(1));
+    EXPECT(instance_of(0)->carrier.counters.left == 0 &&
+           instance_of(1)->carrier.counters.left == 0);
 }
 
 /* ---- Programs that derive otherwise ---- */
@@ -353,6 +444,10 @@ int main(void)
         CASE_OF(one_that_began_is_known_before_it_carries, has_order),
         CASE_OF(nobody_answers_while_what_was_lost_is_sent_again, has_order),
         CASE_OF(one_that_goes_on_sends_again_what_another_found_missing, has_many),
+        CASE_OF(what_was_trimmed_before_it_was_carried_is_told, has_order),
+        CASE_OF(where_a_loss_was_given_up_nobody_answers_without_what_the_outbox_has, has_order),
+        CASE_OF(where_all_was_given_up_there_is_nothing_to_wait_for, has_order),
+        CASE_OF(a_generation_that_serves_is_not_one_that_was_left, has_order),
         CASE_OF(facts_wait_while_one_derives_otherwise_and_go_on_where_they_were, has_many),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -43,7 +43,7 @@ class Gauges:
         self.added += 1
         key = {"Idempotency-Key": f"points-{self.added}"}
         wait_for("they are added",
-                 lambda: self.system.http("POST", "/api/points", {"days_ago": self.added}, key).status == 201)
+                 lambda: self.system.http("POST", "/api/points", {"days_ago": self.added % 20}, key).status == 201)
 
     def counted(self):
         """How many facts there are, and their sum; None: nobody is answered now."""
@@ -110,6 +110,23 @@ def test_what_the_server_lost_is_sent_again_by_whoever_carries(gauges):
     done = gauges.derive("--accept-loss", "--yes")
     assert done.returncode == 1 and "server of measured has lost nothing that nobody else has" in done.stderr, done
     assert "lost" not in gauges.kept()
+
+
+def test_what_a_restored_service_derives_is_carried_beside_its_lost_life(gauges, tmp_path):
+    """Its positions are given out again."""
+    gauges.system.command("backup", "gauges", "--to", tmp_path / "backup", "--state", gauges.system.state)
+    for _ in range(3):
+        gauges.add()
+    gauges.await_all(16)
+    gauges.system.command("restore", "gauges", "--from", tmp_path / "backup", "--yes", "--state", gauges.system.state)
+    wait_for("it is back", lambda: gauges.counted() is not None)
+    gauges.added += 10  # keys of others than those of the lost life
+    for _ in range(5):
+        gauges.add()
+    gauges.await_all(16 + 5)
+    (former,) = wait_for("the lost life is counted", lambda: gauges.kept().get("formers"))
+    assert former["facts"] == 3 * AT_ONCE, former
+    assert gauges.kept()["losses"] == []
 
 
 def test_facts_that_are_not_kept_need_a_store_that_has_them(tmp_path):

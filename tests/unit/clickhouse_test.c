@@ -147,15 +147,16 @@ static void send_entry(void *argument)
     json_decref(value);
 }
 
+/* `argument`: another generation; NULL: `name`. */
 static void columns_entry(void *argument)
 {
+    const struct carried_name *asked = argument ? argument : &name;
     json_t *answer = NULL, *filter = json_pack("{s:s}", "name", "a secret");
-    (void)argument;
     const struct fh_columns columns = {.values = (const char *const[]){"count", NULL},
                                        .by = (const char *const[]){"name", NULL},
                                        .filter = filter};
     scripted.code =
-        scripted.server->ops->columns(scripted.server, &sold, &name, &columns, INT64_MIN,
+        scripted.server->ops->columns(scripted.server, &sold, asked, &columns, INT64_MIN,
                                       scripted.deadline_ns, &answer, &scripted.error);
     json_decref(answer);
     json_decref(filter);
@@ -369,6 +370,26 @@ static void a_question_about_many_facts_is_divided(void **state)
     assert_null(strstr(scripted.bodies[1], "fh_at >= 8 "));
 }
 
+static void columns_kept_entry(void *argument)
+{
+    struct carried_name kept = name;
+    (void)argument;
+    kept.kept = true;
+    columns_entry(&kept);
+}
+
+/* Links of a life that its owner has lost may lie ahead of those that come. */
+static void of_facts_that_it_alone_has_all_links_are_compared(void **state)
+{
+    const struct told answer = {200, GROUP, false, sizeof GROUP - 1};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(AFTER(columns_kept_entry, MANY, answer), FH_OK);
+        assert_non_null(strstr(scripted.bodies[0], "(fh_kind = 0 AND fh_at >= 0)"));
+        assert_non_null(strstr(scripted.bodies[1], "(fh_kind = 0 AND fh_at >= 0)"));
+    }
+}
+
 static void what_failed_for_its_ranges_is_asked_undivided(void **state)
 {
     const struct told answer = {200, GROUP, false, sizeof GROUP - 1},
@@ -574,6 +595,7 @@ int main(void)
         SCRIPTED_TEST(links_that_do_not_rise_are_no_answer),
         SCRIPTED_TEST(a_long_chain_is_not_read_to_its_end_each_time),
         SCRIPTED_TEST(a_question_about_many_facts_is_divided),
+        SCRIPTED_TEST(of_facts_that_it_alone_has_all_links_are_compared),
         SCRIPTED_TEST(what_failed_for_its_ranges_is_asked_undivided),
         SCRIPTED_TEST(groups_are_whole_or_no_answer),
         SCRIPTED_TEST(what_needs_too_much_memory_is_the_question_s_fault),

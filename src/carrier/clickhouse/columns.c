@@ -16,6 +16,7 @@
 struct clickhouse_asking {
     struct clickhouse *server;
     const struct columns_question *question;
+    bool kept;
     int64_t deadline_ns;
     struct clickhouse_call call;
     struct columns_tally tally;
@@ -87,8 +88,8 @@ static enum fh_code send_divided(struct clickhouse_asking *asking, const char *t
     struct text sql;
     enum fh_code code = FH_OK;
     if (undivided->length <= CLICKHOUSE_DIVIDED_MAX)
-        code = clickhouse_divide(asking->server, table, asking->question, asking->deadline_ns,
-                                 &ranges, asking->error);
+        code = clickhouse_divide(asking->server, table, asking->question, asking->kept,
+                                 asking->deadline_ns, &ranges, asking->error);
     if (code != FH_OK)
         return code;
     if (ranges.count == 1)
@@ -124,7 +125,8 @@ enum fh_code clickhouse_columns(struct carried_server *base, const struct fh_der
 {
     struct columns_question question;
     struct clickhouse *server = clickhouse_of(base);
-    struct clickhouse_asking asking = {server, &question, deadline_ns, .error = error};
+    struct clickhouse_asking asking = {server, &question, generation->kept, deadline_ns,
+                                       .error = error};
     char table[CLICKHOUSE_TABLE_SIZE];
     *ret = NULL;
     if (deadline_ns <= 0)

@@ -172,11 +172,13 @@ void clickhouse_write_ranges(struct text *sql, const struct clickhouse *server, 
                              const struct columns_question *question,
                              const struct clickhouse_ranges *ranges);
 
-/* ranges.c: into how many it is worth it; 1, too, where that can't be read. Fails as a question
- * does. Parks. */
+/* ranges.c: into how many it is worth it; 1, too, where that can't be read. `kept`: the server
+ * alone has the facts, and links of lives that their owner has lost, which may lie ahead: so all
+ * links are compared. Fails as a question does. Parks. */
 enum fh_code clickhouse_divide(struct clickhouse *server, const char *table,
-                               const struct columns_question *question, int64_t deadline_ns,
-                               struct clickhouse_ranges *ret, struct fh_error *error);
+                               const struct columns_question *question, bool kept,
+                               int64_t deadline_ns, struct clickhouse_ranges *ret,
+                               struct fh_error *error);
 
 /* answer.c, pure: the groups of an answer. FH_INVALID with a field: they are too many.
  * FH_UNSUPPORTED: it is no answer to this question; the caller says whose. */

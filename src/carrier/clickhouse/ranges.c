@@ -56,8 +56,9 @@ static bool read_range_bounds(const json_t *row, const struct columns_question *
 }
 
 enum fh_code clickhouse_divide(struct clickhouse *server, const char *table,
-                               const struct columns_question *question, int64_t deadline_ns,
-                               struct clickhouse_ranges *ret, struct fh_error *error)
+                               const struct columns_question *question, bool kept,
+                               int64_t deadline_ns, struct clickhouse_ranges *ret,
+                               struct fh_error *error)
 {
     struct text sql;
     json_t *rows;
@@ -71,9 +72,10 @@ enum fh_code clickhouse_divide(struct clickhouse *server, const char *table,
         json_integer_at(json_array_get(row, 1), "", &link)) {
         if (facts < server->divided_facts || !read_range_bounds(row, question, ret))
             ret->count = 1;
-        note_known_link(server, table, link);
+        if (!kept)
+            note_known_link(server, table, link);
     }
-    ret->link = link;
+    ret->link = kept ? 0 : link;
     json_decref(rows);
     text_release(&sql);
     return code;

@@ -35,6 +35,10 @@ struct copy_options {
     /* Called after each slice, if `count` is set. */
     void (*told)(void *context, const struct copy_step *step);
     struct copy_count *count; /* NULL: no progress is reported */
+    /* Copies what else belongs to the outbox, in the copied moment. NULL: there is nothing. */
+    enum fh_code (*along)(const fh_service *service, struct store_work *from, struct store_work *to,
+                          struct fh_error *error);
+    const fh_service *service;
     void *context;
 };
 

@@ -367,6 +367,8 @@ static enum fh_code copy_next_numbers(struct sql_copying *copying, struct fh_err
         code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
     if (code == FH_OK)
         code = ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error);
+    if (code == FH_OK && copying->options->along)
+        code = copying->options->along(copying->options->service, copying->reading, work, error);
     for (int i = 0; i < copying->count && code == FH_OK; i++) {
         const struct copied_table *table = &copying->tables[i];
         int64_t next = has_seq(table) ? position + 1 : table->next;
