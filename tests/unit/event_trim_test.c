@@ -10,6 +10,7 @@
 #include "event/outbox/subscribers.h"
 #include "event/outbox/trim.h"
 #include "http/path.h"
+#include "work/carried.h"
 #include "work/command.h"
 #include "work/keys.h"
 
@@ -311,6 +312,36 @@ static void nothing_is_held_for_readers_outside_unless_it_is_declared(void **sta
     json_decref(told);
 }
 
+static int held_looks;
+
+/* At the first look, and at the first slice's, all is there; then it is not behind position 600. */
+static enum fh_code needed_by_keepers(struct work_context *context, struct store_work *work,
+                                      int64_t *ret, int64_t *ret_held, struct fh_error *error)
+{
+    (void)context;
+    (void)work;
+    (void)error;
+    *ret = INT64_MAX;
+    *ret_held = ++held_looks <= 2 ? INT64_MAX : 600;
+    return FH_OK;
+}
+
+static void what_a_server_has_lost_since_the_look_is_not_removed(void **state)
+{
+    static const struct work_carried carried = {
+        .declared = 1, .kept = 1, .needed = needed_by_keepers};
+    struct fixture *fixture = *state;
+    publish(fixture, 150);
+    has_done(fixture, "orders", 1500, 1500);
+    held_looks = 0;
+    fixture->service.context.carried = &carried;
+    int64_t trimmed = trim(fixture);
+    fixture->service.context.carried = NULL;
+    assert_true(held_looks > 2);
+    assert_int_equal(trimmed, 600);
+    assert_int_equal(trim(fixture), 1500);
+}
+
 static void the_hard_limit_comes_before_readers_outside_and_is_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -451,6 +482,7 @@ int main(void)
         CASE(what_all_have_passed_is_kept_for_a_while),
         CASE(what_is_held_for_readers_outside_stays_for_its_time),
         CASE(nothing_is_held_for_readers_outside_unless_it_is_declared),
+        CASE(what_a_server_has_lost_since_the_look_is_not_removed),
         CASE(the_hard_limit_comes_before_readers_outside_and_is_counted),
         CASE(marks_of_ages_stay_few),
         CASE(what_could_not_be_stored_of_a_subscriber_is_stored_later),

@@ -2,8 +2,8 @@
 /*
  * One snapshot tells which events nobody needs: the last position, the trimmed position, and what
  * subscribers have reported (`done`, subscribers.h). `done` only ever grows, so the result stays
- * true while it is acted upon. A subscriber that asks for the first time in between, and would have
- * begun further back, gets 410.
+ * true while it is acted upon; but for what nobody else has, which each slice looks at again. A
+ * subscriber that asks for the first time in between, and would have begun further back, gets 410.
  *
  * A row of another incarnation says nothing about this one's positions. Its subscriber will get 409
  * and resync from wherever the store is then: it holds nothing back.
@@ -166,6 +166,20 @@ static void count_cut(struct event_manager *manager, const struct look *look,
     trimmed->outside_cut += to > from ? to - from : 0;
 }
 
+/* A server that alone has facts may have lost some since the look. */
+static enum fh_code bound_slice(struct work_context *context, struct store_work *work,
+                                int64_t *through, struct fh_error *error)
+{
+    const struct work_carried *carried = context->carried;
+    int64_t needed, held = INT64_MAX;
+    if (!carried || !carried->kept || !carried->needed)
+        return FH_OK;
+    enum fh_code code = carried->needed(context, work, &needed, &held, error);
+    if (code == FH_OK && held < *through)
+        *through = held;
+    return code;
+}
+
 static enum fh_code trim_slice(struct event_manager *manager, int64_t through, int limit,
                                int64_t *ret_removed, struct fh_error *error)
 {
@@ -178,7 +192,10 @@ static enum fh_code trim_slice(struct event_manager *manager, int64_t through, i
                            error);
         if (code != FH_OK)
             continue;
-        code = ledger_outbox_trim(work, through, limit, ret_removed, error);
+        int64_t bound = through;
+        code = bound_slice(context, work, &bound, error);
+        if (code == FH_OK)
+            code = ledger_outbox_trim(work, bound, limit, ret_removed, error);
         CRASH_POINT("trim.recorded");
         if (code == FH_OK)
             code = store_commit(work, error);
