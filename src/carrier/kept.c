@@ -389,6 +389,8 @@ enum fh_code kept_turn(struct derived_carrier *carrier, bool *ret_more, struct f
     enum fh_code code = begin_kept_turn(carrier, ret_more, error);
     if (code == FH_OK)
         code = check_kept(carrier, error);
+    if (code == FH_OK && !carrier->look.record.serving.kept.lacks)
+        carrier->lacks = false;
     if (code == FH_OK && !carrier->look.alike) /* another instance may carry to another server */
         return FH_OK;
     if (code == FH_OK)

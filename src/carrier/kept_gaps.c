@@ -11,33 +11,51 @@
 
 #include "carrier/kept.h"
 
+#include <string.h>
+
 #include "base/crash.h"
 
 struct kept_gap {
     struct kept_place whole; /* up to there it is */
-    int64_t gaps;
+    int64_t gaps;            /* as the look before knew them; then as noted */
     bool lost;
 };
+
+/* The cursor may be of a life that the owner has lost: it is not where this one is. */
+static enum fh_code bring_cursor_back(struct carrier_look *look, struct store_work *work,
+                                      const struct kept_place *whole, struct fh_error *error)
+{
+    struct carried_generation *serving = &look->record.serving;
+    struct kept_place cursor = {.position = serving->cursor};
+    bool lives = true;
+    memcpy(cursor.id, serving->kept.cursor_id, ID_SIZE);
+    enum fh_code code = kept_place_lives(work, &cursor, look->trimmed, &lives, error);
+    if (code != FH_OK || lives)
+        return code;
+    serving->cursor = whole->position;
+    memcpy(serving->kept.cursor_id, whole->id, ID_SIZE);
+    return FH_OK;
+}
 
 static enum fh_code note_gap(struct carrier_change *change, struct store_work *work,
                              struct carrier_look *look, struct fh_error *error)
 {
     struct kept_gap *gap = change->what;
     struct carried_generation *serving = &look->record.serving;
-    (void)work;
-    (void)error;
     gap->lost = serving->lost;
-    if (!serving->name.kept || serving->lost)
+    if (!serving->name.kept || serving->lost || serving->kept.gaps != gap->gaps)
         return FH_OK;
     gap->gaps = ++serving->kept.gaps;
     gap->lost = gap->whole.position < look->trimmed;
     serving->kept.lacks = change->changed = true;
-    if (gap->lost) {
-        serving->kept.whole = gap->whole.position;
-        serving->lost = true;
-    } else if (gap->whole.position < serving->kept.settled) { /* it was more than not settled */
-        serving->kept.settled = gap->whole.position;
-    }
+    /* It was more than not settled. What the outbox has it keeps, also where some is lost. */
+    int64_t settled = gap->lost ? look->trimmed : gap->whole.position;
+    if (settled < serving->kept.settled)
+        serving->kept.settled = settled;
+    if (!gap->lost)
+        return bring_cursor_back(look, work, &gap->whole, error);
+    serving->kept.whole = gap->whole.position;
+    serving->lost = true;
     return FH_OK;
 }
 
@@ -45,7 +63,7 @@ enum fh_code kept_send_again(struct derived_carrier *carrier, const struct kept_
                              bool there, bool *ret_more, struct fh_error *error)
 {
     const struct carried_generation *serving = &carrier->look.record.serving;
-    struct kept_gap gap = {.whole = *whole};
+    struct kept_gap gap = {.whole = *whole, .gaps = serving->kept.gaps};
     struct carrier_change change = {.carrier = carrier, .change = note_gap, .what = &gap};
     carrier->settling.to = 0;
     carrier->lacks = false;

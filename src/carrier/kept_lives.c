@@ -126,6 +126,8 @@ static enum fh_code give_up(struct carrier_change *change, struct store_work *wo
     serving->began = look->trimmed;
     serving->lost = kept->made = false;
     kept->lacks = true; /* what the outbox has: until somebody has looked */
+    if (kept->settled > look->trimmed)
+        kept->settled = look->trimmed;
     kept->gaps++;
     change->changed = true;
     enum fh_code code = carried_place_id(work, serving->began, kept->began_id, error);

@@ -20,8 +20,33 @@ struct kept_looking {
     struct kept_place cursor, ends[CARRIED_LINKS_MAX], best; /* ends: of this batch, in order */
     int end_count;
     int64_t trimmed;
+    bool lives; /* the present outbox has what is at the cursor */
     bool whole;
 };
+
+enum fh_code kept_place_lives(struct store_work *work, const struct kept_place *place,
+                              int64_t trimmed, bool *ret, struct fh_error *error)
+{
+    char id[ID_SIZE] = "";
+    *ret = place->position < trimmed;
+    if (*ret)
+        return FH_OK;
+    enum fh_code code = carried_place_id(work, place->position, id, error);
+    *ret = code == FH_OK && strcmp(place->id, id) == 0;
+    return code;
+}
+
+static enum fh_code look_at_cursor(struct derived_carrier *carrier, struct kept_looking *looking,
+                                   struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = kept_place_lives(work, &looking->cursor, looking->trimmed, &looking->lives, error);
+    store_rollback(work);
+    return code;
+}
 
 static void look_at_kept_link(void *context, const struct carried_link *link)
 {
@@ -32,7 +57,7 @@ static void look_at_kept_link(void *context, const struct carried_link *link)
     struct kept_place place = {.position = link->to};
     memcpy(place.id, link->to_id, ID_SIZE);
     if (place.position == looking->cursor.position && strcmp(place.id, looking->cursor.id) == 0)
-        looking->whole = true;
+        looking->whole = looking->lives;
     if (looking->end_count < CARRIED_LINKS_MAX)
         looking->ends[looking->end_count++] = place;
 }
@@ -42,18 +67,14 @@ static enum fh_code find_kept_place(struct derived_carrier *carrier, struct kept
                                     struct fh_error *error)
 {
     struct store_work *work;
-    char id[ID_SIZE] = "";
+    bool lives = false;
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    for (int i = looking->end_count - 1; i >= 0 && code == FH_OK; i--) {
-        const struct kept_place *end = &looking->ends[i];
-        if (end->position >= looking->trimmed)
-            code = carried_place_id(work, end->position, id, error);
-        if (code == FH_OK && (end->position < looking->trimmed || strcmp(end->id, id) == 0)) {
-            looking->best = *end;
-            break;
-        }
+    for (int i = looking->end_count - 1; i >= 0 && code == FH_OK && !lives; i--) {
+        code = kept_place_lives(work, &looking->ends[i], looking->trimmed, &lives, error);
+        if (code == FH_OK && lives)
+            looking->best = looking->ends[i];
     }
     store_rollback(work);
     return code;
@@ -102,9 +123,11 @@ enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_gen
     memcpy(looking->cursor.id, serving->kept.cursor_id, ID_SIZE);
     looking->trimmed = carrier->look.trimmed;
     looking->best = began;
-    looking->whole = serving->cursor == serving->began;
     kept_walk_begin(&looking->walk, &began);
-    enum fh_code code = look_at_kept_links(carrier, serving, looking, error);
+    enum fh_code code = look_at_cursor(carrier, looking, error);
+    looking->whole = looking->lives && serving->cursor == serving->began;
+    if (code == FH_OK)
+        code = look_at_kept_links(carrier, serving, looking, error);
     *ret_there = code != FH_NOT_FOUND;
     if (code == FH_OK)
         *ret = looking->whole ? looking->cursor : looking->best;

@@ -67,7 +67,7 @@ bool carrier_may_be_asked(const struct derived_carrier *carrier, const struct ca
     bool serves = generation == &look->record.serving;
     derived_digest(carrier->declared, digest);
     bool lives = serves ? look->serving_lives : look->filling_lives;
-    bool lacks = carrier->lacks || (generation->name.kept && generation->kept.lacks);
+    bool lacks = generation->name.kept && generation->kept.lacks;
     return generation->name.number && !generation->lost && !lacks &&
            generation->name.kept == carrier->kept && (lives || carrier->kept) &&
            strcmp(generation->digest, digest) == 0;

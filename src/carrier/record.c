@@ -257,6 +257,8 @@ enum fh_code carried_record_forget_copy(struct store_work *work, const char *nam
     enum fh_code code = carried_record_get(work, name, &record, error);
     bool kept = code == FH_OK && record->serving.name.kept;
     free(record);
+    if (code != FH_OK && code != FH_UNSUPPORTED)
+        return code;
     return kept ? FH_OK : carried_record_forget(work, name, error);
 }
 
@@ -392,12 +394,14 @@ enum fh_code carried_kept_copy(const fh_service *service, struct store_work *fro
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
         const char *name = service->derives[i].name;
         code = carried_record_read(from, name, record, error);
-        if (code == FH_OK)
-            code = carried_record_read(to, name, there, error);
         if (code == FH_OK && record->serving.name.kept)
             code = carried_record_write(to, name, record, error);
-        else if (code == FH_OK && there->serving.name.kept)
+        else if (code == FH_OK)
+            code = carried_record_read(to, name, there, error);
+        if (code == FH_OK && !record->serving.name.kept && there->serving.name.kept)
             code = carried_record_forget(to, name, error);
+        if (code == FH_UNSUPPORTED) /* it stays as it is: nobody goes on from it */
+            code = FH_OK;
     }
     free(record);
     free(there);

@@ -225,7 +225,8 @@ static void take_carrier_turn(struct carrying_fiber *fiber)
     fiber->busy = true;
     enum fh_code code = carrier_turn(&fiber->carrier, &more, &error);
     end_turn(fiber);
-    fiber->settled = fiber->carrier.look.record.serving.kept.settled;
+    if (fiber->carrier.look.record.serving.name.number) /* it could be read */
+        fiber->settled = fiber->carrier.look.record.serving.kept.settled;
     if (code == FH_OK && fiber->carrier.alike)
         carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
     tell_turn(fiber, &before);

@@ -169,6 +169,9 @@ static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **sta
     memory_back_up(carrying.server);
     keeping_write_facts(3, 4);
     carrying_settle(0);
+    carrying_restart(0);
+    carrying_settle(0);
+    assert_int_equal(carrying_ledger(NULL)->settled, 7);
     assert_int_equal(keeping_accept_loss().code, FH_CONFLICT);
     keeping_trim(5);
     memory_restore(carrying.server);
@@ -176,6 +179,7 @@ static void what_nobody_has_is_said_to_be_lost_until_that_is_accepted(void **sta
     assert_stopped(0);
     assert_int_equal(carrying.carriers[0].counters.lost, 1);
     assert_true(keeping_serving()->lost);
+    assert_int_equal(carrying_ledger(NULL)->settled, 5); /* the rest of the outbox stays */
     keeping_write_facts(7, 2);
     carrying_restart(0);
     carrying_restart(1);
@@ -417,6 +421,28 @@ static void a_lost_life_s_links_hide_no_hole(void **state)
     keeping_assert_all_answered();
 }
 
+/* The record has stayed, of the life that was lost: its cursor lies ahead of the outbox. */
+static void a_cursor_of_a_lost_life_hides_nothing(void **state)
+{
+    (void)state;
+    keeping_write_facts(0, 2);
+    carrying_settle(0);
+    struct keeping_restoring restoring = *keeping_back_up_owner();
+    keeping_write_facts(2, 5);
+    carrying_settle(0);
+    restoring.record = carrying_ledger(NULL)->record;
+    keeping_restore_owner(&restoring);
+    for (int i = 0; i < 3; i++) { /* at the positions of 2 to 6, and on */
+        carrying_restart(0);
+        keeping_write_facts(7 + 3 * i, 3);
+        carrying_settle(0);
+        keeping_assert_all_answered();
+        assert_int_equal(keeping_serving()->cursor, 2 + 3 * (i + 1));
+    }
+    assert_int_equal(keeping_serving()->kept.former_count, 1);
+    assert_int_equal(keeping_serving()->kept.formers[0].facts, 5);
+}
+
 static struct keeping_restoring restored_meanwhile;
 
 static void restore_while_it_is_sent(struct memory_server *server, bool done)
@@ -582,6 +608,7 @@ int main(void)
         KEPT_TEST(where_there_is_no_room_nothing_is_derived),
         KEPT_TEST(positions_that_are_given_out_again_are_other_facts),
         KEPT_TEST(a_lost_life_s_links_hide_no_hole),
+        KEPT_TEST(a_cursor_of_a_lost_life_hides_nothing),
         KEPT_TEST(a_page_of_a_lost_life_moves_no_cursor),
         KEPT_TEST(a_backup_from_before_it_all_begins_another_one),
         KEPT_TEST(a_moved_owner_goes_on),
