@@ -103,8 +103,8 @@ static inline void carriers_hurry(struct carriers *carriers)
  * so. FH_INVALID. */
 enum fh_code carriers_kept_check(const struct carried_driver *driver,
                                  const struct fh_derived *declared, struct fh_error *error);
-/* Where the service serves: notes from where on a server alone has facts, before any is derived. On
- * a fiber. */
+/* Where the service serves: notes from where on a server alone has facts, before a request is
+ * answered. On a fiber. */
 enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error);
 /* Of each derived store, before anything is derived: whether its facts are where they are now
  * declared to be. FH_UNSUPPORTED: they are not. `own`: the service's own store is looked into, too,

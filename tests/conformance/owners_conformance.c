@@ -6,6 +6,7 @@
  * otherwise.
  */
 
+#include "another_instance.h"
 #include "conformance.h"
 
 #include "../support/carried_server.h"
@@ -363,46 +364,6 @@ static const char alike_note[] = "{\"told\":[{\"carries\":{\"items\":\"as it is\
                   other_note[] = "{\"told\":[{\"carries\":{\"items\":\"otherwise\"}}]}",
                   old_note[] = "{\"told\":[{\"at\":1}]}";
 
-/* Of another instance; NULL: it has told nothing. */
-static bool joins(const char *note)
-{
-    struct conformance *c = owners.c;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return false;
-    enum fh_code code = ledger_lease_take(work, LEDGER_INSTANCE "9", 0, "9.other", &c->error);
-    if (code == FH_OK && note)
-        code = ledger_lease_renew(work, LEDGER_INSTANCE "9", "9.other", note, &c->error);
-    if (code == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
-}
-
-static bool tells(const char *note)
-{
-    struct conformance *c = owners.c;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return false;
-    if (ledger_lease_renew(work, LEDGER_INSTANCE "9", "9.other", note, &c->error) == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
-}
-
-static bool leaves(void)
-{
-    struct conformance *c = owners.c;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return false;
-    if (ledger_lease_drop(work, LEDGER_INSTANCE "9", "9.other", -1, &c->error) == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
-}
-
 static int64_t serving_number(void)
 {
     return instance_of(0)->carrier.look.record.serving.name.number;
@@ -421,12 +382,12 @@ OWNERS_CASE(nothing_is_carried_while_one_derives_otherwise)
     for (int i = 0; i < 2; i++) {
         int64_t number = serving_number();
         uint64_t sends = (uint64_t)owners.server->sends;
-        EXPECT(joins(others[i]) && !settle(0, false));
+        EXPECT(another_joins(c, others[i]) && !settle(0, false));
         EXPECT(writes("a")); /* its own op is not carried either */
         EXPECT(take_turns(0) && (uint64_t)owners.server->sends == sends);
         /* The other one's change, of which there is no op. */
         EXPECT(conformance_does(c, "UPDATE item SET name = 'b' WHERE id = 'k2'", NULL) == FH_OK);
-        EXPECT(leaves() && settle(0, false));
+        EXPECT(another_leaves(c) && settle(0, false));
         EXPECT(take_turns(0) && finds_what_tables_say());
         EXPECT(serving_number() > number);
     }
@@ -436,10 +397,10 @@ OWNERS_CASE(one_that_has_told_nothing_keeps_none_from_carrying_and_any_from_begi
 {
     EXPECT(settle(0, true) && take_turns(0));
     int64_t number = serving_number();
-    EXPECT(joins(NULL) && !settle(0, false));
+    EXPECT(another_joins(c, NULL) && !settle(0, false));
     EXPECT(writes("a") && take_turns(0) && finds_what_tables_say());
     EXPECT(carrier_make_anew(&instance_of(0)->carrier, &c->error) == FH_CONFLICT);
-    EXPECT(tells(alike_note) && settle(0, false));
+    EXPECT(another_tells(c, alike_note) && settle(0, false));
     EXPECT(writes("b") && take_turns(0) && finds_what_tables_say());
     EXPECT(serving_number() == number);
     EXPECT(carrier_make_anew(&instance_of(0)->carrier, &c->error) == FH_OK);
@@ -448,9 +409,9 @@ OWNERS_CASE(one_that_has_told_nothing_keeps_none_from_carrying_and_any_from_begi
 
 OWNERS_CASE(one_that_begins_beside_others_notes_nothing_of_its_own)
 {
-    EXPECT(joins(other_note) && !settle(0, true));
+    EXPECT(another_joins(c, other_note) && !settle(0, true));
     EXPECT(take_turns(0) && serving_number() == 0);
-    EXPECT(leaves() && settle(0, false));
+    EXPECT(another_leaves(c) && settle(0, false));
     EXPECT(take_turns(0) && serving_number() == 1 && finds_what_tables_say());
 }
 

@@ -5,6 +5,7 @@
  * knows that the server has lost some.
  */
 
+#include "another_instance.h"
 #include "conformance.h"
 
 #include "../support/carried_server.h"
@@ -320,11 +321,12 @@ static bool trims_but(struct conformance *c, int left)
 {
     int64_t position = 0, removed;
     struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (work && ledger_position(work, &position, &c->error) == FH_OK &&
-        ledger_outbox_trim(work, position - left, 1000, &removed, &c->error) == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
+    if (!work)
+        return false;
+    enum fh_code code = ledger_position(work, &position, &c->error);
+    if (code == FH_OK)
+        code = ledger_outbox_trim(work, position - left, 1000, &removed, &c->error);
+    return another_commits(c, work, code);
 }
 
 static bool has_lost(struct conformance *c)
@@ -392,33 +394,6 @@ KEEPERS_CASE(a_generation_that_serves_is_not_one_that_was_left)
 
 /* ---- Programs that derive otherwise ---- */
 
-static bool another_joins(const char *note)
-{
-    struct conformance *c = keepers.c;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return false;
-    enum fh_code code = ledger_lease_take(work, LEDGER_INSTANCE "9", 0, "9.other", &c->error);
-    if (code == FH_OK)
-        code = ledger_lease_renew(work, LEDGER_INSTANCE "9", "9.other", note, &c->error);
-    if (code == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
-}
-
-static bool another_leaves(void)
-{
-    struct conformance *c = keepers.c;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    if (!work)
-        return false;
-    if (ledger_lease_drop(work, LEDGER_INSTANCE "9", "9.other", -1, &c->error) == FH_OK)
-        return conformance_commit(c, work) == FH_OK;
-    conformance_rollback(c, work);
-    return false;
-}
-
 /* It may be one that has another server, or one that does not know of it. */
 KEEPERS_CASE(facts_wait_while_one_derives_otherwise_and_go_on_where_they_were)
 {
@@ -427,10 +402,10 @@ KEEPERS_CASE(facts_wait_while_one_derives_otherwise_and_go_on_where_they_were)
     EXPECT(derive(0, 0) && take_turns(0));
     for (int i = 0; i < 2; i++) {
         int sends = keepers.server->sends, facts = (i + 1) * FACTS;
-        EXPECT(another_joins(notes[i]) && !settles(0, false));
+        EXPECT(another_joins(c, notes[i]) && !settles(0, false));
         EXPECT(derive(1, facts) && take_turns(0) && keepers.server->sends == sends);
         EXPECT(finds(1, facts)); /* what was there */
-        EXPECT(another_leaves() && settles(0, false));
+        EXPECT(another_leaves(c) && settles(0, false));
         EXPECT(take_turns(0) && finds(1, facts + FACTS));
     }
     EXPECT(instance_of(0)->carrier.look.record.serving.name.number == 1);

@@ -74,7 +74,7 @@ static enum fh_code send_question(struct clickhouse_asking *asking, const struct
     return clickhouse_ask(server, &asking->call, asking->error);
 }
 
-/* It failed for a reason that it may not have undivided. */
+/* It failed because it was divided, or may have. */
 static bool is_divided_in_vain(const struct clickhouse_asking *asking)
 {
     return asking->call.number == CLICKHOUSE_RANGES_DIFFER ||
