@@ -113,7 +113,8 @@ struct rows {
 static void snapshot_began(void *context)
 {
     struct rows *rows = context;
-    store_release(rows->store);
+    enum fh_code code = store_release(rows->store, ERROR_UNHEEDED);
+    (void)code; /* the snapshot stands, whoever writes */
 }
 
 static bool backup_is_stopped(void *context)
@@ -152,7 +153,8 @@ static enum fh_code copy_store_rows(const fh_service *service, const json_t *con
     if (code != FH_OK)
         return code;
     code = service_store_copy(service, &options, &result, error);
-    store_release(store);
+    enum fh_code released = store_release(store, code == FH_OK ? error : ERROR_UNHEEDED);
+    code = code == FH_OK ? released : code;
     return code == FH_OK ? service_store_become(store, copy, &becoming, error) : code;
 }
 

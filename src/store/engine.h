@@ -26,21 +26,19 @@ enum engine_ability {
     ENGINE_MANY_INSTANCES = 1 << 0, /* several processes may have one store open */
     ENGINE_GUARDED = 1 << 1,        /* knows STORE_WRITE_GUARDED */
     ENGINE_GROUPED = 1 << 2,        /* knows STORE_WRITE_GROUPED */
-    /* A STORE_WRITE_EXCLUSIVE unit of work keeps other processes' writes off, too. */
-    ENGINE_HOLDS_EXCLUSIVE = 1 << 3,
     /* A commit changes one of the service's documents, or makes some (store_work.joint). */
-    ENGINE_ONE_DOCUMENT = 1 << 4,
+    ENGINE_ONE_DOCUMENT = 1 << 3,
     /* Each read of a STORE_READ unit of work sees a moment of its own. That everything read was so
      * at one moment is known only once it commits, even if it changes nothing. */
-    ENGINE_READS_APART = 1 << 5,
+    ENGINE_READS_APART = 1 << 4,
     /* It calls store_notify_listeners when another process has assigned positions: nobody needs to
      * poll. */
-    ENGINE_NOTIFIES = 1 << 6,
+    ENGINE_NOTIFIES = 1 << 5,
     /* On a server: what returns nothing is sent without being waited for. */
-    ENGINE_DEFERS = 1 << 7,
+    ENGINE_DEFERS = 1 << 6,
     /* What units of work of several processes derive has the order of what they have read
      * (ledger_derived_touch): it may be carried to servers. */
-    ENGINE_DERIVES = 1 << 8,
+    ENGINE_DERIVES = 1 << 7,
 };
 
 struct engine {

@@ -107,6 +107,12 @@ int64_t store_committing_since(const struct store *store, const struct fiber *fi
 
 /* ---- holding writes off ---- */
 
+static void hold_ends(struct store_hold *hold)
+{
+    hold->held = false;
+    fiber_wake_all(&hold->waiting);
+}
+
 enum fh_code store_hold(struct store *store, struct fh_error *error)
 {
     struct store_hold *hold = &store->hold;
@@ -114,30 +120,27 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
     if (hold->held)
         return error_set(error, FH_UNAVAILABLE, "The store's transactions are held already.");
     hold->held = true;
-    while (hold->writing > 0) {
-        if (!fiber_wait_until(&hold->quiet, store->world, until)) {
-            store_release(store);
-            return error_set(
-                error, FH_UNAVAILABLE,
-                "The store's transactions did not end within %d s, so it was not held.",
-                STORE_HOLD_MS_MAX / 1000);
-        }
-    }
+    bool in_time = true;
+    while (in_time && hold->writing > 0)
+        in_time = fiber_wait_until(&hold->quiet, store->world, until);
     enum fh_code code = FH_OK;
-    if (engine_can(store->engine, ENGINE_HOLDS_EXCLUSIVE))
-        code = store->ops->begin(store, STORE_WRITE_EXCLUSIVE, &hold->exclusive, error);
+    if (!in_time)
+        code = error_set(error, FH_UNAVAILABLE,
+                         "The store's transactions did not end within %d s, so it was not held.",
+                         STORE_HOLD_MS_MAX / 1000);
+    else if (store->ops->hold)
+        code = store->ops->hold(store, error);
     if (code != FH_OK)
-        store_release(store);
+        hold_ends(hold);
     return code;
 }
 
-void store_release(struct store *store)
+enum fh_code store_release(struct store *store, struct fh_error *error)
 {
-    if (store->hold.exclusive)
-        store->ops->rollback(store->hold.exclusive);
-    store->hold.exclusive = NULL;
-    store->hold.held = false;
-    fiber_wake_all(&store->hold.waiting);
+    bool held = store->hold.held;
+    enum fh_code code = held && store->ops->release ? store->ops->release(store, error) : FH_OK;
+    hold_ends(&store->hold);
+    return code;
 }
 
 enum fh_code store_hold_pass(struct store *store, struct fh_error *error)

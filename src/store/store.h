@@ -117,7 +117,6 @@ struct store_hold {
     bool held;
     int writing; /* units of work that have begun and not ended */
     struct fiber_queue waiting, quiet;
-    struct store_work *exclusive; /* on engines with ENGINE_HOLDS_EXCLUSIVE; else NULL */
 };
 #define STORE_HOLD_MS_MAX 5000 /* for units of work to end; for held ones to go on */
 
@@ -242,6 +241,12 @@ struct store_ops {
     /* The server's time in ms since 1970. Nothing depends on it alone, since any clock may be set.
      * FH_UNSUPPORTED: the server does not report it. NULL: there is no server. */
     enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
+    /* Keeps other processes' units of work from writing, too, until `release`; those of this
+     * process have ended (store_hold). If it dies, others are held off for no longer than
+     * STORE_HOLD_MS_MAX. `release` returns FH_UNAVAILABLE if others may have written in between.
+     * Both NULL: nobody else writes, or copies read a snapshot. */
+    enum fh_code (*hold)(struct store *store, struct fh_error *error);
+    enum fh_code (*release)(struct store *store, struct fh_error *error);
     /* Writes everything that the store holds at one moment to one new file at `path`, complete and
      * durable, and reads it again; off the loop, while the store is in use. The file is a store of
      * the embedded engine (engine_embedded), as every backup is. NULL: a backup copies the store
@@ -263,12 +268,15 @@ void store_init(struct store *store, const struct engine *engine,
  * incarnation. Repeats it where another process opens the store at the same moment. */
 enum fh_code store_provision(struct store *store, enum store_mode mode, struct fh_error *error);
 
-/* Returns when no unit of work of this process writes any more, nor another process's where the
- * engine can ensure that (ENGINE_HOLDS_EXCLUSIVE). From then on new ones that write wait, up to
+/* Returns when no unit of work of this process writes any more, nor another process's where copies
+ * read no snapshot (store_ops.hold). From then on new ones that write wait, up to
  * STORE_HOLD_MS_MAX, then fail with FH_UNAVAILABLE. FH_UNAVAILABLE, with nothing held: units of
  * work do not end, or the store is held already. On a fiber. */
 enum fh_code store_hold(struct store *store, struct fh_error *error);
-void store_release(struct store *store); /* fine when it is not held */
+/* Fine when it is not held. FH_UNAVAILABLE: it is released, but others may have written meanwhile;
+ * what was read was never there at one moment. */
+enum fh_code store_release(struct store *store, struct fh_error *error)
+    __attribute__((warn_unused_result));
 
 /* Only for the dispatchers below. */
 enum fh_code store_hold_pass(struct store *store, struct fh_error *error);

@@ -487,7 +487,7 @@ static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct co
     for (int i = 0; i < 10; i++)
         fiber_yield();
     done = look(c, c->store, &held);
-    store_release(c->store);
+    EXPECT(store_release(c->store, &c->error) == FH_OK);
     conformance_join(c);
     end(c, &kept);
     EXPECT(done && held.commands == 0 && held.position == 0);

@@ -305,7 +305,7 @@ static void hold_and_write(struct conformance *c)
     conformance_start(c, write_once, &writer);
     EXPECT(wait_for(c, &mongodb_of(stores[1])->waiting, 1));
     EXPECT(!writer.done && mongodb_of(stores[0])->ours);
-    store_release(stores[0]);
+    EXPECT(store_release(stores[0], &c->error) == FH_OK);
     conformance_join(c);
     EXPECT(writer.done);
 }

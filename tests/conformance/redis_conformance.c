@@ -155,6 +155,16 @@ static void a_script_that_meets_full_memory_has_written_nothing(struct conforman
     EXPECT(write_all(c, &view, "e1") == FH_OK && outbox_is(c, "1 e1<0"));
 }
 
+/* Nobody can write, and it can still be backed up. */
+static void a_store_whose_memory_is_full_can_be_held(struct conformance *c)
+{
+    bool full = TELL(c, "CONFIG", "SET", "maxmemory", "1");
+    enum fh_code held = store_hold(c->store, &c->error);
+    enum fh_code released = store_release(c->store, &c->error);
+    bool room = TELL(c, "CONFIG", "SET", "maxmemory", "512mb");
+    EXPECT(full && room && held == FH_OK && released == FH_OK);
+}
+
 static void a_server_that_has_forgotten_the_script_is_given_it_again(struct conformance *c)
 {
     EXPECT(TELL(c, "SCRIPT", "FLUSH"));
@@ -499,6 +509,7 @@ int main(void)
         CASE(a_script_that_meets_a_ledger_that_was_meddled_with_has_written_nothing),
         CASE(a_script_whose_user_lacks_a_right_has_written_nothing),
         CASE(a_script_that_meets_full_memory_has_written_nothing),
+        CASE(a_store_whose_memory_is_full_can_be_held),
         CASE(a_server_that_has_forgotten_the_script_is_given_it_again),
         CASE(a_unit_of_work_whose_answer_was_lost_is_known_to_be_done),
         CASE(a_unit_of_work_that_never_arrived_is_rerun),

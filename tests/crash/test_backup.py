@@ -34,6 +34,7 @@ def points_of(name, folder="service"):
 
 BACKUP, RESTORE = points_of("backup.c"), points_of("restore.c")
 GATE = points_of("moment.c", "store/copy")
+HOLD = points_of("hold.c", "engine/redis")
 TRIED = [("sqlite", point) for point in RESTORE if point not in SERVER] + \
         [("server", point) for point in RESTORE if point not in EMBEDDED]
 
@@ -152,10 +153,10 @@ def test_a_restore_of_several_instances_on_redis_that_was_killed_goes_on(carts, 
     assert not list(folder.glob("restore-*")) and not (folder / "restore.json").exists()
 
 
-def back_up_killed(system, point, what="killed"):
+def back_up_killed(system, point, what="killed", service="users"):
     folder = pathlib.Path(system.state).parent / f"{what}-{point}"
-    order = arm(system, point)
-    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
+    order = arm(system, point, service)
+    failed = system.command("backup", service, "--to", str(folder), "--state", system.state, check=False)
     assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
     return folder
 
@@ -182,6 +183,18 @@ def test_a_backup_that_is_killed_at_its_gate_holds_nobody_off(shop, point):
     wait_for("users serves", lambda: system.services()["users"]["ready"])
     system.command("backup", "users", "--to", str(folder), "--state", system.state)
     assert read(folder / "users.db", "SELECT count(*) FROM users") == [(count(system),)]
+
+
+@pytest.mark.parametrize("point", HOLD)
+def test_a_backup_that_is_killed_while_it_holds_redis_holds_nobody_off(carts, point):
+    """Nobody gives the hold back: it ends by itself, and the other instances go on."""
+    folder = back_up_killed(carts, point, service="carts")
+    answer = wait_for("a cart is changed", lambda: (a := carts.http(
+        "PUT", "/api/carts/2/items/mug", {"quantity": 60}, {"Idempotency-Key": point})).status not in (503, 504) and a)
+    assert answer.status == 200, answer
+    wait_for("all are ready", lambda: all(one["ready"] for one in carts.services()["carts"]["instances"]))
+    carts.command("backup", "carts", "--to", str(folder), "--state", carts.state)
+    assert read(folder / "carts.db", f"SELECT count(*) FROM fh_command WHERE key = '{point}'") == [(1,)]
 
 
 @pytest.mark.parametrize("point", BACKUP)

@@ -56,7 +56,7 @@ ELSEWHERE = ("handing.", "lease.", "mongodb.", "postgresql.", "redis.", "round."
              "derived.", "carrier.", "kept.",  # and test_derived.py and test_carried.py
              "alike.",  # and scenario test_search_owners.py
              "series.", "columns.",  # and test_series.py
-             "audit.",  # and test_audit_log.py
+             "audit.", "hold.",  # and test_audit_log.py and test_backup.py
              "trial.")  # and test_trials.py
 
 KEPT = "retention: { events_kept_s: 1, sagas_kept_s: 1 }"  # so that much is trimmed meanwhile

@@ -4,6 +4,7 @@ go on meanwhile."""
 
 import contextlib
 import fcntl
+import itertools
 import json
 import pathlib
 import re
@@ -387,6 +388,48 @@ def test_a_servers_store_is_backed_up_and_restored_there_and_elsewhere(shop, eng
     finally:
         system.stop(check=False)
         shutil.rmtree(folder)
+
+
+def put_cart(system, number):
+    """Of a user of its own; again under its key where the store is held for longer than a request waits."""
+    answer = wait_for("it is taken", lambda: (a := system.http(
+        "PUT", f"/api/carts/{number}/items/mug", {"quantity": 1 + number % 9},
+        {"Idempotency-Key": f"cart-{number}"})).status not in (503, 504) and a)
+    assert answer.status == 200, answer
+    return number
+
+
+def test_a_store_on_redis_is_backed_up_at_one_moment_whichever_instance_copies_it(tmp_path):
+    """Redis has no snapshot: what the other instance writes meanwhile waits, too."""
+    if not pathlib.Path("/usr/bin/redis-server").exists():
+        pytest.skip("REDIS IS NOT INSTALLED")
+    system = carts_alone(tmp_path, pathlib.Path(FREEHOLD).parent / "examples" / "shop" / "carts")
+    file = pathlib.Path(system.file)
+    file.write_text(file.read_text().replace("engine: sqlite", "engine: redis, instances: 2"))
+    numbers = itertools.count(1)
+    system.up()
+    try:
+        for name in ("one", "two", "three"):
+            with load(lambda i: put_cart(system, next(numbers))) as done:
+                before = len(done)
+                wait_for("carts are filled", lambda: len(done) > before + 200)
+                before = set(done)
+                system.command("backup", "carts", "--to", str(tmp_path / name), "--state", system.state)
+                behind = len(done)
+                wait_for("the instances go on", lambda: len(done) > behind + 20)
+            copy = tmp_path / name / "carts.db"
+            there = {int(key.split("-")[1]) for key, in read(copy, "SELECT key FROM fh_command")}
+            assert before <= there and len(there) == read(copy, "SELECT count(*) FROM kv_key")[0][0]
+            assert read(copy, "SELECT count(*) FROM fh_outbox WHERE position > (SELECT position FROM fh_counter)") == [(0,)]
+        assert [len(one["instances"]) for one in json.loads(run(system, "status", "--json").stdout)["services"]] == [2]
+        system.command("restore", "carts", "--from", str(tmp_path / "one"), "--yes", "--state", system.state)
+        there = {int(key.split("-")[1]) for key, in read(tmp_path / "one" / "carts.db", "SELECT key FROM fh_command")}
+        last = next(numbers) - 1
+        assert system.http("GET", f"/api/carts/{min(there)}").body["items"]
+        assert last not in there and system.http("GET", f"/api/carts/{last}").body["items"] == []
+        put_cart(system, last)
+    finally:
+        system.stop(check=False)
 
 
 def test_a_full_disk_is_reported_to_whoever_waits_for_a_backup(small_disk, tmp_path):  # noqa: F811

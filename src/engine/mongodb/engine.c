@@ -143,6 +143,19 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
     return FH_OK;
 }
 
+/* While an exclusive unit of work is open, the turn stays here (turn.c). */
+static enum fh_code mongodb_hold(struct store *store, struct fh_error *error)
+{
+    return mongodb_begin(store, STORE_WRITE_EXCLUSIVE, &mongodb_of(store)->holds, error);
+}
+
+static enum fh_code mongodb_release(struct store *store, struct fh_error *error)
+{
+    (void)error;
+    mongodb_rollback(mongodb_of(store)->holds);
+    return FH_OK;
+}
+
 static const struct store_ops mongodb_store = {
     .load = mongodb_load,
     .open = mongodb_open,
@@ -152,13 +165,14 @@ static const struct store_ops mongodb_store = {
     .rollback = mongodb_rollback,
     .sequence = mongodb_sequence,
     .clock = mongodb_clock,
+    .hold = mongodb_hold,
+    .release = mongodb_release,
 };
 
 const struct engine engine_mongodb = {
     .name = "mongodb",
     .title = "MongoDB",
-    .abilities =
-        ENGINE_MANY_INSTANCES | ENGINE_HOLDS_EXCLUSIVE | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
+    .abilities = ENGINE_MANY_INSTANCES | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
     .models = 1u << FH_DOCUMENT,
     .store = &mongodb_store,
     .ledger = &mongodb_ledger,

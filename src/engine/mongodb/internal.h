@@ -111,6 +111,7 @@ struct mongodb {
     /* conflict.c */
     struct map locks;
     struct mongodb_work *works; /* open for writing */
+    struct store_work *holds;   /* the store is held (store_hold) */
     /* Committing, or ended while a unit of work is open that began earlier. */
     struct mongodb_entry *entries;
     uint64_t ended;                       /* how many entries have ended */

@@ -66,6 +66,11 @@ static bool is_session_gone(const redisReply *reply)
     return redis_is(reply, REDIS_REPLY_STRING) && strcmp(reply->str, "gone") == 0;
 }
 
+static bool is_store_held(const redisReply *reply)
+{
+    return redis_is(reply, REDIS_REPLY_STRING) && strcmp(reply->str, "held") == 0;
+}
+
 /* The server does nothing for a session that it has forgotten: the next call registers another. */
 static void slot_answered(struct redis *redis, struct redis_slot *slot, const redisReply *reply)
 {
@@ -190,6 +195,22 @@ static redisReply *settle_call(struct redis *redis, const struct redis_slot *slo
     return reply;
 }
 
+/* While another process holds the store nothing is done, and the call keeps its number. */
+static enum fh_code call_unheld(struct redis *redis, const struct redis_words *call,
+                                redisReply **ret, struct fh_error *error)
+{
+    int64_t until_ns = world_in_ms(redis->store.world, STORE_HOLD_MS_MAX);
+    enum fh_code code = call_script(redis, call, ret, error);
+    while (!code && is_store_held(*ret)) {
+        hiredis.freeReplyObject(*ret);
+        *ret = NULL;
+        code = redis_hold_pass(redis, until_ns, error);
+        if (!code)
+            code = call_script(redis, call, ret, error);
+    }
+    return code;
+}
+
 enum fh_code redis_call(struct redis *redis, bool writes, int count,
                         const struct redis_words *works, redisReply **ret, struct fh_error *error)
 {
@@ -202,7 +223,7 @@ enum fh_code redis_call(struct redis *redis, bool writes, int count,
     add_call_head(&call, redis, slot ? "work" : "look", slot);
     redis_word_number(&call, count);
     redis_words_add(&call, works);
-    code = call_script(redis, &call, ret, error);
+    code = call_unheld(redis, &call, ret, error);
     redis_words_release(&call);
     if (code == FH_OUTCOME_UNKNOWN && !slot)
         return error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");

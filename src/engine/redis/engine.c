@@ -94,6 +94,8 @@ static const struct store_ops redis_store = {
     .rollback = redis_abandon,
     .sequence = redis_sequence,
     .clock = redis_clock,
+    .hold = redis_hold,
+    .release = redis_release,
 };
 
 const struct engine engine_redis = {

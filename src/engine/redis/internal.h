@@ -20,7 +20,7 @@
  *     tls.c         TLS connections          link.c       connections for administrators
  *     list.c        the list of all keys     copy*.c      copies of the store
  *     socket.c      system calls             options.c    the configuration
- *     counters.c    counters that are no store
+ *     hold.c        held while it is copied  counters.c    counters that are no store
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
@@ -131,12 +131,13 @@ struct redis {
     struct redis_trust *trust; /* NULL: no TLS */
     /* What a new connection begins with: redis_session, or no more than logging in. */
     enum fh_code (*session)(struct redis_connection *connection, struct fh_error *error);
-    int answer_ms;          /* after this long without an answer a connection is given up */
-    size_t answer_size_max; /* of one answer; 0: no bound */
-    char life[ID_SIZE];     /* of this opening's session; a new one if the server forgot it */
-    bool born;              /* the server knows it */
-    int64_t kept_ns;        /* when the server was last told to keep it */
-    char copy[ID_SIZE];     /* the run of copying into the store (copy_ask.c); "": none */
+    int answer_ms;           /* after this long without an answer a connection is given up */
+    size_t answer_size_max;  /* of one answer; 0: no bound */
+    char life[ID_SIZE];      /* of this opening's session; a new one if the server forgot it */
+    bool born;               /* the server knows it */
+    int64_t kept_ns;         /* when the server was last told to keep it */
+    char copy[ID_SIZE];      /* the run of copying into the store (copy_ask.c); "": none */
+    struct redis_hold *hold; /* others are held off (hold.c); NULL: they are not */
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
     int next; /* index of the connection to use next */
@@ -396,12 +397,21 @@ __typeof__(ledger_callers_read) redis_callers_read;
 enum fh_code redis_sweep(const struct keyvalue_view *view, int64_t *ret_removed,
                          struct fh_error *error);
 
+/* ---- Held while it is copied: hold.c ---- */
+
+/* See struct store_ops. */
+enum fh_code redis_hold(struct store *store, struct fh_error *error);
+enum fh_code redis_release(struct store *store, struct fh_error *error);
+/* Returns when nobody holds the store, as far as is known. FH_UNAVAILABLE: somebody still does at
+ * `until_ns`. */
+enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_error *error);
+
 /* ---- The commit: commit.c, script.c ---- */
 
 const char *redis_script(void);
 /* call.c: calls the script for `count` units of work, whose words are `works`. If the answer to a
- * call that `writes` is lost, finds out the outcome, however long that takes. FH_UNAVAILABLE:
- * nothing was done, nor will be. */
+ * call that `writes` is lost, finds out the outcome, however long that takes; if another process
+ * holds the store, waits for it. FH_UNAVAILABLE: nothing was done, nor will be. */
 enum fh_code redis_call(struct redis *redis, bool writes, int count,
                         const struct redis_words *works, redisReply **ret, struct fh_error *error);
 /* The call that was just answered has written: if the server no longer knows it later, it has lost

@@ -9,6 +9,7 @@
  * - The call's own id: the sender, SLOT of LIFE (its session), numbers its calls. A number that is
  *   not above the slot's last was done already (its answers are repeated) or must never be done.
  *   For a session that it does not know it does nothing: the record of its calls may be gone.
+ * - Nobody copies the store (hold.c).
  * - K, T, H, R: everything that the unit of work has read is unchanged. (H compares a whole hash,
  *   sent as one word, and thereby checks that it is one and has not ended.) A: a counter can be
  *   changed by the given amount.
@@ -52,7 +53,8 @@
  *       clock | P: hash order low high, all members of the order within, and their fields
  *   events: each key, fields of the stream's entry, rows
  *
- * answer: "gone": the life is not known (any more), and nothing was done. Or the number, and for
+ * answer: "gone": the life is not known (any more), and nothing was done. "held": another process
+ *       holds the store (hold.c), and nothing was done. Or the number, and for
  *       each unit of work " done FIRST_POSITION" or " never 0"; beyond its end: never. Or, if one
  *       of them failed just now, for each one {"done", first position} | {"again"} |
  *       {"kind", key, is, wanted} | {"number", key} | {"sum", key} | {"right", command} | an error
@@ -74,6 +76,7 @@ static const char reading[] =
 "  if not known or number % 64 == 0 then keep() end\n"
 "end\n"
 "if mode == 'settle' then record(argv[5]) return argv[5] end\n"
+"if mode == 'work' and call('GET', prefix .. ':fh:hold') then return 'held' end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"
 /* Times, of which most units of work of a call have the same: reading such a number is slow. */
 "local numbers = {}\n"
