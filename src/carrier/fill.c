@@ -5,10 +5,11 @@
  * generation alone.
  *
  * Rows are not listed in the transaction that publishes them: that writes, and a handler of GET
- * must not. They are listed in a snapshot, and their version is the last position that it knows. So
- * a row is overwritten by whatever changes it later, in whatever order that arrives, and by what
- * the snapshot has seen already and has no position yet: that says the same as the row, or is
- * followed by what does.
+ * must not. They are listed in a snapshot, and their version is the last position that it knows,
+ * or, where each read has a moment of its own, the last one that was known before them. So a row is
+ * overwritten by whatever changes it later, in whatever order that arrives, and by what the
+ * snapshot has seen already and has no position yet: that says the same as the row, or is followed
+ * by what does.
  *
  * A point or fact that is in the snapshot, and whose own op is behind the generation's beginning,
  * comes twice, as an op and as a row, under one key: it counts once.
@@ -42,9 +43,9 @@ static enum fh_code list_filling_rows(struct filling_page *page, struct fh_error
     enum fh_code code = store_begin(page->carrier->context->store, STORE_READ, &snapshot, error);
     if (code != FH_OK)
         return code;
-    code = page->source->list(page, snapshot, error);
+    code = ledger_position(snapshot, &page->position, error);
     if (code == FH_OK)
-        code = ledger_position(snapshot, &page->position, error);
+        code = page->source->list(page, snapshot, error);
     store_rollback(snapshot);
     return code;
 }

@@ -92,7 +92,7 @@ enum fh_code carried_names_forget(struct store_work *work, struct fh_error *erro
         code = note_carried_names(work, noted, none, error);
     json_decref(noted);
     json_arena_set(arena);
-    if (code == FH_OK && engine_can(work->store->engine, ENGINE_DERIVES))
+    if (code == FH_OK && engine_can(work->store->engine, ENGINE_MANY_INSTANCES))
         code = carried_alike_forget(work, error);
     return code;
 }

@@ -388,12 +388,6 @@ enum fh_code carriers_prepare(struct runtime *runtime, struct fh_error *error)
     struct store *store = runtime->context.store;
     const struct carriers *carriers = carriers_of(&runtime->context);
     const char *names[CARRIERS_MAX + 1] = {NULL};
-    struct fh_error why;
-    if (carried_engine_check(store->engine, &why) != FH_OK) { /* so it never was */
-        if (carriers)
-            *error = why;
-        return carriers ? why.code : FH_OK;
-    }
     enum fh_code code = carriers_kept_prepare(runtime, false, error);
     if (code != FH_OK || engine_can(store->engine, ENGINE_MANY_INSTANCES))
         return code;

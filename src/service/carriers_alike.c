@@ -127,7 +127,7 @@ void carriers_alike_watch(struct runtime *runtime)
 {
     struct alike_keeper *keeper = &runtime->alike;
     struct carriers *carriers = carriers_of(&runtime->context);
-    if (!runtime->context.leases || !engine_can(runtime->context.store->engine, ENGINE_DERIVES))
+    if (!runtime->context.leases)
         return;
     struct arena *arena = json_arena_set(NULL);
     *keeper = (struct alike_keeper){.own = derived_alike(runtime), .begins = true};

@@ -36,9 +36,6 @@ enum engine_ability {
     ENGINE_NOTIFIES = 1 << 5,
     /* On a server: what returns nothing is sent without being waited for. */
     ENGINE_DEFERS = 1 << 6,
-    /* What units of work of several processes derive has the order of what they have read
-     * (ledger_derived_touch): it may be carried to servers. */
-    ENGINE_DERIVES = 1 << 7,
 };
 
 struct engine {

@@ -41,16 +41,6 @@ struct noted_ops {
     int count;
 };
 
-enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error)
-{
-    if (!engine_can(engine, ENGINE_MANY_INSTANCES) || engine_can(engine, ENGINE_DERIVES))
-        return FH_OK;
-    return error_set(error, FH_UNSUPPORTED,
-                     "Derived stores on servers can't be kept for a service on %s: several of its "
-                     "processes write at a time, and what they derive has no order then.",
-                     engine->title);
-}
-
 /* Who publishes an event keeps others of its key off until the commit. Ops have the order of their
  * own keys, so with several writers their events need not have all the same one. */
 void carried_event_key(char ret[static CARRIED_EVENT_KEY_SIZE], const struct engine *engine,
@@ -302,9 +292,6 @@ static void note_carried_text(fh_work *w, const struct fh_derived *declared, con
 void carried_note(fh_work *w, const struct fh_derived *declared, const char *key,
                   const json_t *value)
 {
-    struct fh_error error;
-    if (carried_engine_check(w->context->store->engine, &error) != FH_OK)
-        work_fail(w, &error);
     struct arena *before = json_arena_set(NULL);
     json_t *valid = json_string(key);
     json_decref(valid);
@@ -320,10 +307,7 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
 static void note_fact_op(fh_work *w, const struct fh_derived *declared, const char *key,
                          const struct derived_fact *fact)
 {
-    struct fh_error error;
     struct text text;
-    if (carried_engine_check(w->context->store->engine, &error) != FH_OK)
-        work_fail(w, &error);
     text_init(&text, TEXT_LENGTH_MAX);
     carried_write_fact(&text, declared, key, fact);
     note_carried_text(w, declared, key, &text);

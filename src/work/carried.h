@@ -60,9 +60,6 @@ struct work_carried {
                         struct fh_error *error);
 };
 
-/* FH_UNSUPPORTED: nothing may be carried from such stores, since several processes write to one at
- * a time, and what they derive has no order that a server could keep (ENGINE_DERIVES). */
-enum fh_code carried_engine_check(const struct engine *engine, struct fh_error *error);
 /* An event's key, by its first op's. */
 void carried_event_key(char ret[static CARRIED_EVENT_KEY_SIZE], const struct engine *engine,
                        const char *op_key);

@@ -13,6 +13,17 @@
 #define ANOTHER_INSTANCE LEDGER_INSTANCE "9"
 #define ANOTHER_HOLDER "9.other"
 
+/* The case's store once more, as a second process of the service has it; the first is opened again
+ * where stores must know from the beginning that others share them. */
+static inline bool another_opens(struct conformance *c, struct store **ret)
+{
+    if (!c->engine->share)
+        return c->engine->open(&c->harness, c->model, ret, &c->error) == FH_OK;
+    c->engine->close(c->store);
+    c->store = NULL;
+    return c->engine->share(c, &c->store) == FH_OK && c->engine->share(c, ret) == FH_OK;
+}
+
 static inline bool another_commits(struct conformance *c, struct store_work *work,
                                    enum fh_code code)
 {

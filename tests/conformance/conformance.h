@@ -22,6 +22,7 @@
 #include "store/relational/relational.h"
 #include "store/store.h"
 
+struct conformance;
 struct conformance_engine {
     const char *name;
     const struct engine *brings; /* an engine that is not built in: it is registered; else NULL */
@@ -30,6 +31,8 @@ struct conformance_engine {
     enum fh_code (*open)(struct harness *harness, enum fh_model model, struct store **ret,
                          struct fh_error *error);
     void (*close)(struct store *store);
+    /* The case's store, open for several processes of this machine; NULL: `open` does. */
+    enum fh_code (*share)(struct conformance *c, struct store **ret);
     /* Server engines: why they can't be tested here, or NULL; and removing what `open` has created
      * on the server for this harness. NULL: always there, nothing to remove. */
     const char *(*missing)(void);

@@ -138,6 +138,7 @@ static const struct conformance_engine on_ferretdb = {
     .signless_zero = 1u << FH_DOCUMENT,
     .open = open_ferretdb,
     .close = store_close,
+    .share = mongodb_open_shared,
     .missing = missing_ferretdb,
     .drop = drop_ferretdb,
     .slow = true,
@@ -148,6 +149,7 @@ static const struct conformance_engine on_java = {
     .models = 1u << FH_DOCUMENT,
     .open = open_java,
     .close = store_close,
+    .share = mongodb_open_shared,
     .missing = missing_java,
     .drop = drop_java,
 };

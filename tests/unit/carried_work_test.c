@@ -222,21 +222,6 @@ static void what_is_unfit_ends_the_handler(void **state)
     assert_int_equal(outbox_of(state).count, 0);
 }
 
-/* carrier_test.c says the same of carriers. */
-static void nothing_is_derived_for_a_server_where_several_write(void **state)
-{
-    struct store *store = ((struct fixture *)*state)->context.store;
-    const struct engine *engine = store->engine;
-    struct engine many = *engine;
-    many.abilities |= ENGINE_MANY_INSTANCES;
-    store->engine = &many;
-    struct run run = run_one(state, derive_some, false);
-    store->engine = engine;
-    assert_int_equal(run.status, 500);
-    assert_non_null(strstr(run.failure, "several of its processes write"));
-    assert_int_equal(outbox_of(state).count, 0);
-}
-
 static void an_event_that_is_applied_again_derives_again(void **state)
 {
     assert_int_equal(run_one(state, derive_in_a_replay, false).status, 204);
@@ -394,7 +379,6 @@ int main(void)
         CARRIED_TEST(what_is_derived_inside_is_no_event),
         CARRIED_TEST(one_event_holds_a_bounded_part_of_it),
         CARRIED_TEST(what_is_unfit_ends_the_handler),
-        CARRIED_TEST(nothing_is_derived_for_a_server_where_several_write),
         CARRIED_TEST(an_event_that_is_applied_again_derives_again),
         CARRIED_TEST(a_server_is_asked_before_the_store_is_used_and_in_gets),
         CARRIED_TEST(points_and_facts_are_ops_of_their_unit_of_work),

@@ -331,22 +331,6 @@ static void a_copy_of_a_store_carries_nothing(void **state)
     assert_nothing_is_carried();
 }
 
-/* 14 */
-static void a_store_that_several_write_to_is_not_carried_from(void **state)
-{
-    struct store *store = carrying.fixture->context.store;
-    const struct engine *engine = store->engine;
-    struct engine many = *engine;
-    (void)state;
-    carrying_item("a", "apple");
-    many.abilities |= ENGINE_MANY_INSTANCES;
-    store->engine = &many;
-    struct carrying_turn turn = carrying_turn(0);
-    assert_nothing_is_carried();
-    store->engine = engine;
-    assert_non_null(strstr(turn.error.message, "several of its processes write"));
-}
-
 /* 22 */
 static void a_former_life_s_generation_is_not_asked(void **state)
 {
@@ -563,7 +547,6 @@ int main(void)
         CARRIER_TEST(the_outbox_is_held_for_the_one_that_replaces_what_was_cut),
         CARRIER_TEST(nothing_is_carried_past_what_can_t_be_read),
         CARRIER_TEST(a_copy_of_a_store_carries_nothing),
-        CARRIER_TEST(a_store_that_several_write_to_is_not_carried_from),
         CARRIER_TEST(a_former_life_s_generation_is_not_asked),
         CARRIER_TEST(an_owner_that_was_moved_goes_on),
         CARRIER_TEST(a_question_is_asked_again_where_another_serves_meanwhile),

@@ -301,14 +301,15 @@ static void what_a_server_can_t_keep_alone_is_refused(void **state)
     release(&fixture);
 }
 
-static void an_engine_that_several_write_to_is_refused(void **state)
+static void what_an_engine_can_t_have_in_its_own_stores_is_refused(void **state)
 {
     (void)state;
     struct fixture fixture;
     if (!engine_named("redis"))
         SKIP_BECAUSE("Redis is not built in");
     judge(&fixture, "{items: {server: found}}", "redis");
-    assert_finding(&fixture.findings, "several of its processes write at a time");
+    assert_finding(&fixture.findings, "a store of Redis can't have any: expected sqlite, or on a "
+                                      "server an FH_SEARCH");
     release(&fixture);
 }
 
@@ -481,7 +482,7 @@ int main(void)
         cmocka_unit_test(what_the_program_declares_otherwise_is_refused),
         cmocka_unit_test(what_a_server_can_t_keep_alone_is_refused),
         cmocka_unit_test(a_service_is_told_what_its_server_alone_has),
-        cmocka_unit_test(an_engine_that_several_write_to_is_refused),
+        cmocka_unit_test(what_an_engine_can_t_have_in_its_own_stores_is_refused),
         cmocka_unit_test(a_private_server_serves_one_service),
         cmocka_unit_test(what_can_t_be_of_a_private_one_is_refused),
         cmocka_unit_test(a_service_is_told_where_they_are),

@@ -186,8 +186,8 @@ static const struct store_ops postgresql_store = {
 const struct engine engine_postgresql = {
     .name = "postgresql",
     .title = "PostgreSQL",
-    .abilities = ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_GROUPED | ENGINE_NOTIFIES |
-                 ENGINE_DEFERS | ENGINE_DERIVES,
+    .abilities =
+        ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_GROUPED | ENGINE_NOTIFIES | ENGINE_DEFERS,
     .models = 1u << FH_RELATIONAL,
     .store = &postgresql_store,
     .ledger = &ledger_relational,

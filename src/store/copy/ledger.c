@@ -237,6 +237,27 @@ static enum fh_code copy_ledger_numbers(const struct copy_options *options, stru
                          : code;
 }
 
+/* What else belongs to the outbox: nobody writes to either store meanwhile. */
+static enum fh_code copy_along(const struct copy_options *options, struct fh_error *error)
+{
+    struct store_work *reading, *writing;
+    enum fh_code code = FH_OK;
+    if (!options->along)
+        return code;
+    code = store_begin(options->to, STORE_WRITE_EXCLUSIVE, &writing, error);
+    if (code != FH_OK)
+        return code;
+    code = store_begin(options->from, STORE_READ, &reading, error);
+    if (code == FH_OK) {
+        code = options->along(options->service, reading, writing, error);
+        store_rollback(reading);
+    }
+    if (code == FH_OK)
+        return store_commit(writing, error);
+    store_rollback(writing);
+    return code;
+}
+
 /* ---- what was published ---- */
 
 static const char *const published_tables[] = {"fh_outbox", "fh_place", "fh_subscriber", "fh_saga",
@@ -351,5 +372,7 @@ enum fh_code copy_ledger(const struct copy_options *options, struct copy_result 
     enum fh_code code = copied_ops_of(options->to)->empty(options->to, error);
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
         code = copy_ledger_table(options, &copied_ledgers[i], ret, error);
-    return code == FH_OK ? copy_ledger_numbers(options, error) : code;
+    if (code == FH_OK)
+        code = copy_ledger_numbers(options, error);
+    return code == FH_OK ? copy_along(options, error) : code;
 }

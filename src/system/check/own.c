@@ -141,11 +141,6 @@ static void check_carried(const struct own *by, const struct system_derives *der
 
 static void check_all_carried(const struct own *by, const struct system_service *service)
 {
-    const struct engine *engine = engine_named(service->engine);
-    struct fh_error error;
-    if (service->derives_count && carried_engine_check(engine, &error) != FH_OK)
-        findings_error(by->findings, service->derives[0].place, "services.%s.derives: %s",
-                       service->name, error.message);
     for (size_t i = 0; i < service->derives_count; i++) {
         const json_t *declared = find_declared(service, service->derives[i].name);
         if (declared)
@@ -186,11 +181,8 @@ static void check_derives(const struct own *by, const struct system_service *ser
     if (!engine->derived && needs_own_store(service))
         findings_error(by->findings, service->engine_place,
                        "%s declares derived stores, and a store of %s can't have any: expected "
-                       "%s%s",
-                       service->name, engine->title, engine_embedded()->name,
-                       engine_can(engine, ENGINE_DERIVES)
-                           ? ", or on a server an FH_SEARCH, or an FH_COLUMNS that is `kept`"
-                           : "");
+                       "%s, or on a server an FH_SEARCH, or an FH_COLUMNS that is `kept`",
+                       service->name, engine->title, engine_embedded()->name);
 }
 
 static void check_model_store(const struct own *by, const struct system_service *service)
