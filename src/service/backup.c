@@ -153,8 +153,11 @@ static enum fh_code copy_store_rows(const fh_service *service, const json_t *con
     if (code != FH_OK)
         return code;
     code = service_store_copy(service, &options, &result, error);
-    enum fh_code released = store_release(store, code == FH_OK ? error : ERROR_UNHEEDED);
-    code = code == FH_OK ? released : code;
+    struct fh_error why = {0};
+    if (store_release(store, &why) != FH_OK) { /* whatever the copy has met comes of that */
+        *error = why;
+        return why.code;
+    }
     return code == FH_OK ? service_store_become(store, copy, &becoming, error) : code;
 }
 

@@ -109,7 +109,7 @@ int64_t store_committing_since(const struct store *store, const struct fiber *fi
 
 static void hold_ends(struct store_hold *hold)
 {
-    hold->held = false;
+    hold->held = hold->lost = false;
     fiber_wake_all(&hold->waiting);
 }
 

@@ -115,6 +115,7 @@ struct store_listener {
 /* Units of work that write can be held off for a while; those that have begun go on. */
 struct store_hold {
     bool held;
+    bool lost;   /* other processes may have written since: the copy is of no use */
     int writing; /* units of work that have begun and not ended */
     struct fiber_queue waiting, quiet;
 };

@@ -475,6 +475,40 @@ static void a_backup_gets_its_moment_though_others_publish_without_a_pause(struc
     EXPECT(done && !adversary.failed && adversary.published == adversary.began);
 }
 
+static struct {
+    const struct store_ops *honest;
+    struct store_ops ops;
+    int releases;
+} losing;
+
+static enum fh_code lose_first_hold(struct store *store, struct fh_error *error)
+{
+    enum fh_code code = losing.honest->release(store, error);
+    return ++losing.releases > 1 ? code : error_set(error, FH_UNAVAILABLE, "Others have written.");
+}
+
+static bool is_held_for_copies(const struct engine *engine)
+{
+    return engine->store->release != NULL;
+}
+
+static void a_backup_whose_hold_was_lost_is_made_again(struct conformance *c)
+{
+    static struct kept kept;
+    struct held held = {0};
+    losing.honest = c->store->ops;
+    losing.ops = *c->store->ops;
+    losing.ops.release = lose_first_hold;
+    losing.releases = 0;
+    bool done = begin(c, &kept) && works(c, 1);
+    c->store->ops = &losing.ops;
+    done = done && back_up(c, &kept);
+    c->store->ops = losing.honest;
+    done = done && is_whole(c, kept.copy, &held);
+    end(c, &kept);
+    EXPECT(done && losing.releases == 2);
+}
+
 static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct conformance *c)
 {
     static struct kept kept;
@@ -509,6 +543,7 @@ int main(void)
         CASE(a_servers_rows_have_a_total),
         CASE(a_start_without_a_number_has_it_before_it_is_backed_up),
         CASE_OF(a_backup_gets_its_moment_though_others_publish_without_a_pause, sequenced),
+        CASE_OF(a_backup_whose_hold_was_lost_is_made_again, is_held_for_copies),
         CASE(a_store_that_is_held_takes_no_changes_until_it_is_released),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);

@@ -165,6 +165,27 @@ static void a_store_whose_memory_is_full_can_be_held(struct conformance *c)
     EXPECT(full && room && held == FH_OK && released == FH_OK);
 }
 
+/* The server refuses all writes then, as with a full disk. */
+static bool take_writes(struct conformance *c, bool takes)
+{
+    return TELL(c, "CONFIG", "SET", "min-replicas-to-write", takes ? "0" : "1");
+}
+
+static void a_store_whose_server_takes_no_writes_can_be_held(struct conformance *c)
+{
+    bool refuses = take_writes(c, false);
+    enum fh_code held = store_hold(c->store, &c->error);
+    enum fh_code released = store_release(c->store, &c->error);
+    enum fh_code again = store_hold(c->store, &c->error);
+    bool takes = take_writes(c, true); /* and somebody may have written */
+    enum fh_code then = store_release(c->store, &c->error);
+    EXPECT(refuses && held == FH_OK && released == FH_OK);
+    EXPECT(again == FH_OK && takes && then == FH_UNAVAILABLE);
+    EXPECT(strstr(c->error.message, "takes writes again"));
+    struct keyvalue_view view = begin(c, STORE_WRITE, 0);
+    EXPECT(write_all(c, &view, "e1") == FH_OK);
+}
+
 static void a_server_that_has_forgotten_the_script_is_given_it_again(struct conformance *c)
 {
     EXPECT(TELL(c, "SCRIPT", "FLUSH"));
@@ -510,6 +531,7 @@ int main(void)
         CASE(a_script_whose_user_lacks_a_right_has_written_nothing),
         CASE(a_script_that_meets_full_memory_has_written_nothing),
         CASE(a_store_whose_memory_is_full_can_be_held),
+        CASE(a_store_whose_server_takes_no_writes_can_be_held),
         CASE(a_server_that_has_forgotten_the_script_is_given_it_again),
         CASE(a_unit_of_work_whose_answer_was_lost_is_known_to_be_done),
         CASE(a_unit_of_work_that_never_arrived_is_rerun),

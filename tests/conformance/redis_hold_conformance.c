@@ -12,6 +12,7 @@
 
 #include "keyvalue.h"
 #include "link.h"
+#include "store/copy/copy.h"
 
 /* Another instance: a store of its own over a link, on the case's keys. */
 struct instance {
@@ -80,16 +81,23 @@ static bool counted(struct conformance *c, const char *times)
     return holds(c, "n", times);
 }
 
-/* As if it had ended by itself. */
-static bool end_hold(struct conformance *c)
+static bool tell(struct conformance *c, const char *command, const char *name, const char *value)
 {
-    char *key = redis_name(redis_of(c->store), "fh", "hold");
-    redisReply *reply = redis_tell(c, "DEL", key, (char *)NULL);
-    bool removed = redis_is(reply, REDIS_REPLY_INTEGER) && reply->integer == 1;
+    char *key = redis_name(redis_of(c->store), "fh", name);
+    redisReply *reply = value ? redis_tell(c, command, key, value, (char *)NULL)
+                              : redis_tell(c, command, key, (char *)NULL);
+    bool done = redis_is(reply, REDIS_REPLY_STATUS) ||
+                (redis_is(reply, REDIS_REPLY_INTEGER) && reply->integer == 1);
     if (reply)
         hiredis.freeReplyObject(reply);
     free(key);
-    return removed;
+    return done;
+}
+
+/* As if its process had hung for so long that its key has ended. */
+static bool end_holder(struct conformance *c)
+{
+    return tell(c, "DEL", "holder", NULL);
 }
 
 static void what_comes_while_a_store_is_held_is_done_behind_it(struct conformance *c)
@@ -106,7 +114,7 @@ static void what_comes_while_a_store_is_held_is_done_behind_it(struct conformanc
     EXPECT(held && waits && released && other.code == FH_OK && counted(c, "1"));
 }
 
-/* Behind it, the hold has lasted for longer than it does without being renewed. */
+/* Behind it, the hold has lasted for longer than its holder's key does without being renewed. */
 static void what_waits_too_long_for_a_held_store_is_refused(struct conformance *c)
 {
     static struct instance other;
@@ -124,46 +132,113 @@ static void what_waits_too_long_for_a_held_store_is_refused(struct conformance *
     EXPECT(other.code == FH_OK && counted(c, "1"));
 }
 
-/* Whose fiber that renews it is not there any more, as behind a kill -9. */
+/* Behind a kill -9 both keys are there, and nobody renews the holder's. */
 static void a_hold_whose_process_has_died_ends_by_itself(struct conformance *c)
-{
-    static struct instance dead;
-    EXPECT(instance_open(c, &dead));
-    dead.link.next = LINK_CUT_AFTER; /* it holds the store, and never gets to know that */
-    enum fh_code code = store_hold(dead.store, &dead.error);
-    instance_close(&dead);
-    EXPECT(code == FH_UNAVAILABLE);
-    struct instance own = {.c = c, .store = c->store};
-    count_in(&own);
-    EXPECT(own.code == FH_OK && counted(c, "1"));
-}
-
-static void a_hold_that_has_ended_is_told(struct conformance *c)
 {
     static struct instance other;
     EXPECT(instance_open(c, &other));
-    bool held = store_hold(c->store, &c->error) == FH_OK;
-    bool ended = end_hold(c);
+    bool held = tell(c, "SET", "hold", "dead") && tell(c, "SET", "holder", "dead") &&
+                tell(c, "PEXPIRE", "holder", "1500");
+    conformance_start(c, count_in, &other);
+    await_looks(&other, 2);
+    bool waits = !other.ended;
+    conformance_join(c);
+    instance_close(&other);
+    EXPECT(held && waits && other.code == FH_OK && counted(c, "1"));
+    EXPECT(!tell(c, "DEL", "hold", NULL)); /* who wrote has removed it */
+}
+
+static void a_hold_whose_answer_was_lost_is_known(struct conformance *c)
+{
+    static struct instance holder;
+    EXPECT(instance_open(c, &holder));
+    holder.link.next = LINK_CUT_AFTER;
+    enum fh_code held = store_hold(holder.store, &holder.error);
+    bool there = tell(c, "PERSIST", "holder", NULL);
+    enum fh_code released = store_release(holder.store, &holder.error);
+    instance_close(&holder);
+    EXPECT(held == FH_OK && there && released == FH_OK);
+    EXPECT(!tell(c, "DEL", "hold", NULL) && !tell(c, "DEL", "holder", NULL));
+}
+
+static void a_hold_that_never_arrived_is_taken_again(struct conformance *c)
+{
+    static struct instance holder;
+    EXPECT(instance_open(c, &holder));
+    holder.link.next = LINK_CUT_BEFORE;
+    enum fh_code held = store_hold(holder.store, &holder.error);
+    enum fh_code released = store_release(holder.store, &holder.error);
+    instance_close(&holder);
+    EXPECT(held == FH_OK && released == FH_OK);
+}
+
+/* Whoever hung has kept nobody off for a while; what counts is whether somebody has written. */
+static void a_hold_stands_as_long_as_nobody_has_written(struct conformance *c)
+{
+    static struct instance other;
+    EXPECT(instance_open(c, &other));
+    EXPECT(store_hold(c->store, &c->error) == FH_OK);
+    EXPECT(end_holder(c) && store_release(c->store, &c->error) == FH_OK);
+    EXPECT(store_hold(c->store, &c->error) == FH_OK && end_holder(c));
     count_in(&other);
     enum fh_code released = store_release(c->store, &c->error);
     instance_close(&other);
-    EXPECT(held && ended && other.code == FH_OK && released == FH_UNAVAILABLE);
-    EXPECT(strstr(c->error.message, "other processes may have changed it"));
-    EXPECT(counted(c, "1") && store_hold(c->store, &c->error) == FH_OK);
+    EXPECT(other.code == FH_OK && counted(c, "1") && released == FH_UNAVAILABLE);
+    EXPECT(strstr(c->error.message, "Another process has written to it"));
+    EXPECT(store_hold(c->store, &c->error) == FH_OK);
     EXPECT(store_release(c->store, &c->error) == FH_OK);
 }
 
-static void a_hold_that_has_ended_does_not_end_the_next_one(struct conformance *c)
+/* Whoever copies finds out at the next slice. */
+static void a_hold_that_does_not_stand_ends_its_copy(struct conformance *c)
+{
+    static struct instance other;
+    struct world *world = c->harness.world;
+    const struct copy_options options = {.from = c->store};
+    EXPECT(instance_open(c, &other));
+    EXPECT(copy_stopped(&options, &c->error) == FH_OK);
+    EXPECT(store_hold(c->store, &c->error) == FH_OK && end_holder(c));
+    count_in(&other);
+    while (copy_stopped(&options, &c->error) == FH_OK)
+        fiber_sleep_until(world, world_in_ms(world, 1));
+    EXPECT(store_release(c->store, &c->error) == FH_UNAVAILABLE);
+    instance_close(&other);
+    EXPECT(copy_stopped(&options, &c->error) == FH_OK);
+}
+
+static void a_hold_that_does_not_stand_does_not_end_the_next_one(struct conformance *c)
 {
     static struct instance other;
     EXPECT(instance_open(c, &other));
     bool held = store_hold(c->store, &c->error) == FH_OK;
     enum fh_code both = store_hold(other.store, &other.error);
-    bool next = end_hold(c) && store_hold(other.store, &other.error) == FH_OK;
+    bool next = end_holder(c) && store_hold(other.store, &other.error) == FH_OK;
     enum fh_code former = store_release(c->store, &c->error);
     enum fh_code released = next ? store_release(other.store, &other.error) : FH_INVALID;
     instance_close(&other);
     EXPECT(held && both == FH_UNAVAILABLE && former == FH_UNAVAILABLE && released == FH_OK);
+}
+
+static void open_other(void *argument)
+{
+    struct instance *other = argument;
+    other->code = instance_open(other->c, other) ? FH_OK : FH_UNAVAILABLE;
+    other->ended = true;
+}
+
+static void a_process_that_starts_waits_until_the_store_is_released(struct conformance *c)
+{
+    static struct instance other;
+    struct world *world = c->harness.world;
+    other = (struct instance){.c = c};
+    EXPECT(store_hold(c->store, &c->error) == FH_OK);
+    conformance_start(c, open_other, &other);
+    fiber_sleep_until(world, world_in_ms(world, STORE_HOLD_MS_MAX + 500));
+    bool waits = !other.ended;
+    EXPECT(store_release(c->store, &c->error) == FH_OK);
+    conformance_join(c);
+    EXPECT(waits && other.code == FH_OK);
+    instance_close(&other);
 }
 
 int main(void)
@@ -172,8 +247,12 @@ int main(void)
         CASE(what_comes_while_a_store_is_held_is_done_behind_it),
         CASE(what_waits_too_long_for_a_held_store_is_refused),
         CASE(a_hold_whose_process_has_died_ends_by_itself),
-        CASE(a_hold_that_has_ended_is_told),
-        CASE(a_hold_that_has_ended_does_not_end_the_next_one),
+        CASE(a_hold_whose_answer_was_lost_is_known),
+        CASE(a_hold_that_never_arrived_is_taken_again),
+        CASE(a_hold_stands_as_long_as_nobody_has_written),
+        CASE(a_hold_that_does_not_stand_ends_its_copy),
+        CASE(a_hold_that_does_not_stand_does_not_end_the_next_one),
+        CASE(a_process_that_starts_waits_until_the_store_is_released),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
 }

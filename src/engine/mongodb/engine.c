@@ -153,6 +153,7 @@ static enum fh_code mongodb_release(struct store *store, struct fh_error *error)
 {
     (void)error;
     mongodb_rollback(mongodb_of(store)->holds);
+    mongodb_of(store)->holds = NULL;
     return FH_OK;
 }
 

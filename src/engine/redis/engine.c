@@ -20,7 +20,7 @@
 static void redis_close(struct store *store)
 {
     struct redis *redis = redis_of(store);
-    FH_ASSERT(redis->open == 0);
+    FH_ASSERT(redis->open == 0 && !redis->hold);
     redis_connections_release(redis);
     while (redis->slots) {
         struct redis_slot *slot = redis->slots;
@@ -53,6 +53,8 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     }
     if (!code)
         redis_be_born(redis, ERROR_UNHEEDED); /* else at the first write: memory may be full */
+    if (!code)
+        code = redis_hold_await(redis, error);
     if (!code)
         code = store_provision(&redis->store, STORE_WRITE_EXCLUSIVE, error);
     if (code) {

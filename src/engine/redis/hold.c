@@ -2,22 +2,25 @@
 /*
  * Holding off all processes' writes while the store is copied, since Redis has no snapshot.
  *
- * The hold is a key, PREFIX:fh:hold, whose value is a token that was made for it alone. While it is
- * there, the script of the commit does nothing for anybody, and says so; whoever wants to write
- * waits and sends it again (call.c).
+ * The hold is a key, PREFIX:fh:hold, whose value is a token that was made for it alone. While
+ * another one is there, PREFIX:fh:holder, the script of the commit does nothing for anybody, and
+ * says so; whoever wants to write waits and sends it again (call.c). The holder's key ends by
+ * itself, and is renewed well before that. Who finds the hold without its holder removes it, and
+ * writes.
  *
- * - It ends by itself, and is renewed well before that.
- * - Fenced: once it has ended nobody gets it back, since a later hold has another token. So if the
- *   key still has this token when the copy is complete, nobody has written in between. A replica
- *   that took over meanwhile has the token only if it has everything from before it.
+ * So if the hold still has this token when the copy is complete, nobody has written since it was
+ * taken: whoever does removes it, and no later one has the same. Neither a clock nor a server that
+ * was away for long decides that. A replica that took over meanwhile has the token only if it has
+ * everything from before it.
  *
- *     killed at any point       it ends by itself; others have waited no longer than they do anyway
- *     paused, and woken later   the copy is refused
- *     a message comes late      a hold that nobody knows of ends by itself; to renew or to give
- *                               back one that has ended does nothing
+ *     killed at any point       others have waited no longer than they do anyway
+ *     paused, and woken later   the copy stands, if nobody has written
+ *     a message comes late      a hold that nobody knows of is removed; to renew or to give back
+ * one that is not there any more does nothing
  *
  * Its script has a right that the commit's has not: to write although the memory is full. So a
- * store that takes nothing any more can still be backed up.
+ * store that takes nothing any more can still be copied. So can one whose server refuses all writes
+ * otherwise: there is no hold then, and the server must still refuse it at the end.
  */
 
 #include <stdlib.h>
@@ -25,18 +28,20 @@
 
 #include "base/crash.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "engine/redis/internal.h"
 
-#define HOLD_MS                                                                                    \
-    4000 /* until it ends by itself: before those give up who wait (STORE_HOLD_MS_MAX) */
+#define HOLDER_MS 4000 /* until its key ends: before those give up who wait (STORE_HOLD_MS_MAX) */
 #define RENEW_MS 1000
-#define ASKED_MAX 3 /* times, if the answer is lost */
+#define TRIED_MS STORE_HOLD_MS_MAX /* to take a hold; to be told at the end whether it stands */
+#define TRY_MS 100                 /* between two attempts */
 #define PASS_MS_MIN 10
 #define PASS_MS_MAX 100
 
 struct redis_hold {
     struct redis *redis;
     char token[ID_SIZE];
+    bool unneeded;         /* the server takes no writes at all */
     bool ending, renewing; /* renewing: its fiber has not ended */
     struct fiber_queue wakes, ended;
 };
@@ -44,12 +49,18 @@ struct redis_hold {
 /* ARGV: mode, prefix, token, milliseconds. Answers with the mode, or "never". */
 static const char hold_script[] =
     "#!lua flags=allow-oom\n"
-    "local mode, key, token, call = ARGV[1], ARGV[2] .. ':fh:hold', ARGV[3], redis.call\n"
-    "local holder = call('GET', key)\n"
-    "if holder ~= (mode ~= 'hold' and token) then return 'never' end\n"
-    "if mode == 'release' then call('DEL', key) return mode end\n"
-    "if mode == 'hold' then call('SET', key, token) end\n"
-    "call('PEXPIRE', key, ARGV[4])\n"
+    "local mode, hold, holder = ARGV[1], ARGV[2] .. ':fh:hold', ARGV[2] .. ':fh:holder'\n"
+    "local token, call = ARGV[3], redis.call\n"
+    "if mode == 'hold' then\n"
+    "  if call('GET', hold) and call('GET', holder) then return 'never' end\n"
+    "elseif call('GET', hold) ~= token then\n"
+    "  return 'never'\n"
+    "elseif mode == 'release' then\n"
+    "  call('DEL', hold, holder)\n"
+    "  return mode\n"
+    "end\n"
+    "call('SET', holder, token, 'PX', ARGV[4])\n"
+    "if mode == 'hold' then call('SET', hold, token) end\n"
     "return mode\n";
 
 /* ---- Asking ---- */
@@ -76,14 +87,23 @@ static enum fh_code load_hold_script(struct redis *redis, char ret[static REDIS_
     return code;
 }
 
-/* FH_CONFLICT: somebody else holds it, or (any mode but "hold") nobody. FH_OUTCOME_UNKNOWN: the
- * answer was lost. */
-static enum fh_code ask_hold(struct redis *redis, const char *mode, const char *token,
+/* An answer that says that nobody can write to the server now. */
+static bool is_read_only(const redisReply *reply)
+{
+    return redis_is(reply, REDIS_REPLY_ERROR) &&
+           (strncmp(reply->str, "MISCONF ", 8) == 0 || strncmp(reply->str, "NOREPLICAS ", 11) == 0);
+}
+
+/* FH_CONFLICT: somebody else holds the store, or ("renew", "release") somebody has written since.
+ * FH_OUTCOME_UNKNOWN: the answer was lost. `*ret_refused`: the server takes no writes. */
+static enum fh_code ask_hold(struct redis_hold *hold, const char *mode, bool *ret_refused,
                              struct fh_error *error)
 {
+    struct redis *redis = hold->redis;
     char digest[REDIS_DIGEST_SIZE];
     struct redis_words commands, words;
     redisReply *reply;
+    *ret_refused = false;
     enum fh_code code = load_hold_script(redis, digest, error);
     if (code != FH_OK)
         return code;
@@ -94,18 +114,21 @@ static enum fh_code ask_hold(struct redis *redis, const char *mode, const char *
     redis_word(&words, "0");
     redis_word(&words, mode);
     redis_word(&words, redis->options.prefix);
-    redis_word(&words, token);
-    redis_word_number(&words, HOLD_MS);
+    redis_word(&words, hold->token);
+    redis_word_number(&words, HOLDER_MS);
     redis_command_of(&commands, &words);
     code = redis_ask(redis, &commands, &reply, error);
     redis_words_release(&words);
     redis_words_release(&commands);
     if (code != FH_OK)
         return code;
+    *ret_refused = is_read_only(reply);
     if (!redis_is(reply, REDIS_REPLY_STRING))
         code = redis_refused(reply, "to hold the store", error);
     else if (strcmp(reply->str, mode) != 0)
-        code = error_set(error, FH_CONFLICT, "The store is held by another process, or by none.");
+        code = error_set(error, FH_CONFLICT, "%s",
+                         strcmp(mode, "hold") == 0 ? "The store is being backed up already."
+                                                   : "Another process has written to it.");
     hiredis.freeReplyObject(reply);
     return code;
 }
@@ -116,11 +139,16 @@ static bool may_ask_again(enum fh_code code)
 }
 
 /* "renew" says the same however often it is asked. */
-static enum fh_code renew_hold(const struct redis_hold *hold, struct fh_error *error)
+static enum fh_code renew_until_told(struct redis_hold *hold, bool *ret_refused,
+                                     struct fh_error *error)
 {
-    enum fh_code code = FH_UNAVAILABLE;
-    for (int i = 0; i < ASKED_MAX && may_ask_again(code); i++)
-        code = ask_hold(hold->redis, "renew", hold->token, error);
+    struct world *world = hold->redis->store.world;
+    int64_t until_ns = world_in_ms(world, TRIED_MS);
+    enum fh_code code = ask_hold(hold, "renew", ret_refused, error);
+    while (may_ask_again(code) && !*ret_refused && world_monotonic_ns(world) < until_ns) {
+        fiber_sleep_until(world, world_in_ms(world, TRY_MS));
+        code = ask_hold(hold, "renew", ret_refused, error);
+    }
     return code;
 }
 
@@ -129,38 +157,74 @@ static enum fh_code renew_hold(const struct redis_hold *hold, struct fh_error *e
 static void keep_renewing(void *argument)
 {
     struct redis_hold *hold = argument;
-    struct world *world = hold->redis->store.world;
-    while (!hold->ending) {
+    struct redis *redis = hold->redis;
+    struct world *world = redis->store.world;
+    bool refused;
+    while (!hold->ending && !redis->store.hold.lost) {
         fiber_wait_until(&hold->wakes, world, world_in_ms(world, RENEW_MS));
         if (!hold->ending)
-            renew_hold(hold, ERROR_UNHEEDED); /* the last one, of redis_release, decides */
+            redis->store.hold.lost =
+                ask_hold(hold, "renew", &refused, ERROR_UNHEEDED) == FH_CONFLICT;
     }
     hold->renewing = false;
     fiber_wake_all(&hold->ended);
 }
 
+/* If the answer is lost, the hold may be there. If it is not, it may still come: so the next
+ * attempt has another token, and waits until that one has ended. */
+static enum fh_code try_hold(struct redis_hold *hold, struct fh_error *error)
+{
+    struct world *world = hold->redis->store.world;
+    unsigned char random[10];
+    world_random(world, random, sizeof random);
+    id_format(hold->token, world_wall_ms(world), random);
+    enum fh_code code = ask_hold(hold, "hold", &hold->unneeded, error);
+    if (hold->unneeded)
+        return FH_OK;
+    if (code == FH_OUTCOME_UNKNOWN)
+        code = renew_until_told(hold, &hold->unneeded, error);
+    hold->unneeded = false;
+    return code;
+}
+
 enum fh_code redis_hold(struct store *store, struct fh_error *error)
 {
     struct redis *redis = redis_of(store);
-    unsigned char random[10];
+    struct world *world = store->world;
+    int64_t until_ns = world_in_ms(world, TRIED_MS);
     struct redis_hold *hold = calloc(1, sizeof *hold);
     FH_ASSERT(hold != NULL && redis->hold == NULL);
     hold->redis = redis;
-    world_random(store->world, random, sizeof random);
-    id_format(hold->token, world_wall_ms(store->world), random);
-    enum fh_code code = ask_hold(redis, "hold", hold->token, error);
-    if (code == FH_CONFLICT)
-        code = error_set(error, FH_UNAVAILABLE, "The store is being backed up already.");
-    else if (code == FH_OUTCOME_UNKNOWN)
-        code = error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
+    enum fh_code code = try_hold(hold, error);
+    while (code == FH_CONFLICT && world_monotonic_ns(world) < until_ns) {
+        fiber_sleep_until(world, world_in_ms(world, TRY_MS));
+        code = try_hold(hold, error);
+    }
+    if (code == FH_CONFLICT || code == FH_OUTCOME_UNKNOWN)
+        code = error_set(error, FH_UNAVAILABLE, "%s",
+                         code == FH_CONFLICT ? "The store is being backed up already."
+                                             : "The store's Redis server does not answer.");
     if (code != FH_OK) {
         free(hold);
         return code;
     }
     redis->hold = hold;
-    hold->renewing = fiber_start(store->world->fibers, keep_renewing, hold);
+    hold->renewing =
+        !hold->unneeded && fiber_start(world->fibers, keep_renewing, hold); /* else it ends early */
     CRASH_POINT("hold.taken");
-    return FH_OK; /* not renewed, it may end early, which redis_release tells */
+    return FH_OK;
+}
+
+/* Whether nobody can have written since it was taken. */
+static enum fh_code hold_stands(struct redis_hold *hold, struct fh_error *error)
+{
+    bool refused;
+    if (!hold->unneeded)
+        return renew_until_told(hold, &refused, error);
+    enum fh_code code = ask_hold(hold, "hold", &refused, error);
+    if (refused)
+        return FH_OK;
+    return code != FH_OK ? code : error_set(error, FH_CONFLICT, "Its server takes writes again.");
 }
 
 enum fh_code redis_release(struct store *store, struct fh_error *error)
@@ -168,29 +232,27 @@ enum fh_code redis_release(struct store *store, struct fh_error *error)
     struct redis *redis = redis_of(store);
     struct redis_hold *hold = redis->hold;
     struct fh_error why = {0};
+    bool refused;
     redis->hold = NULL;
     hold->ending = true;
     fiber_wake_all(&hold->wakes);
     while (hold->renewing)
         fiber_wait(&hold->ended);
-    enum fh_code code = renew_hold(hold, &why);
+    enum fh_code code = hold_stands(hold, &why);
     CRASH_POINT("hold.copied");
-    ask_hold(redis, "release", hold->token, ERROR_UNHEEDED);
+    ask_hold(hold, "release", &refused, ERROR_UNHEEDED);
     free(hold);
     if (code == FH_OK)
         return FH_OK;
     return error_set(error, FH_UNAVAILABLE,
-                     "The store was not held until its copy was complete, since this process or "
-                     "its Redis server did not answer for %d s: other processes may have changed "
-                     "it in between.",
-                     HOLD_MS / 1000);
+                     "The store may have changed while it was copied: %.200s", why.message);
 }
 
 /* ---- Being held off ---- */
 
 static enum fh_code look_for_hold(struct redis *redis, bool *ret_held, struct fh_error *error)
 {
-    char *key = redis_name(redis, "fh", "hold");
+    char *key = redis_name(redis, "fh", "holder");
     struct redis_words words;
     redisReply *reply;
     redis_words_init(&words);
@@ -218,6 +280,17 @@ enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_er
                              "The store is being backed up, and takes no changes meanwhile.");
         fiber_sleep_until(world, world_in_ms(world, pause_ms));
         code = look_for_hold(redis, &held, error);
+    }
+    return code;
+}
+
+enum fh_code redis_hold_await(struct redis *redis, struct fh_error *error)
+{
+    bool held = false;
+    enum fh_code code = look_for_hold(redis, &held, error);
+    if (code == FH_OK && held) {
+        log_info("store-held", "the store is being backed up: waiting until that has ended");
+        code = redis_hold_pass(redis, INT64_MAX, error);
     }
     return code;
 }

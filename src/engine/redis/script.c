@@ -76,7 +76,11 @@ static const char reading[] =
 "  if not known or number % 64 == 0 then keep() end\n"
 "end\n"
 "if mode == 'settle' then record(argv[5]) return argv[5] end\n"
-"if mode == 'work' and call('GET', prefix .. ':fh:hold') then return 'held' end\n"
+"local hold = mode == 'work' and prefix .. ':fh:hold'\n"
+"if hold and call('GET', hold) then\n"
+"  if call('GET', prefix .. ':fh:holder') then return 'held' end\n"
+"  call('DEL', hold)\n"
+"end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"
 /* Times, of which most units of work of a call have the same: reading such a number is slow. */
 "local numbers = {}\n"

@@ -51,9 +51,12 @@ struct copy_result {
  * not retryable: a table's rows differ; says which. */
 enum fh_code relational_copy(const struct copy_options *options, struct copy_result *ret,
                              struct fh_error *error);
+/* FH_UNAVAILABLE: it is, or what it reads does not stand any more. */
 enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error);
-/* Counts rows that exist; and rows of `table` that were written, or (`again`) read again. */
+/* Counts rows that exist; and rows of `table` that were written, or (`again`) read again, and says
+ * whether to go on, as copy_stopped does. */
 void copy_found(const struct copy_options *options, int64_t rows, bool guessed);
-void copy_passed(const struct copy_options *options, const char *table, int count, bool again);
+enum fh_code copy_passed(const struct copy_options *options, const char *table, int count,
+                         bool again, struct fh_error *error) __attribute__((warn_unused_result));
 
 #endif

@@ -5,6 +5,9 @@
 
 enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
 {
+    if (options->from->hold.lost)
+        return error_set(error, FH_UNAVAILABLE,
+                         "The copy of the store was ended early: others write to it.");
     if (!options->stopped || !options->stopped(options->context))
         return FH_OK;
     return error_set(error, FH_UNAVAILABLE, "The copy of the store was ended early.");
@@ -18,10 +21,8 @@ void copy_found(const struct copy_options *options, int64_t rows, bool guessed)
     options->count->guessed |= guessed;
 }
 
-void copy_passed(const struct copy_options *options, const char *table, int count, bool again)
+static void tell_step(const struct copy_options *options, const char *table, int count, bool again)
 {
-    if (!options->count || !options->told)
-        return;
     options->count->passed += count;
     struct copy_step step = {.count = count,
                              .again = again,
@@ -30,4 +31,12 @@ void copy_passed(const struct copy_options *options, const char *table, int coun
                                         .guessed = options->count->guessed,
                                         .of = table}};
     options->told(options->context, &step);
+}
+
+enum fh_code copy_passed(const struct copy_options *options, const char *table, int count,
+                         bool again, struct fh_error *error)
+{
+    if (options->count && options->told)
+        tell_step(options, table, count, again);
+    return copy_stopped(options, error);
 }

@@ -121,7 +121,8 @@ static enum fh_code take_documents(void *context, const json_t *list, struct fh_
     enum fh_code code =
         copying->writes ? document_ops_of(to)->insert(to, copying->name, list, error) : FH_OK;
     if (code == FH_OK)
-        copy_passed(copying->options, copying->name, (int)json_array_size(list), !copying->writes);
+        code = copy_passed(copying->options, copying->name, (int)json_array_size(list),
+                           !copying->writes, error);
     return code;
 }
 

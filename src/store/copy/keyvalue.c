@@ -121,7 +121,7 @@ static enum fh_code copy_names(void *context, const char *const *names, int coun
             code = FH_OK;
     }
     if (code == FH_OK)
-        copy_passed(options, KEYS, count, false);
+        code = copy_passed(options, KEYS, count, false, error);
     return code;
 }
 
@@ -182,7 +182,7 @@ static enum fh_code compare_copied_keys(void *context, const char *const *names,
             code = copy_differs(options, names[i], target.digest.rows, source.digest.rows, error);
     }
     if (code == FH_OK)
-        copy_passed(options, KEYS, count, true);
+        code = copy_passed(options, KEYS, count, true, error);
     return code;
 }
 

@@ -208,7 +208,8 @@ static enum fh_code take_ledger_rows(void *context, const struct sql_value *rows
     enum fh_code code =
         copying->writes ? copied_ops_of(to)->write(to, copying->ledger, rows, count, error) : FH_OK;
     if (code == FH_OK)
-        copy_passed(copying->options, copying->ledger->collection, count, !copying->writes);
+        code = copy_passed(copying->options, copying->ledger->collection, count, !copying->writes,
+                           error);
     return code;
 }
 

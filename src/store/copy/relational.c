@@ -296,28 +296,24 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
     struct sql_copying *copying = context;
     struct store *to = copying->options->to;
     struct text sql;
-    enum fh_code code = copy_stopped(copying->options, error);
-    if (code != FH_OK)
-        return code;
     table_insert(&sql, sql_dialect_of(to), copied);
-    code = check_copy_statement(&sql, copied->to->name, error);
+    enum fh_code code = check_copy_statement(&sql, copied->to->name, error);
     bool again = code == FH_OK;
     for (int i = 0; i < RERUNS_MAX && again; i++) {
         code = slice_write_once(to, sql.data, copied->column_count, slice, error);
         again = code == FH_CONFLICT && error->retryable;
     }
     text_release(&sql);
-    if (code == FH_OK)
-        copy_passed(copying->options, copied->to->name, slice->count, false);
-    return code;
+    return code == FH_OK
+               ? copy_passed(copying->options, copied->to->name, slice->count, false, error)
+               : code;
 }
 
 static enum fh_code slice_read_again(void *context, struct copied_table *copied,
                                      const struct sql_slice *slice, struct fh_error *error)
 {
     const struct sql_copying *copying = context;
-    copy_passed(copying->options, copied->to->name, slice->count, true);
-    return copy_stopped(copying->options, error);
+    return copy_passed(copying->options, copied->to->name, slice->count, true, error);
 }
 
 /* Deletes children before parents. */
