@@ -28,7 +28,6 @@
 
 #include "base/crash.h"
 #include "base/id.h"
-#include "base/log.h"
 #include "engine/redis/internal.h"
 
 #define HOLDER_MS 4000 /* until its key ends: before those give up who wait (STORE_HOLD_MS_MAX) */
@@ -288,9 +287,5 @@ enum fh_code redis_hold_await(struct redis *redis, struct fh_error *error)
 {
     bool held = false;
     enum fh_code code = look_for_hold(redis, &held, error);
-    if (code == FH_OK && held) {
-        log_info("store-held", "the store is being backed up: waiting until that has ended");
-        code = redis_hold_pass(redis, INT64_MAX, error);
-    }
-    return code;
+    return code == FH_OK && held ? redis_hold_pass(redis, INT64_MAX, error) : code;
 }
