@@ -529,17 +529,12 @@ static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct co
     EXPECT(look(c, c->store, &held) && held.commands == WORKS && held.position == WORKS);
 }
 
-static bool may_keep(const struct engine *engine)
-{
-    return engine->models & 1u << FH_RELATIONAL;
-}
-
 int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(a_backup_holds_one_moment_of_a_store_that_is_used),
         CASE(what_came_behind_a_backup_is_gone_with_its_restore),
-        CASE_OF(what_is_known_of_kept_facts_comes_back_with_a_restore, may_keep),
+        CASE(what_is_known_of_kept_facts_comes_back_with_a_restore),
         CASE(a_servers_rows_have_a_total),
         CASE(a_start_without_a_number_has_it_before_it_is_backed_up),
         CASE_OF(a_backup_gets_its_moment_though_others_publish_without_a_pause, sequenced),
