@@ -142,14 +142,6 @@ static enum fh_code note_own(struct store_work *work, const json_t *own, struct 
     return code;
 }
 
-static enum fh_code look_whether_alike(struct store_work *work, void *what, struct fh_error *error)
-{
-    struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = decide_settling(what, work, error);
-    json_arena_set(arena);
-    return code;
-}
-
 static enum fh_code settle_alike(struct store_work *work, void *what, struct fh_error *error)
 {
     struct alike_settling *settling = what;
@@ -168,7 +160,14 @@ enum fh_code carried_alike_settle(struct work_context *context, const json_t *ow
                                   bool *ret_noted, bool *ret_settled, struct fh_error *error)
 {
     struct alike_settling settling = {.own = own, .begins = begins};
-    enum fh_code code = work_read(context, look_whether_alike, &settling, error);
+    struct store_work *work;
+    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    struct arena *arena = json_arena_set(NULL);
+    code = decide_settling(&settling, work, error);
+    json_arena_set(arena);
+    store_rollback(work);
     if (code == FH_OK && settling.step != SETTLES_NOTHING)
         code = work_write(context, settle_alike, &settling, -1, error);
     CRASH_POINT("alike.settled");

@@ -23,28 +23,21 @@
 #include "carrier/alike.h"
 #include "carrier/kept.h"
 #include "carrier/parts.h"
-#include "work/batch.h"
 #include "work/derived.h"
 #include "world/world.h"
 
 /* ---- Looking ---- */
 
-struct committed_look {
-    struct derived_carrier *carrier;
-    struct carrier_look *ret;
-};
-
-static enum fh_code read_look(struct store_work *work, void *what, struct fh_error *error)
-{
-    struct committed_look *look = what;
-    return carrier_look(look->carrier, work, look->ret, error);
-}
-
 static enum fh_code look_committed(struct derived_carrier *carrier, struct carrier_look *ret,
                                    struct fh_error *error)
 {
-    struct committed_look look = {carrier, ret};
-    return work_read(carrier->context, read_look, &look, error);
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = carrier_look(carrier, work, ret, error);
+    store_rollback(work);
+    return code;
 }
 
 enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error)

@@ -5,11 +5,10 @@
  * generation alone.
  *
  * Rows are not listed in the transaction that publishes them: that writes, and a handler of GET
- * must not. They are listed in a snapshot, and their version is the last position that it knows,
- * or, where each read has a moment of its own, the last one that was known before them. So a row is
- * overwritten by whatever changes it later, in whatever order that arrives, and by what the
- * snapshot has seen already and has no position yet: that says the same as the row, or is followed
- * by what does.
+ * must not. They are listed in a snapshot, and their version is the last position that it knows. So
+ * a row is overwritten by whatever changes it later, in whatever order that arrives, and by what
+ * the snapshot has seen already and has no position yet: that says the same as the row, or is
+ * followed by what does.
  *
  * A point or fact that is in the snapshot, and whose own op is behind the generation's beginning,
  * comes twice, as an op and as a row, under one key: it counts once.
@@ -31,23 +30,42 @@
 #include "base/crash.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "store/engine.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "work/carried.h"
 
 /* ---- Listing ---- */
 
+/* The position is read first: where each read has a moment of its own, what changes a row behind it
+ * comes later than the row. And there the commit tells whether all rows were of one moment: a page
+ * that lacks one which went while it was listed would be taken for the last. */
 static enum fh_code list_filling_rows(struct filling_page *page, struct fh_error *error)
 {
+    struct store *store = page->carrier->context->store;
+    bool apart = engine_can(store->engine, ENGINE_READS_APART);
     struct store_work *snapshot;
-    enum fh_code code = store_begin(page->carrier->context->store, STORE_READ, &snapshot, error);
+    struct fh_error why = {0};
+    enum store_mode mode = !apart ? STORE_READ : page->alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
+    enum fh_code code = store_begin(store, mode, &snapshot, error);
     if (code != FH_OK)
         return code;
     code = ledger_position(snapshot, &page->position, error);
     if (code == FH_OK)
         code = page->source->list(page, snapshot, error);
-    store_rollback(snapshot);
-    return code;
+    if (!apart) {
+        store_rollback(snapshot);
+        return code;
+    }
+    enum fh_code one = store_commit(snapshot, &why);
+    if (one == FH_OK || (code != FH_OK && (one != FH_CONFLICT || !why.retryable)))
+        return code;
+    if (one != FH_CONFLICT)
+        *error = why;
+    return one == FH_CONFLICT ? error_retry(error, FH_CONFLICT,
+                                            "The rows changed while they were "
+                                            "listed.")
+                              : one;
 }
 
 /* ---- Publishing ---- */

@@ -13,7 +13,7 @@
 struct filling_page;
 
 struct filling_source {
-    /* Lists what follows page->generation->after, in a snapshot. On a fiber. */
+    /* Lists what follows page->generation->after, of one moment. On a fiber. */
     enum fh_code (*list)(struct filling_page *page, struct store_work *snapshot,
                          struct fh_error *error);
     /* Publishes what was listed (filling_add), again and again perhaps; page->after becomes the
@@ -25,6 +25,7 @@ struct filling_page {
     struct derived_carrier *carrier;
     const struct carried_generation *generation;
     const struct filling_source *source;
+    bool alone;       /* lists while no unit of work of this process changes anything */
     int64_t position; /* that the snapshot knew which the rows are of */
     bool ends;        /* there are none behind them */
     struct text data; /* of the event that is being made */

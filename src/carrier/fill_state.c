@@ -72,15 +72,15 @@ static enum fh_code publish_state_rows(struct filling_page *page, struct fh_erro
 
 static const struct filling_source state_source = {list_state_rows, publish_state_rows};
 
-enum fh_code carrier_fill_state(struct derived_carrier *carrier,
-                                const struct carried_generation *generation, bool *ret_more,
-                                struct fh_error *error)
+static enum fh_code fill_state_page(struct derived_carrier *carrier,
+                                    const struct carried_generation *generation, int limit,
+                                    bool alone, bool *ret_more, struct fh_error *error)
 {
-    int limit = portion_size(&carrier->rows, CARRIED_ROWS_MAX);
     struct state_page *state = calloc(1, sizeof *state);
     if (!state)
         return error_set(error, FH_NO_MEMORY, "There is no memory to fill a derived store.");
-    *state = (struct state_page){.page = {carrier, generation, &state_source}, .limit = limit};
+    *state =
+        (struct state_page){.page = {carrier, generation, &state_source, alone}, .limit = limit};
     work_init(&state->w, carrier->context, carrier->declared->state);
     state->w.read_only = true;
     state->w.doing = doing_of((doing_function *)carrier->declared->state, "state of %s",
@@ -89,6 +89,23 @@ enum fh_code carrier_fill_state(struct derived_carrier *carrier,
     enum fh_code code = filling_run(&state->page, ret_more, error);
     work_release(&state->w);
     free(state);
+    return code;
+}
+
+/* That rows change while they are listed is nobody's fault: of a single one, it is listed again. */
+enum fh_code carrier_fill_state(struct derived_carrier *carrier,
+                                const struct carried_generation *generation, bool *ret_more,
+                                struct fh_error *error)
+{
+    struct work_tries tries = {0};
+    int limit = portion_size(&carrier->rows, CARRIED_ROWS_MAX);
+    bool changed;
+    enum fh_code code;
+    do {
+        *error = (struct fh_error){0};
+        code = fill_state_page(carrier, generation, limit, tries.alone, ret_more, error);
+        changed = code == FH_CONFLICT && error->retryable;
+    } while (changed && limit == 1 && work_retry(carrier->context, &tries, -1));
     if (code == FH_OK) {
         portion_passed(&carrier->rows, limit);
     } else if (code != FH_UNAVAILABLE && limit > 1) {
@@ -96,5 +113,7 @@ enum fh_code carrier_fill_state(struct derived_carrier *carrier,
         *ret_more = true;
         return FH_OK;
     }
+    if (changed)
+        error->code = code = FH_UNAVAILABLE;
     return code;
 }

@@ -22,24 +22,23 @@
 #include "base/crash.h"
 #include "carrier/page.h"
 #include "store/ledger.h"
-#include "work/batch.h"
 #include "work/carried.h"
 #include "work/derived.h"
 #include "world/world.h"
 
 #define KEPT_LOOK_MS_MIN 10000 /* from one walk to the next */
 
-static enum fh_code read_kept_look(struct store_work *work, void *what, struct fh_error *error)
-{
-    struct derived_carrier *carrier = what;
-    enum fh_code code = carrier_look(carrier, work, &carrier->look, error);
-    return code == FH_OK ? ledger_meta_get(work, LEDGER_INCARNATION, carrier->life, ID_SIZE, error)
-                         : code;
-}
-
 static enum fh_code look_at_kept(struct derived_carrier *carrier, struct fh_error *error)
 {
-    return work_read(carrier->context, read_kept_look, carrier, error);
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = carrier_look(carrier, work, &carrier->look, error);
+    if (code == FH_OK)
+        code = ledger_meta_get(work, LEDGER_INCARNATION, carrier->life, ID_SIZE, error);
+    store_rollback(work);
+    return code;
 }
 
 /* ---- Begun ---- */

@@ -14,7 +14,6 @@
 
 #include "base/crash.h"
 #include "store/ledger.h"
-#include "work/batch.h"
 #include "world/world.h"
 
 /* ---- Generations of before ---- */
@@ -68,11 +67,18 @@ static enum fh_code note_former(struct carrier_change *change, struct store_work
 
 /* Up to where the outbox is that of this life as well. A life that is no ancestor any more, since
  * there were many, has nothing behind the outbox's end. */
-static enum fh_code read_cut_of_former(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code cut_of_former(struct derived_carrier *carrier, struct carried_former *former,
+                                  struct fh_error *error)
 {
-    struct carried_former *former = what;
-    enum fh_code code = ledger_ancestor_cut(work, former->incarnation, &former->position, error);
-    return code == FH_NOT_FOUND ? ledger_position(work, &former->position, error) : code;
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_ancestor_cut(work, former->incarnation, &former->position, error);
+    if (code == FH_NOT_FOUND)
+        code = ledger_position(work, &former->position, error);
+    store_rollback(work);
+    return code;
 }
 
 /* Before anything of this life is sent: so what is behind the cut is the lost life's. */
@@ -83,7 +89,7 @@ enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error 
     struct carried_former former = {0};
     struct carrier_change change = {.carrier = carrier, .change = note_former, .what = &former};
     memcpy(former.incarnation, serving->kept.life, ID_SIZE);
-    enum fh_code code = work_read(carrier->context, read_cut_of_former, &former, error);
+    enum fh_code code = cut_of_former(carrier, &former, error);
     if (code == FH_OK)
         code = server->ops->count(server, carrier->declared, &serving->name, former.position,
                                   &former.facts, error);

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "store/ledger.h"
-#include "work/batch.h"
 
 struct kept_looking {
     struct kept_walk walk;
@@ -28,19 +27,27 @@ struct kept_looking {
 enum fh_code kept_place_lives(struct store_work *work, const struct kept_place *place,
                               int64_t trimmed, bool *ret, struct fh_error *error)
 {
-    char id[ID_SIZE] = "";
+    char id[ID_SIZE] = "", trimmed_id[ID_SIZE];
     *ret = place->position < trimmed;
     if (*ret)
         return FH_OK;
     enum fh_code code = carried_place_id(work, place->position, id, error);
-    *ret = code == FH_OK && strcmp(place->id, id) == 0;
+    if (code == FH_OK && !id[0]) /* or it was trimmed since, and is before all there is now */
+        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+    *ret = code == FH_OK && (place->position < trimmed || strcmp(place->id, id) == 0);
     return code;
 }
 
-static enum fh_code look_at_cursor(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code look_at_cursor(struct derived_carrier *carrier, struct kept_looking *looking,
+                                   struct fh_error *error)
 {
-    struct kept_looking *looking = what;
-    return kept_place_lives(work, &looking->cursor, looking->trimmed, &looking->lives, error);
+    struct store_work *work;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = kept_place_lives(work, &looking->cursor, looking->trimmed, &looking->lives, error);
+    store_rollback(work);
+    return code;
 }
 
 static void look_at_kept_link(void *context, const struct carried_link *link)
@@ -58,16 +65,20 @@ static void look_at_kept_link(void *context, const struct carried_link *link)
 }
 
 /* The last end that the outbox has, or, before all it has, that is reached. */
-static enum fh_code find_kept_place(struct store_work *work, void *what, struct fh_error *error)
+static enum fh_code find_kept_place(struct derived_carrier *carrier, struct kept_looking *looking,
+                                    struct fh_error *error)
 {
-    struct kept_looking *looking = what;
-    enum fh_code code = FH_OK;
+    struct store_work *work;
     bool lives = false;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
     for (int i = looking->end_count - 1; i >= 0 && code == FH_OK && !lives; i--) {
         code = kept_place_lives(work, &looking->ends[i], looking->trimmed, &lives, error);
         if (code == FH_OK && lives)
             looking->best = looking->ends[i];
     }
+    store_rollback(work);
     return code;
 }
 
@@ -95,7 +106,7 @@ static enum fh_code look_at_kept_links(struct derived_carrier *carrier,
         code = server->ops->links(server, carrier->declared, &serving->name, &before,
                                   CARRIED_LINKS_MAX, look_at_kept_link, looking, &count, error);
         if (code == FH_OK && !looking->whole)
-            code = work_read(carrier->context, find_kept_place, looking, error);
+            code = find_kept_place(carrier, looking, error);
     } while (code == FH_OK && !looking->whole && count == CARRIED_LINKS_MAX &&
              has_looked_on(&before, &looking->last) &&
              looking->last.to <= looking->cursor.position);
@@ -115,7 +126,7 @@ enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_gen
     looking->trimmed = carrier->look.trimmed;
     looking->best = began;
     kept_walk_begin(&looking->walk, &began);
-    enum fh_code code = work_read(carrier->context, look_at_cursor, looking, error);
+    enum fh_code code = look_at_cursor(carrier, looking, error);
     looking->whole = looking->lives && serving->cursor == serving->began;
     if (code == FH_OK)
         code = look_at_kept_links(carrier, serving, looking, error);

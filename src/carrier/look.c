@@ -12,6 +12,7 @@
 #include "carrier/parts.h"
 #include "store/ledger.h"
 #include "work/batch.h"
+#include "store/engine.h"
 #include "work/carried.h"
 
 /* ---- Looking ---- */
@@ -98,6 +99,22 @@ static enum fh_code change_record(struct carrier_change *change, struct store_wo
     return code;
 }
 
+/* Where only a commit tells that all that was read is of one moment, what was decided, or failed,
+ * on another one does not count. */
+static enum fh_code end_unchanged(struct store_work *work, enum fh_code code,
+                                  struct fh_error *error)
+{
+    struct fh_error why = {0};
+    if (!engine_can(work->store->engine, ENGINE_READS_APART)) {
+        store_rollback(work);
+        return code;
+    }
+    if (store_commit(work, &why) != FH_CONFLICT || !why.retryable)
+        return code;
+    *error = why;
+    return why.code;
+}
+
 enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error)
 {
     struct work_context *context = change->carrier->context;
@@ -113,7 +130,7 @@ enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *
         if (code == FH_OK && change->changed)
             code = store_commit(work, error);
         else
-            store_rollback(work);
+            code = end_unchanged(work, code, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
     return code;
 }

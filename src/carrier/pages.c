@@ -21,35 +21,22 @@
 #define CARRIED_PAGES_MAX 64  /* in a turn, which looks at nothing else meanwhile */
 #define CARRIED_PAGES_MS 1000 /* after which none is got ahead */
 
-/* Behind a page that was read: on some engines each read has a moment of its own, and what was
- * trimmed before the last one is missing in the page. */
-static bool is_page_trimmed(struct store_work *work, const struct carried_start *start)
-{
-    char id[ID_SIZE];
-    int64_t trimmed = 0;
-    enum fh_code code = ledger_outbox_trimmed(work, &trimmed, id, ERROR_UNHEEDED);
-    return code == FH_OK && trimmed > start->position;
-}
-
-/* Without what is trimmed already it is empty: there is nothing to go on with. */
 static enum fh_code get_page(struct derived_carrier *carrier, const struct carried_start *start,
                              struct carried_reading *reading, struct fh_error *error)
 {
-    struct world *world = carrier->context->world;
-    struct carried_spare *spare = reading->spare;
     struct store_work *work;
+    char id[ID_SIZE];
+    int64_t trimmed = 0;
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = carried_page_read(reading, work, world, carrier->server->ops, carrier->declared, start,
-                             error);
-    bool trimmed = is_page_trimmed(work, start);
+    code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    bool there = trimmed <= start->position;
+    if (code == FH_OK && there)
+        code = carried_page_read(reading, work, carrier->context->world, carrier->server->ops,
+                                 carrier->declared, start, error);
     store_rollback(work);
-    if (!trimmed)
-        return code == FH_OK ? carried_page_make(reading, world) : code;
-    carried_page_release(reading, world);
-    reading->spare = spare;
-    return FH_OK;
+    return code == FH_OK && there ? carried_page_make(reading, carrier->context->world) : code;
 }
 
 /* ---- The page ahead ---- */

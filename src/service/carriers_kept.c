@@ -16,7 +16,6 @@
 #include "event/manager.h"
 #include "service/carriers.h"
 #include "store/derived/derived.h"
-#include "work/batch.h"
 #include "work/retention.h"
 
 enum fh_code carriers_kept_check(const struct carried_driver *driver,
@@ -99,31 +98,24 @@ static enum fh_code prepare_kept(struct runtime *runtime, struct store_work *wor
     return code == FH_OK && looks ? check_own_facts(work, declared, error) : code;
 }
 
-struct kept_preparing {
-    struct runtime *runtime;
-    bool own;
-};
-
-static enum fh_code prepare_all_kept(struct store_work *work, void *what, struct fh_error *error)
-{
-    const struct kept_preparing *preparing = what;
-    const fh_service *service = preparing->runtime->service;
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
-        if (service->derives[i].model == FH_COLUMNS)
-            code =
-                prepare_kept(preparing->runtime, work, &service->derives[i], preparing->own, error);
-    }
-    return code;
-}
-
 enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error)
 {
-    struct kept_preparing preparing = {runtime, own};
+    const fh_service *service = runtime->service;
+    struct store_work *work;
     bool some = false;
-    for (int i = 0; i < derived_count(runtime->service); i++)
-        some |= runtime->service->derives[i].model == FH_COLUMNS;
-    return some ? work_read(&runtime->context, prepare_all_kept, &preparing, error) : FH_OK;
+    for (int i = 0; i < derived_count(service); i++)
+        some |= service->derives[i].model == FH_COLUMNS;
+    if (!some)
+        return FH_OK;
+    enum fh_code code = store_begin(runtime->context.store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
+        if (service->derives[i].model == FH_COLUMNS)
+            code = prepare_kept(runtime, work, &service->derives[i], own, error);
+    }
+    store_rollback(work);
+    return code;
 }
 
 /* So that a carrier which gets to it later, and whoever trims the outbox meanwhile, know of it. */

@@ -58,10 +58,5 @@ bool work_retry(struct work_context *context, struct work_tries *tries, int64_t 
 typedef enum fh_code work_change(struct store_work *work, void *what, struct fh_error *error);
 enum fh_code work_write(struct work_context *context, work_change *change, void *what,
                         int64_t deadline_ns, struct fh_error *error);
-/* Runs `read`, which changes nothing, in one too; all that it reads is of one moment. Where only a
- * commit tells whether it was (ENGINE_READS_APART), it runs again until it is, so it begins anew
- * each time. */
-enum fh_code work_read(struct work_context *context, work_change *read, void *what,
-                       struct fh_error *error);
 
 #endif

@@ -7,7 +7,6 @@
  * long one can finish.
  */
 
-#include "store/engine.h"
 #include "work/batch.h"
 
 #define EMBEDDED_TRIES_MAX 5
@@ -61,19 +60,5 @@ enum fh_code work_write(struct work_context *context, work_change *change, void 
         else
             store_rollback(work);
     } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, deadline_ns));
-    return code;
-}
-
-enum fh_code work_read(struct work_context *context, work_change *read, void *what,
-                       struct fh_error *error)
-{
-    struct store_work *work;
-    if (engine_can(context->store->engine, ENGINE_READS_APART))
-        return work_write(context, read, what, -1, error);
-    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = read(work, what, error);
-    store_rollback(work);
     return code;
 }

@@ -24,7 +24,7 @@ struct item_ways {
     void (*make)(fh_work *w, const char *id, const char *before);
     json_t *(*read)(fh_work *w, const char *id); /* its "name" and "before" */
     void (*rename)(fh_work *w, const char *id, const char *name);
-    void (*note)(fh_work *w, const char *id);
+    void (*note)(fh_work *w, const char *text);
 };
 
 /* ---- Tables ---- */
@@ -47,9 +47,9 @@ static inline void rename_row(fh_work *w, const char *id, const char *name)
             NULL);
 }
 
-static inline void note_row(fh_work *w, const char *id)
+static inline void note_row(fh_work *w, const char *text)
 {
-    fh_exec(w, "INSERT INTO note VALUES (:id)", fh_object(w, "id", id), NULL);
+    fh_exec(w, "INSERT INTO note VALUES (:text)", fh_object(w, "text", text), NULL);
 }
 
 /* ---- Documents ---- */
@@ -69,9 +69,9 @@ static inline void rename_document(fh_work *w, const char *id, const char *name)
     fh_doc_update(w, "item", id, NULL, fh_object(w, "$set", fh_object(w, "name", name)));
 }
 
-static inline void note_document(fh_work *w, const char *id)
+static inline void note_document(fh_work *w, const char *text)
 {
-    fh_doc_insert(w, "note", fh_object(w, "of", id));
+    fh_doc_insert(w, "note", fh_object(w, "text", text));
 }
 
 /* ---- Keys ---- */
@@ -92,10 +92,9 @@ static inline void rename_key(fh_work *w, const char *id, const char *name)
     fh_kv_field_set(w, id, "name", json_string(name));
 }
 
-static inline void note_key(fh_work *w, const char *id)
+static inline void note_key(fh_work *w, const char *text)
 {
-    (void)id;
-    fh_kv_count(w, "notes", 1);
+    fh_kv_set(w, "note", json_string(text));
 }
 
 /* ---- Of each model ---- */
@@ -109,6 +108,8 @@ static const struct item_ways ways_of_items[] = {
 /* What the items are kept in. */
 static inline bool prepare_items(struct conformance *c, const fh_service *service)
 {
+    char notes[64];
+    snprintf(notes, sizeof notes, "CREATE TABLE note (text %s)", c->engine->text);
     struct model_data data = model_data_of(service);
     if (service->model != FH_RELATIONAL)
         return model_prepare(c->store, &data, &c->error) == FH_OK;
@@ -116,7 +117,7 @@ static inline bool prepare_items(struct conformance *c, const fh_service *servic
                             "CREATE TABLE item (id VARCHAR(20) PRIMARY KEY, name VARCHAR(40), "
                             "before_id VARCHAR(20))",
                             NULL) == FH_OK &&
-           conformance_does(c, "CREATE TABLE note (id VARCHAR(20))", NULL) == FH_OK;
+           conformance_does(c, notes, NULL) == FH_OK;
 }
 
 #endif

@@ -33,6 +33,7 @@
 #include "engine/mongodb/internal.h"
 
 #define INTERNAL "freehold."
+#define DERIVED_LOCK "derived "
 
 /* ---- The entry ---- */
 
@@ -285,40 +286,84 @@ static int compare_lock_names(const void *left, const void *right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* Events of one key are numbered in the order in which their units of work became valid. The order
- * of internal ones matters to no reader. */
-static enum fh_code lock_published_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
-                                        struct fh_error *error)
+static bool is_unordered_event(const json_t *event)
 {
-    size_t count = json_array_size(own->events), i;
-    if (count == 0)
-        return FH_OK;
-    const char **names = calloc(count, sizeof(const char *));
-    entry->keys = calloc(count, sizeof(struct mongodb_lock *));
-    FH_ASSERT(names && entry->keys);
-    json_t *event;
-    size_t used = 0;
-    json_array_foreach (own->events, i, event) {
-        if (strncmp(json_string_value(json_object_get(event, "type")), INTERNAL,
-                    sizeof INTERNAL - 1) != 0)
-            names[used++] = json_string_value(json_object_get(event, "key"));
+    return strncmp(json_string_value(json_object_get(event, "type")), INTERNAL,
+                   sizeof INTERNAL - 1) == 0;
+}
+
+static char *name_key_lock(const char *kind, const char *key)
+{
+    size_t size = strlen(kind) + strlen(key) + 1;
+    char *name = malloc(size);
+    FH_ASSERT(name != NULL);
+    snprintf(name, size, "%s%s", kind, key);
+    return name;
+}
+
+/* Events of one key are numbered in the order in which their units of work became valid, and so is
+ * what was derived under one (ledger_derived_touch). The order of other internal events matters to
+ * no reader. *ret_count names, malloc'ed. */
+static char **lock_names_of(const struct mongodb_work *own, size_t *ret_count)
+{
+    size_t count = json_array_size(own->events) + json_array_size(own->derived), i, used = 0;
+    char **names = calloc(count + 1, sizeof(char *));
+    json_t *each;
+    FH_ASSERT(names != NULL);
+    json_array_foreach (own->events, i, each) {
+        if (!is_unordered_event(each))
+            names[used++] =
+                name_key_lock(MONGODB_KEY_LOCK, json_string_value(json_object_get(each, "key")));
     }
-    count = used;
-    qsort(names, count, sizeof *names, compare_lock_names);
+    json_array_foreach (own->derived, i, each)
+        names[used++] = name_key_lock(DERIVED_LOCK, json_string_value(each));
+    qsort(names, used, sizeof *names, compare_lock_names);
+    *ret_count = used;
+    return names;
+}
+
+static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
+                              struct fh_error *error)
+{
+    size_t count;
     enum fh_code code = FH_OK;
-    for (i = 0; i < count && !code; i++) {
+    char **names = lock_names_of(own, &count);
+    entry->keys = calloc(count + 1, sizeof(struct mongodb_lock *));
+    FH_ASSERT(entry->keys != NULL);
+    for (size_t i = 0; i < count && !code; i++) {
         if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
             continue;
-        char name[640];
-        snprintf(name, sizeof name, MONGODB_KEY_LOCK "%s", names[i]);
-        struct mongodb_lock *lock = mongodb_lock_take(entry->mongodb, name);
+        struct mongodb_lock *lock = mongodb_lock_take(entry->mongodb, names[i]);
         if (lock)
             entry->keys[entry->key_count++] = lock;
         else
             code =
                 error_set(error, FH_UNAVAILABLE, "The key %.100s was busy for too long.", names[i]);
     }
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
     free(names);
+    return code;
+}
+
+/* `keys`: [["NAME", "KEY"], ...] */
+enum fh_code mongodb_derived_touch(struct store_work *work, const char *keys,
+                                   struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct arena *arena = json_arena_set(NULL);
+    json_t *list = NULL, *pair;
+    size_t i;
+    enum fh_code code = json_parse(keys, strlen(keys), &list, error);
+    if (!own->derived)
+        own->derived = json_array();
+    json_array_foreach (list, i, pair) {
+        char *text = json_text(pair);
+        json_array_append_new(own->derived, json_string(text));
+        json_text_free(text);
+    }
+    json_decref(list);
+    json_arena_set(arena);
     return code;
 }
 
@@ -327,7 +372,7 @@ static enum fh_code validate_reads(struct mongodb_entry *entry, struct mongodb_w
 {
     enum fh_code code = mongodb_order_reserve(entry->mongodb, error);
     if (!code)
-        code = lock_published_keys(entry, own, error);
+        code = lock_keys(entry, own, error);
     if (!code && !mongodb_is_valid(own))
         code = error_retry(error, FH_CONFLICT,
                            "What the unit of work has read was changed meanwhile.");

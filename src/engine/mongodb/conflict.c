@@ -212,6 +212,7 @@ void mongodb_work_free(struct mongodb_work *work)
     mongodb_changes_free(work->changes);
     reads_free(work->reads);
     json_decref(work->events);
+    json_decref(work->derived);
     json_decref(work->ranges);
     free(work);
 }

@@ -299,7 +299,7 @@ struct mongodb_work {
     uint64_t began;
     struct mongodb_change *changes;
     struct mongodb_read *reads;
-    json_t *events, *ranges; /* arrays on the heap; NULL: none */
+    json_t *events, *ranges, *derived; /* arrays on the heap; NULL: none. derived: keys' names */
     struct mongodb_lock *lock;
     struct mongodb_work *next;
 };
@@ -308,7 +308,7 @@ static inline struct mongodb_work *mongodb_work_of(struct store_work *work)
 {
     return (struct mongodb_work *)work;
 }
-
+__typeof__(ledger_derived_touch) mongodb_derived_touch; /* locks the keys at the commit */
 /* Passes the gate: shared, or exclusive once all others have left. FH_UNAVAILABLE: it took too
  * long. */
 enum fh_code mongodb_enter(struct mongodb *mongodb, bool exclusive, struct fh_error *error);

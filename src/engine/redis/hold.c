@@ -20,7 +20,8 @@
  *
  * Its script has a right that the commit's has not: to write although the memory is full. So a
  * store that takes nothing any more can still be copied. So can one whose server refuses all writes
- * otherwise: there is no hold then, and the server must still refuse it at the end.
+ * otherwise: there is no hold then, and the server must refuse it each time that it is asked, and
+ * at the end.
  */
 
 #include <stdlib.h>
@@ -161,9 +162,12 @@ static void keep_renewing(void *argument)
     bool refused;
     while (!hold->ending && !redis->store.hold.lost) {
         fiber_wait_until(&hold->wakes, world, world_in_ms(world, RENEW_MS));
-        if (!hold->ending)
-            redis->store.hold.lost =
-                ask_hold(hold, "renew", &refused, ERROR_UNHEEDED) == FH_CONFLICT;
+        if (hold->ending)
+            break;
+        enum fh_code code =
+            ask_hold(hold, hold->unneeded ? "hold" : "renew", &refused, ERROR_UNHEEDED);
+        redis->store.hold.lost =
+            code == FH_CONFLICT || (hold->unneeded && code == FH_OK); /* it takes writes again */
     }
     hold->renewing = false;
     fiber_wake_all(&hold->ended);
@@ -208,8 +212,7 @@ enum fh_code redis_hold(struct store *store, struct fh_error *error)
         return code;
     }
     redis->hold = hold;
-    hold->renewing =
-        !hold->unneeded && fiber_start(world->fibers, keep_renewing, hold); /* else it ends early */
+    hold->renewing = fiber_start(world->fibers, keep_renewing, hold); /* else it ends early */
     CRASH_POINT("hold.taken");
     return FH_OK;
 }
@@ -220,6 +223,8 @@ static enum fh_code hold_stands(struct redis_hold *hold, struct fh_error *error)
     bool refused;
     if (!hold->unneeded)
         return renew_until_told(hold, &refused, error);
+    if (hold->redis->store.hold.lost)
+        return error_set(error, FH_CONFLICT, "Its server took writes in between.");
     enum fh_code code = ask_hold(hold, "hold", &refused, error);
     if (refused)
         return FH_OK;

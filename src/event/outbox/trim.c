@@ -2,8 +2,10 @@
 /*
  * One snapshot tells which events nobody needs: the last position, the trimmed position, and what
  * subscribers have reported (`done`, subscribers.h). `done` only ever grows, so the result stays
- * true while it is acted upon; but for what nobody else has, which each slice looks at again. A
- * subscriber that asks for the first time in between, and would have begun further back, gets 410.
+ * true while it is acted upon, and where each read has a moment of its own; but for what nobody
+ * else has, which each slice looks at again. A derived store that began to be made anew in between
+ * is made anew once more. A subscriber that asks for the first time in between, and would have
+ * begun further back, gets 410.
  *
  * A row of another incarnation says nothing about this one's positions. Its subscriber will get 409
  * and resync from wherever the store is then: it holds nothing back.
