@@ -58,14 +58,12 @@ static enum fh_code list_filling_rows(struct filling_page *page, struct fh_error
         return code;
     }
     enum fh_code one = store_commit(snapshot, &why);
-    if (one == FH_OK || (code != FH_OK && (one != FH_CONFLICT || !why.retryable)))
-        return code;
-    if (one != FH_CONFLICT)
+    page->torn = one == FH_CONFLICT && why.retryable;
+    if (page->torn)
+        return error_retry(error, FH_CONFLICT, "The rows changed while they were listed.");
+    if (code == FH_OK && one != FH_OK)
         *error = why;
-    return one == FH_CONFLICT ? error_retry(error, FH_CONFLICT,
-                                            "The rows changed while they were "
-                                            "listed.")
-                              : one;
+    return code == FH_OK ? one : code;
 }
 
 /* ---- Publishing ---- */

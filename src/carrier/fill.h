@@ -28,6 +28,7 @@ struct filling_page {
     bool alone;       /* lists while no unit of work of this process changes anything */
     int64_t position; /* that the snapshot knew which the rows are of */
     bool ends;        /* there are none behind them */
+    bool torn;        /* they were of several moments: nothing was published */
     struct text data; /* of the event that is being made */
     struct ledger_event *first, *last;
     char after[DERIVED_KEY_LENGTH_MAX + 1];

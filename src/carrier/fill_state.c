@@ -11,6 +11,10 @@
 #include "work/batch.h"
 #include "work/carried.h"
 
+#define TORN_MAX 8        /* times that a page is listed */
+#define TORN_BESIDE_MAX 3 /* of these, while others of this process write */
+#define TORN_PAUSE_MS 5   /* and as much longer each time */
+
 struct state_page {
     struct filling_page page; /* first: it is cast from */
     fh_work w;                /* the handler's, which lists the rows */
@@ -74,7 +78,8 @@ static const struct filling_source state_source = {list_state_rows, publish_stat
 
 static enum fh_code fill_state_page(struct derived_carrier *carrier,
                                     const struct carried_generation *generation, int limit,
-                                    bool alone, bool *ret_more, struct fh_error *error)
+                                    bool alone, bool *ret_torn, bool *ret_more,
+                                    struct fh_error *error)
 {
     struct state_page *state = calloc(1, sizeof *state);
     if (!state)
@@ -87,25 +92,29 @@ static enum fh_code fill_state_page(struct derived_carrier *carrier,
                               carrier->declared->name);
     state->w.deadline_ns = world_in_ms(carrier->context->world, FILL_DEADLINE_MS);
     enum fh_code code = filling_run(&state->page, ret_more, error);
+    *ret_torn = state->page.torn;
     work_release(&state->w);
     free(state);
     return code;
 }
 
-/* That rows change while they are listed is nobody's fault: of a single one, it is listed again. */
+/* That rows change while they are listed is nobody's fault: they are listed again, and soon while
+ * no unit of work of this process changes any. Those of others may, and then fewer at a time help.
+ */
 enum fh_code carrier_fill_state(struct derived_carrier *carrier,
                                 const struct carried_generation *generation, bool *ret_more,
                                 struct fh_error *error)
 {
-    struct work_tries tries = {0};
-    int limit = portion_size(&carrier->rows, CARRIED_ROWS_MAX);
-    bool changed;
+    struct world *world = carrier->context->world;
+    int limit = portion_size(&carrier->rows, CARRIED_ROWS_MAX), tries = 0;
+    bool torn = false;
     enum fh_code code;
     do {
-        *error = (struct fh_error){0};
-        code = fill_state_page(carrier, generation, limit, tries.alone, ret_more, error);
-        changed = code == FH_CONFLICT && error->retryable;
-    } while (changed && limit == 1 && work_retry(carrier->context, &tries, -1));
+        if (tries)
+            fiber_sleep_until(world, world_in_ms(world, tries * TORN_PAUSE_MS));
+        code = fill_state_page(carrier, generation, limit, tries >= TORN_BESIDE_MAX, &torn,
+                               ret_more, error);
+    } while (torn && ++tries < TORN_MAX);
     if (code == FH_OK) {
         portion_passed(&carrier->rows, limit);
     } else if (code != FH_UNAVAILABLE && limit > 1) {
@@ -113,7 +122,7 @@ enum fh_code carrier_fill_state(struct derived_carrier *carrier,
         *ret_more = true;
         return FH_OK;
     }
-    if (changed)
+    if (torn)
         error->code = code = FH_UNAVAILABLE;
     return code;
 }

@@ -109,10 +109,11 @@ static enum fh_code end_unchanged(struct store_work *work, enum fh_code code,
         store_rollback(work);
         return code;
     }
-    if (store_commit(work, &why) != FH_CONFLICT || !why.retryable)
+    enum fh_code one = store_commit(work, &why);
+    if (one == FH_OK || (code != FH_OK && (one != FH_CONFLICT || !why.retryable)))
         return code;
     *error = why;
-    return why.code;
+    return one;
 }
 
 enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error)

@@ -35,8 +35,8 @@ static inline enum fh_code ledger_outbox_append(struct store_work *work, struct 
 }
 
 /* Before ledger_outbox_append: of two units of work that derive under one of `keys`, a JSON array
- * of [NAME, KEY], neither knowing of the other, one conflicts. So what they append has the order of
- * what they have read; an engine without it has that order anyway. */
+ * of [NAME, KEY], neither knowing of the other, one conflicts, or is judged behind the other. So
+ * what they append has the order of what they have read; an engine without it has that anyway. */
 static inline enum fh_code ledger_derived_touch(struct store_work *work, const char *keys,
                                                 struct fh_error *error)
 {

@@ -359,7 +359,7 @@ enum fh_code mongodb_derived_touch(struct store_work *work, const char *keys,
         own->derived = json_array();
     json_array_foreach (list, i, pair) {
         char *text = json_text(pair);
-        json_array_append_new(own->derived, json_string(text));
+        FH_ASSERT(json_array_append_new(own->derived, json_string(text)) == 0);
         json_text_free(text);
     }
     json_decref(list);

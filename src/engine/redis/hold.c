@@ -31,8 +31,11 @@
 #include "base/id.h"
 #include "engine/redis/internal.h"
 
+#define NS_A_MS INT64_C(1000000)
 #define HOLDER_MS 4000 /* until its key ends: before those give up who wait (STORE_HOLD_MS_MAX) */
 #define RENEW_MS 1000
+#define REFUSED_MS (3 * RENEW_MS)  /* from one refusal of all writes to the next, at the most */
+#define AWAIT_MS 60000             /* for a process that starts; it is started again then */
 #define TRIED_MS STORE_HOLD_MS_MAX /* to take a hold; to be told at the end whether it stands */
 #define TRY_MS 100                 /* between two attempts */
 #define PASS_MS_MIN 10
@@ -42,6 +45,7 @@ struct redis_hold {
     struct redis *redis;
     char token[ID_SIZE];
     bool unneeded;         /* the server takes no writes at all */
+    int64_t refused_ns;    /* when it last said so */
     bool ending, renewing; /* renewing: its fiber has not ended */
     struct fiber_queue wakes, ended;
 };
@@ -154,6 +158,16 @@ static enum fh_code renew_until_told(struct redis_hold *hold, bool *ret_refused,
 
 /* ---- Holding ---- */
 
+/* Whoever did not look for long can't know whether it took writes in between. */
+static bool is_still_refused(struct redis_hold *hold)
+{
+    struct world *world = hold->redis->store.world;
+    bool refused, in_time = world_monotonic_ns(world) - hold->refused_ns < REFUSED_MS * NS_A_MS;
+    ask_hold(hold, "hold", &refused, ERROR_UNHEEDED);
+    hold->refused_ns = world_monotonic_ns(world);
+    return refused && in_time;
+}
+
 static void keep_renewing(void *argument)
 {
     struct redis_hold *hold = argument;
@@ -164,10 +178,11 @@ static void keep_renewing(void *argument)
         fiber_wait_until(&hold->wakes, world, world_in_ms(world, RENEW_MS));
         if (hold->ending)
             break;
-        enum fh_code code =
-            ask_hold(hold, hold->unneeded ? "hold" : "renew", &refused, ERROR_UNHEEDED);
-        redis->store.hold.lost =
-            code == FH_CONFLICT || (hold->unneeded && code == FH_OK); /* it takes writes again */
+        if (hold->unneeded)
+            redis->store.hold.lost = !is_still_refused(hold);
+        else
+            redis->store.hold.lost =
+                ask_hold(hold, "renew", &refused, ERROR_UNHEEDED) == FH_CONFLICT;
     }
     hold->renewing = false;
     fiber_wake_all(&hold->ended);
@@ -182,6 +197,7 @@ static enum fh_code try_hold(struct redis_hold *hold, struct fh_error *error)
     world_random(world, random, sizeof random);
     id_format(hold->token, world_wall_ms(world), random);
     enum fh_code code = ask_hold(hold, "hold", &hold->unneeded, error);
+    hold->refused_ns = world_monotonic_ns(world);
     if (hold->unneeded)
         return FH_OK;
     if (code == FH_OUTCOME_UNKNOWN)
@@ -217,18 +233,40 @@ enum fh_code redis_hold(struct store *store, struct fh_error *error)
     return FH_OK;
 }
 
+/* Where the server has begun to refuse writes, what it has can still be read. */
+static enum fh_code read_hold(struct redis *redis, const char *name, const char *token,
+                              bool *ret_is, struct fh_error *error)
+{
+    char *key = redis_name(redis, "fh", name);
+    struct redis_words words;
+    redisReply *reply;
+    redis_words_init(&words);
+    redis_word(&words, "GET");
+    redis_word(&words, key);
+    enum fh_code code = redis_read_one(redis, &words, &reply, error);
+    redis_words_release(&words);
+    free(key);
+    if (code != FH_OK)
+        return code;
+    *ret_is = redis_is(reply, REDIS_REPLY_STRING) && (!token || strcmp(reply->str, token) == 0);
+    hiredis.freeReplyObject(reply);
+    return FH_OK;
+}
+
 /* Whether nobody can have written since it was taken. */
 static enum fh_code hold_stands(struct redis_hold *hold, struct fh_error *error)
 {
-    bool refused;
-    if (!hold->unneeded)
-        return renew_until_told(hold, &refused, error);
-    if (hold->redis->store.hold.lost)
-        return error_set(error, FH_CONFLICT, "Its server took writes in between.");
-    enum fh_code code = ask_hold(hold, "hold", &refused, error);
-    if (refused)
+    struct redis *redis = hold->redis;
+    bool refused, stands = false;
+    if (hold->unneeded) {
+        stands = !redis->store.hold.lost && is_still_refused(hold);
+        return stands ? FH_OK : error_set(error, FH_CONFLICT, "Its server took writes in between.");
+    }
+    enum fh_code code = renew_until_told(hold, &refused, error);
+    if (refused && read_hold(redis, "hold", hold->token, &stands, ERROR_UNHEEDED) == FH_OK &&
+        stands)
         return FH_OK;
-    return code != FH_OK ? code : error_set(error, FH_CONFLICT, "Its server takes writes again.");
+    return code;
 }
 
 enum fh_code redis_release(struct store *store, struct fh_error *error)
@@ -254,24 +292,6 @@ enum fh_code redis_release(struct store *store, struct fh_error *error)
 
 /* ---- Being held off ---- */
 
-static enum fh_code look_for_hold(struct redis *redis, bool *ret_held, struct fh_error *error)
-{
-    char *key = redis_name(redis, "fh", "holder");
-    struct redis_words words;
-    redisReply *reply;
-    redis_words_init(&words);
-    redis_word(&words, "GET");
-    redis_word(&words, key);
-    enum fh_code code = redis_read_one(redis, &words, &reply, error);
-    redis_words_release(&words);
-    free(key);
-    if (code != FH_OK)
-        return code;
-    *ret_held = redis_is(reply, REDIS_REPLY_STRING);
-    hiredis.freeReplyObject(reply);
-    return FH_OK;
-}
-
 enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_error *error)
 {
     struct world *world = redis->store.world;
@@ -283,7 +303,7 @@ enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_er
             return error_set(error, FH_UNAVAILABLE,
                              "The store is being backed up, and takes no changes meanwhile.");
         fiber_sleep_until(world, world_in_ms(world, pause_ms));
-        code = look_for_hold(redis, &held, error);
+        code = read_hold(redis, "holder", NULL, &held, error);
     }
     return code;
 }
@@ -291,6 +311,8 @@ enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_er
 enum fh_code redis_hold_await(struct redis *redis, struct fh_error *error)
 {
     bool held = false;
-    enum fh_code code = look_for_hold(redis, &held, error);
-    return code == FH_OK && held ? redis_hold_pass(redis, INT64_MAX, error) : code;
+    enum fh_code code = read_hold(redis, "holder", NULL, &held, error);
+    if (code == FH_OK && held)
+        redis_hold_pass(redis, world_in_ms(redis->store.world, AWAIT_MS), ERROR_UNHEEDED);
+    return code;
 }

@@ -405,7 +405,8 @@ enum fh_code redis_release(struct store *store, struct fh_error *error);
 /* Returns when nobody holds the store, as far as is known. FH_UNAVAILABLE: somebody still does at
  * `until_ns`. */
 enum fh_code redis_hold_pass(struct redis *redis, int64_t until_ns, struct fh_error *error);
-/* The same however long that takes, and only if somebody does now: for a process that starts. */
+/* The same for a minute, and only if somebody does now: for a process that starts. Then it goes on,
+ * and whatever it writes first tells why it can't. */
 enum fh_code redis_hold_await(struct redis *redis, struct fh_error *error);
 
 /* ---- The commit: commit.c, script.c ---- */

@@ -30,7 +30,7 @@ struct copy_options {
     /* The copied moment is fixed: from now on others may write to `from`. Never called if the
      * engine has no snapshots. NULL: nobody waits for it. */
     void (*began)(void *context);
-    /* Called before each slice: true stops the copy (FH_UNAVAILABLE). NULL: never. */
+    /* Called behind each slice: true stops the copy (FH_UNAVAILABLE). NULL: never. */
     bool (*stopped)(void *context);
     /* Called after each slice, if `count` is set. */
     void (*told)(void *context, const struct copy_step *step);
