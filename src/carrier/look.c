@@ -99,21 +99,15 @@ static enum fh_code change_record(struct carrier_change *change, struct store_wo
     return code;
 }
 
-/* Where only a commit tells that all that was read is of one moment, what was decided, or failed,
- * on another one does not count. */
+/* That there is nothing to change is so only if all that was read is of one moment, which on some
+ * engines the commit tells. What failed may have written a part, and is never committed. */
 static enum fh_code end_unchanged(struct store_work *work, enum fh_code code,
                                   struct fh_error *error)
 {
-    struct fh_error why = {0};
-    if (!engine_can(work->store->engine, ENGINE_READS_APART)) {
-        store_rollback(work);
-        return code;
-    }
-    enum fh_code one = store_commit(work, &why);
-    if (one == FH_OK || (code != FH_OK && (one != FH_CONFLICT || !why.retryable)))
-        return code;
-    *error = why;
-    return one;
+    if (code == FH_OK && engine_can(work->store->engine, ENGINE_READS_APART))
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
 }
 
 enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *error)

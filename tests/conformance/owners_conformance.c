@@ -13,6 +13,7 @@
 #include "../support/carried_server.h"
 #include "carrier/alike.h"
 #include "carrier/carrier.h"
+#include "carrier/parts.h"
 #include "store/engine.h"
 #include "store/ledger.h"
 #include "work/batch.h"
@@ -420,6 +421,29 @@ OWNERS_CASE(a_row_that_is_missing_at_no_moment_ends_no_page)
     EXPECT(!tears && finds_what_tables_say());
 }
 
+/* ---- A change of what the ledger knows ---- */
+
+static enum fh_code write_and_fail(struct carrier_change *change, struct store_work *work,
+                                   struct carrier_look *look, struct fh_error *error)
+{
+    (void)change;
+    (void)look;
+    enum fh_code code = ledger_meta_put(work, "half", "written", error);
+    return code == FH_OK ? error_set(error, FH_INVALID, "It fails behind that.") : code;
+}
+
+OWNERS_CASE(a_change_that_fails_leaves_nothing_behind)
+{
+    char half[16] = "";
+    struct carrier_change change = {.carrier = &instance_of(0)->carrier, .change = write_and_fail};
+    EXPECT(carrier_change_run(&change, &c->error) == FH_INVALID);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    enum fh_code code = ledger_meta_get(work, "half", half, sizeof half, &c->error);
+    conformance_rollback(c, work);
+    EXPECT(code == FH_OK && !half[0]);
+}
+
 /* ---- Programs that derive otherwise ---- */
 
 static const char alike_note[] = "{\"told\":[{\"carries\":{\"items\":\"as it is\"}}]}",
@@ -491,6 +515,7 @@ int main(void)
         CASE_OF(who_read_what_is_overwritten_derives_nothing_later, has_many),
         CASE_OF(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later, has_many),
         CASE_OF(a_row_that_is_missing_at_no_moment_ends_no_page, has_many),
+        CASE(a_change_that_fails_leaves_nothing_behind),
         CASE_OF(nothing_is_carried_while_one_derives_otherwise, has_many),
         CASE_OF(one_that_has_told_nothing_keeps_none_from_carrying_and_any_from_beginning,
                 has_many),
