@@ -181,7 +181,7 @@ static void a_store_whose_server_takes_no_writes_can_be_held(struct conformance 
     enum fh_code then = store_release(c->store, &c->error);
     EXPECT(refuses && held == FH_OK && released == FH_OK);
     EXPECT(again == FH_OK && takes && then == FH_UNAVAILABLE);
-    EXPECT(strstr(c->error.message, "took writes in between"));
+    EXPECT(strstr(c->error.message, "accepted writes in the meantime"));
     struct keyvalue_view view = begin(c, STORE_WRITE, 0);
     EXPECT(write_all(c, &view, "e1") == FH_OK);
 }

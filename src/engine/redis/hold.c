@@ -15,8 +15,8 @@
  *
  *     killed at any point       others have waited no longer than they do anyway
  *     paused, and woken later   the copy stands, if nobody has written
- *     a message comes late      a hold that nobody knows of is removed; to renew or to give back
- * one that is not there any more does nothing
+ *     a hold comes late         nobody renews it, and who writes next removes it
+ *     a renewal, or an end      of one that is not there any more: it does nothing
  *
  * Its script has a right that the commit's has not: to write although the memory is full. So a
  * store that takes nothing any more can still be copied. So can one whose server refuses all writes
@@ -35,7 +35,7 @@
 #define HOLDER_MS 4000 /* until its key ends: before those give up who wait (STORE_HOLD_MS_MAX) */
 #define RENEW_MS 1000
 #define REFUSED_MS (3 * RENEW_MS)  /* from one refusal of all writes to the next, at the most */
-#define AWAIT_MS 60000             /* for a process that starts; it is started again then */
+#define AWAIT_MS 60000             /* for a process that starts: then it goes on */
 #define TRIED_MS STORE_HOLD_MS_MAX /* to take a hold; to be told at the end whether it stands */
 #define TRY_MS 100                 /* between two attempts */
 #define PASS_MS_MIN 10
@@ -158,14 +158,16 @@ static enum fh_code renew_until_told(struct redis_hold *hold, bool *ret_refused,
 
 /* ---- Holding ---- */
 
-/* Whoever did not look for long can't know whether it took writes in between. */
+/* After a long gap nobody can know whether it took writes in the meantime. So the gap is counted
+ * from before the last refusal was asked for. */
 static bool is_still_refused(struct redis_hold *hold)
 {
     struct world *world = hold->redis->store.world;
-    bool refused, in_time = world_monotonic_ns(world) - hold->refused_ns < REFUSED_MS * NS_A_MS;
+    bool refused;
+    int64_t now_ns = world_monotonic_ns(world), gap_ns = now_ns - hold->refused_ns;
     ask_hold(hold, "hold", &refused, ERROR_UNHEEDED);
-    hold->refused_ns = world_monotonic_ns(world);
-    return refused && in_time;
+    hold->refused_ns = now_ns;
+    return refused && gap_ns < REFUSED_MS * NS_A_MS;
 }
 
 static void keep_renewing(void *argument)
@@ -196,14 +198,12 @@ static enum fh_code try_hold(struct redis_hold *hold, struct fh_error *error)
     unsigned char random[10];
     world_random(world, random, sizeof random);
     id_format(hold->token, world_wall_ms(world), random);
-    enum fh_code code = ask_hold(hold, "hold", &hold->unneeded, error);
     hold->refused_ns = world_monotonic_ns(world);
+    bool refused;
+    enum fh_code code = ask_hold(hold, "hold", &hold->unneeded, error);
     if (hold->unneeded)
         return FH_OK;
-    if (code == FH_OUTCOME_UNKNOWN)
-        code = renew_until_told(hold, &hold->unneeded, error);
-    hold->unneeded = false;
-    return code;
+    return code == FH_OUTCOME_UNKNOWN ? renew_until_told(hold, &refused, error) : code;
 }
 
 enum fh_code redis_hold(struct store *store, struct fh_error *error)
@@ -233,7 +233,7 @@ enum fh_code redis_hold(struct store *store, struct fh_error *error)
     return FH_OK;
 }
 
-/* Where the server has begun to refuse writes, what it has can still be read. */
+/* Whether the key is there, with the value `token` (NULL: any). */
 static enum fh_code read_hold(struct redis *redis, const char *name, const char *token,
                               bool *ret_is, struct fh_error *error)
 {
@@ -260,9 +260,12 @@ static enum fh_code hold_stands(struct redis_hold *hold, struct fh_error *error)
     bool refused, stands = false;
     if (hold->unneeded) {
         stands = !redis->store.hold.lost && is_still_refused(hold);
-        return stands ? FH_OK : error_set(error, FH_CONFLICT, "Its server took writes in between.");
+        return stands
+                   ? FH_OK
+                   : error_set(error, FH_CONFLICT, "The server accepted writes in the meantime.");
     }
     enum fh_code code = renew_until_told(hold, &refused, error);
+    /* If the server has begun to refuse writes, what it has can still be read. */
     if (refused && read_hold(redis, "hold", hold->token, &stands, ERROR_UNHEEDED) == FH_OK &&
         stands)
         return FH_OK;

@@ -6,8 +6,9 @@
 enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
 {
     if (options->from->hold.lost)
-        return error_set(error, FH_UNAVAILABLE,
-                         "The copy of the store was ended early: others write to it.");
+        return error_set(
+            error, FH_UNAVAILABLE,
+            "The copy of the store was ended early: other processes have written to it.");
     if (!options->stopped || !options->stopped(options->context))
         return FH_OK;
     return error_set(error, FH_UNAVAILABLE, "The copy of the store was ended early.");
