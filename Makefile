@@ -95,7 +95,7 @@ bench: deps ## measure what services do beside rivals, embedded and on servers; 
 bench-long: ## the same with rows of millions: 10,000,000 orders, events untrimmed, 100,000 sagas, a log of 1 GB; 20 GB of disk
 	@$(MAKE) --no-print-directory bench BENCH_FLAGS=--long
 
-bench-buses: ## events by NATS, RabbitMQ and Kafka, beside their client libraries and the feed; syncs
+bench-buses: ## events by NATS, RabbitMQ and Kafka, beside their client libraries and the feed; syncs and replays
 	@$(MAKE) --no-print-directory bench BENCH_SERVERS=nats,rabbitmq,kafka BENCH_FLAGS="--only brokers"
 
 bench-derived: deps ## search, series, columns and views, embedded and carried to servers, beside loaders

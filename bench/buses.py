@@ -11,10 +11,9 @@ import os
 import sqlite3
 import subprocess
 import time
-import urllib.request
 
 import bars
-from common import CATCH_UP_S_MAX, NAMES, ORDER, PATIENCE_S, Failed, Service, heard, load, show, title, wakeups
+from common import CATCH_UP_S_MAX, NAMES, ORDER, Failed, Service, heard, load, metric, show, title, wakeups
 from turns import show_figures
 
 BROKERS = ("nats", "rabbitmq", "kafka")
@@ -23,13 +22,6 @@ BAR_LONE, LONE_BAR = 1.1, "a lone event by {}, times feed and library"
 ROUNDS, FILL_S, LONE, REST_S = 5, 3, 300, 10
 LOOK_S = 0.00005
 MESSAGE_SIZE = 640  # of an order's: kcat -f %S says 622 for the first ones, and positions get longer
-
-
-def metric(service, name):
-    request = urllib.request.Request(service.url + "/metrics", headers={"Freehold-From": "operator"})
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
 
 def wait_for(what, looks, pause_s=0.01):

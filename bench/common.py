@@ -166,6 +166,13 @@ def load(url, connections, seconds, what="get", headers=(), fails=False, key=Non
     raise Failed(f"wrk on {url} failed: {done.stdout}{done.stderr}")
 
 
+def metric(service, name):
+    request = urllib.request.Request(service.url + "/metrics", headers={"Freehold-From": "operator"})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
 def processor_s(pid):
     """What a process and its threads have taken of the processors. The clock is clock_getcpuclockid(3)'s: /proc has
     hundredths of a second."""
