@@ -127,9 +127,14 @@ static void digest_add(struct digest *digest, const json_t *value)
         add_members(digest, value);
 }
 
+static void write_hex(uint64_t number, char ret[static 16])
+{
+    for (int i = 15; i >= 0; i--, number >>= 4)
+        ret[i] = (char)((number & 15) + ((number & 15) < 10 ? '0' : 'a' - 10));
+}
+
 static void digest_write(struct digest *digest, char ret[static DIGEST_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
     XXH128_hash_t hash;
     if (digest->state) {
         XXH3_128bits_update(digest->state, digest->buffer, digest->length);
@@ -138,22 +143,36 @@ static void digest_write(struct digest *digest, char ret[static DIGEST_SIZE])
     } else {
         hash = XXH3_128bits(digest->buffer, digest->length);
     }
-    for (int i = 0; i < 16; i++) {
-        ret[i] = digits[hash.high64 >> (60 - 4 * i) & 15];
-        ret[16 + i] = digits[hash.low64 >> (60 - 4 * i) & 15];
-    }
+    write_hex(hash.high64, ret);
+    write_hex(hash.low64, ret + 16);
     ret[DIGEST_SIZE - 1] = '\0';
+}
+
+/* *at: the member behind the one that was found last, where this one is as a rule: rows have their
+ * members in one order. */
+static json_t *next_member(json_t *data, void **at, const char *name)
+{
+    for (; *at; *at = json_object_iter_next(data, *at)) {
+        if (strcmp(json_object_iter_key(*at), name) == 0) {
+            json_t *value = json_object_iter_value(*at);
+            *at = json_object_iter_next(data, *at);
+            return value;
+        }
+    }
+    return json_object_get(data, name);
 }
 
 void digest_of(const json_t *data, const json_t *names, char ret[static DIGEST_SIZE])
 {
+    json_t *members = (json_t *)(uintptr_t)data;
+    void *at = json_object_iter(members);
     struct digest digest;
     size_t i;
     json_t *name;
     digest.state = NULL;
     digest.length = 0;
     json_array_foreach (names, i, name)
-        digest_add(&digest, json_object_get(data, json_string_value(name)));
+        digest_add(&digest, next_member(members, &at, json_string_value(name)));
     digest_write(&digest, ret);
 }
 

@@ -6,27 +6,31 @@
 
 #include "engine/sqlite/internal.h"
 
+/* Each sqlite3_column_*() looks the column up, and ends as a call of its own; where connections have
+ * no mutex its value may be read instead. What may lack memory is asked of the statement, whose next
+ * step then fails. */
 static void read_column(sqlite3_stmt *statement, int column, struct sql_value *value)
 {
+    sqlite3_value *read = sqlite3_column_value(statement, column);
     *value = (struct sql_value){0};
-    switch (sqlite3_column_type(statement, column)) {
+    switch (sqlite3_value_type(read)) {
     case SQLITE_INTEGER:
         value->kind = SQL_INTEGER;
-        value->integer = sqlite3_column_int64(statement, column);
+        value->integer = sqlite3_value_int64(read);
         break;
     case SQLITE_FLOAT:
         value->kind = SQL_REAL;
-        value->real = sqlite3_column_double(statement, column);
+        value->real = sqlite3_value_double(read);
         break;
     case SQLITE_TEXT:
         value->kind = SQL_TEXT;
         value->text = (const char *)sqlite3_column_text(statement, column);
-        value->length = (size_t)sqlite3_column_bytes(statement, column);
+        value->length = (size_t)sqlite3_value_bytes(read);
         break;
     case SQLITE_BLOB:
         value->kind = SQL_BLOB;
         value->text = sqlite3_column_blob(statement, column);
-        value->length = (size_t)sqlite3_column_bytes(statement, column);
+        value->length = (size_t)sqlite3_value_bytes(read);
         break;
     default:
         value->kind = SQL_NULL;

@@ -13,6 +13,7 @@
 #include "base/crash.h"
 #include "base/doing.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "event/envelope.h"
 #include "event/resync/parts.h"
 #include "work/batch.h"
@@ -41,10 +42,15 @@ bool resync_held_key(const json_t *row, char *ret, size_t size)
     const json_t *value = row;
     if (json_is_object(row))
         value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)row));
-    if (json_is_integer(value))
-        return snprintf(ret, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) > 0;
-    const char *text = json_string_value(value);
-    return text && *text && strlen(text) <= size - 2 && snprintf(ret, size, "%s", text) > 0;
+    char digits[TEXT_INTEGER_SIZE];
+    const char *text = json_is_integer(value)
+                           ? text_of_integer(json_integer_value(value), digits)
+                           : json_string_value(value);
+    size_t length = text ? strlen(text) : 0;
+    if (length == 0 || length > size - 2)
+        return false;
+    memcpy(ret, text, length + 1);
+    return true;
 }
 
 static enum fh_code gather_unseen_keys(void *context, struct store_work *work,

@@ -53,8 +53,11 @@ static json_t *names_of_row(const json_t *row)
     return names;
 }
 
+/* Behind its key, in any order; they are in one as a rule. */
 static bool has_same_members(const json_t *row, const json_t *names)
 {
+    json_t *members = (json_t *)(uintptr_t)row;
+    void *at = json_object_iter(members);
     size_t i;
     json_t *name;
     if (json_array_size(names) == 0)
@@ -62,7 +65,10 @@ static bool has_same_members(const json_t *row, const json_t *names)
     if (json_object_size(row) != json_array_size(names) + 1)
         return false;
     json_array_foreach (names, i, name) {
-        if (!json_object_get(row, json_string_value(name)))
+        const char *wanted = json_string_value(name);
+        at = at ? json_object_iter_next(members, at) : NULL;
+        if (!(at && strcmp(json_object_iter_key(at), wanted) == 0) &&
+            !json_object_get(row, wanted))
             return false;
     }
     return true;

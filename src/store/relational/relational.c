@@ -298,10 +298,11 @@ static json_t *base64_of(const struct sql_value *value)
 }
 
 /* Whether a declared type begins with this word, in capitals. Asked of each value: most types
- * differ in their first letter. */
+ * differ in their first letter, BIGINT and BOOLEAN in the second. */
 static bool type_begins(const char *type, const char *word)
 {
-    return type && (type[0] & ~0x20) == word[0] && strncasecmp(type, word, 4) == 0;
+    return type && (type[0] & ~0x20) == word[0] && (type[1] & ~0x20) == word[1] &&
+           strncasecmp(type, word, 4) == 0;
 }
 
 static json_t *typed_text(const struct sql_value *value, const char *type)
