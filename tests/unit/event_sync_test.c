@@ -15,7 +15,7 @@
 
 #define HELD_SLOWLY_MS 20
 
-static bool backwards, keys_only, shouts, too_wide, slow;
+static bool backwards, keys_only, shouts, too_wide, slow, timed;
 static int64_t asked_ns[8]; /* when each page's rows were asked for */
 static size_t asked;
 
@@ -28,10 +28,10 @@ static int64_t now_ns(void)
 
 static void copies_held(fh_work *w)
 {
-    if (slow && asked < sizeof asked_ns / sizeof *asked_ns) {
+    if ((slow || timed) && asked < sizeof asked_ns / sizeof *asked_ns)
         asked_ns[asked++] = now_ns();
+    if (slow)
         usleep(HELD_SLOWLY_MS * 1000);
-    }
     const char *sql =
         "SELECT id, name, changes FROM copy WHERE id > :after ORDER BY id LIMIT :limit";
     if (backwards)
@@ -66,7 +66,7 @@ static const fh_service syncing = {
 static int prepare(void **state)
 {
     searching = &syncing;
-    backwards = keys_only = shouts = too_wide = slow = false;
+    backwards = keys_only = shouts = too_wide = slow = timed = false;
     asked = 0;
     return setup(state);
 }
@@ -248,6 +248,20 @@ static void it_rests_for_longer_than_a_page_takes(void **state)
     assert_true(asked >= 3);
     for (size_t i = 1; i < asked; i++)
         assert_true(asked_ns[i] - asked_ns[i - 1] >= 6 * HELD_SLOWLY_MS * INT64_C(1000000));
+    close_search(fixture);
+}
+
+static void it_goes_at_half_its_pace_while_events_come(void **state)
+{
+    struct fixture *fixture = *state;
+    follow(fixture, 2500);
+    sync_now(fixture);
+    change(fixture, 1, 1, "more");
+    expect_same(fixture);
+    timed = true;
+    sync_now(fixture);
+    assert_true(asked >= 2);
+    assert_true(asked_ns[1] - asked_ns[0] >= INT64_C(960) * 1000000000 / 54000 * 3 / 2);
     close_search(fixture);
 }
 
@@ -698,6 +712,7 @@ int main(void)
         CASE(what_is_not_subscribed_to_can_not_be_compared),
         CASE(a_sync_begins_by_the_clock),
         CASE(it_rests_for_longer_than_a_page_takes),
+        CASE(it_goes_at_half_its_pace_while_events_come),
         CASE(syncs_that_can_not_be_are_not_started),
         CASE(a_page_that_ends_where_it_began_is_refused),
         CASE(a_publisher_that_is_away_is_compared_with_later),

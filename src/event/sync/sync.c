@@ -17,9 +17,10 @@
 #define AGAIN_MS_MIN 1000
 #define AGAIN_MS_MAX 60000
 /* A sync is not urgent, and takes from both services what their clients could have: so many keys a
- * second at most, and after each page without a difference a rest several times as long as the page
- * took. So it is slower where either of them is busy. */
+ * second at most, half as many while events come, and after each page without a difference a rest
+ * several times as long as the page took. So it is slower where either of them is busy. */
 #define SYNC_KEYS_A_SECOND_MAX 54000
+#define SYNC_KEYS_A_SECOND_BUSY (SYNC_KEYS_A_SECOND_MAX / 2)
 #define SYNC_RESTS_TIMES 5
 #define SYNC_REST_NS_MAX INT64_C(5000000000)
 
@@ -326,6 +327,14 @@ static void rest_for_others(const struct subscription *s, int64_t began_ns)
         s->sync->paced_ns = rested_ns;
 }
 
+/* How long `rows` keys take. */
+static int64_t pace_ns(struct subscription *s, int64_t rows)
+{
+    bool heard = s->sync->paced_at != s->cursor.position;
+    s->sync->paced_at = s->cursor.position;
+    return rows * INT64_C(1000000000) / (heard ? SYNC_KEYS_A_SECOND_BUSY : SYNC_KEYS_A_SECOND_MAX);
+}
+
 static enum sync_verdict take_step(struct subscription *s, struct fh_error *error)
 {
     struct sync *sync = s->sync;
@@ -336,8 +345,8 @@ static enum sync_verdict take_step(struct subscription *s, struct fh_error *erro
     int64_t rows = portion_size(&sync->rows, RESYNC_ROWS_MAX);
     int64_t began_ns = world_monotonic_ns(subscription_world(s));
     sync->equal = false;
+    sync->paced_ns = began_ns + pace_ns(s, rows);
     enum sync_verdict verdict = compare_page(s, error);
-    sync->paced_ns = began_ns + rows * (INT64_C(1000000000) / SYNC_KEYS_A_SECOND_MAX);
     if (sync->equal)
         rest_for_others(s, began_ns);
     return verdict;

@@ -35,6 +35,7 @@ struct sync {
     char next[LEDGER_AFTER_SIZE]; /* `after` once that is settled; "": the type is done then */
     int64_t again_ns;             /* after an outage: not before */
     int64_t paced_ns;             /* the next page: not before, for the sake of others */
+    int64_t paced_at;             /* the cursor, at the last page */
     bool equal;                   /* the last page was the same on both sides */
     int failures;                 /* in a row */
     struct portion rows;
