@@ -6,9 +6,9 @@
 
 #include "engine/sqlite/internal.h"
 
-/* Each sqlite3_column_*() looks the column up, and ends as a call of its own; where connections have
- * no mutex its value may be read instead. What may lack memory is asked of the statement, whose next
- * step then fails. */
+/* Each sqlite3_column_*() looks the column up, and ends as a call of its own; where connections
+ * have no mutex its value may be read instead. What may lack memory is asked of the statement,
+ * whose next step then fails. */
 static void read_column(sqlite3_stmt *statement, int column, struct sql_value *value)
 {
     sqlite3_value *read = sqlite3_column_value(statement, column);

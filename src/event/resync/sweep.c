@@ -43,9 +43,8 @@ bool resync_held_key(const json_t *row, char *ret, size_t size)
     if (json_is_object(row))
         value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)row));
     char digits[TEXT_INTEGER_SIZE];
-    const char *text = json_is_integer(value)
-                           ? text_of_integer(json_integer_value(value), digits)
-                           : json_string_value(value);
+    const char *text = json_is_integer(value) ? text_of_integer(json_integer_value(value), digits)
+                                              : json_string_value(value);
     size_t length = text ? strlen(text) : 0;
     if (length == 0 || length > size - 2)
         return false;

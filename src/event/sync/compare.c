@@ -67,8 +67,7 @@ static bool has_same_members(const json_t *row, const json_t *names)
     json_array_foreach (names, i, name) {
         const char *wanted = json_string_value(name);
         at = at ? json_object_iter_next(members, at) : NULL;
-        if (!(at && strcmp(json_object_iter_key(at), wanted) == 0) &&
-            !json_object_get(row, wanted))
+        if (!(at && strcmp(json_object_iter_key(at), wanted) == 0) && !json_object_get(row, wanted))
             return false;
     }
     return true;
