@@ -57,18 +57,24 @@ def rates(orders, copy):
     return without, during
 
 
+def copied(stack, build, folder, count):
+    """A publisher of so many orders, and a subscriber that has begun to copy them; both until `stack` is closed."""
+    folder.mkdir()
+    orders, copy = (Service(build / "bench" / f"bench_{name}", name, folder / name) for name in ("orders", "copy"))
+    for service in (orders, copy):
+        service.retention = KEPT
+        stack.callback(service.close)
+    fill(build, placed(orders), count, ORDERS, EVENTS, LAST_OF_KEYS, COUNTER)
+    orders.start()
+    copy.peers = {"orders": orders.address}
+    copy.start()
+    return orders, copy
+
+
 def measure(build, folder):
     took, rate = "sync of 1,000,000 equal keys", "orders while a sync runs, times without"
     with contextlib.ExitStack() as stack, bars.part("syncs", took, rate):
-        (folder / "syncs").mkdir()
-        orders, copy = (Service(build / "bench" / f"bench_{name}", name, folder / "syncs" / name) for name in ("orders", "copy"))
-        for service in (orders, copy):
-            service.retention = KEPT
-            stack.callback(service.close)
-        fill(build, placed(orders), KEYS, ORDERS, EVENTS, LAST_OF_KEYS, COUNTER)
-        orders.start()
-        copy.peers = {"orders": orders.address}
-        copy.start()
+        orders, copy = copied(stack, build, folder / "syncs", KEYS)
         wait_for("a copy that has everything", lambda: heard(copy, "orders") >= KEYS, 0.2)
         title(f"Sync: {KEYS:,} rows that a subscriber holds, compared with their publisher")
         syncs = [sync_s(copy) for _ in range(2)]
