@@ -16,6 +16,12 @@
 
 #include "broker/rabbitmq/internal.h"
 
+/* A server delivers what comes fast by ones and twos, and each look at the connection that finds
+ * some wakes two threads. */
+#define GATHER_BELOW_NS 300000 /* between two looks that found messages: then they gather */
+#define GATHER_NS RABBITMQ_NS_A_MS
+#define GATHER_COUNT_MIN 4 /* in that time: then they go on */
+
 void rabbitmq_consumer_wake(struct rabbitmq_consumer *consumer)
 {
     broker_signal(consumer->wake_fd);
@@ -59,11 +65,23 @@ static void message_is_whole(struct rabbitmq_consumer *consumer)
     consumer->read.size += rabbitmq_arrived_size(arrived);
 }
 
+/* Whether those that follow are to be left to the connection for a while. One that comes alone is
+ * never held up: the next one finds that the former was handed over long ago. */
+static void gather_next(struct rabbitmq_consumer *consumer)
+{
+    int64_t now_ns = rabbitmq_now_ns();
+    bool soon = now_ns - consumer->handed_over_ns < GATHER_BELOW_NS;
+    bool goes_on = consumer->gather_until_ns && consumer->read.count >= GATHER_COUNT_MIN;
+    consumer->gather_until_ns = soon || goes_on ? now_ns + GATHER_NS : 0;
+    consumer->handed_over_ns = now_ns;
+}
+
 void rabbitmq_consumer_hand_over(struct rabbitmq_consumer *consumer)
 {
     struct rabbitmq_list *read = &consumer->read, *waiting = &consumer->waiting;
     if (read->count == 0)
         return;
+    gather_next(consumer);
     pthread_mutex_lock(&consumer->mutex);
     bool first = waiting->count == 0; /* `take` waits only when it has seen none */
     *waiting->end = read->first;

@@ -190,6 +190,12 @@ static bool read_frames(struct rabbitmq_consumer *consumer)
     return true;
 }
 
+/* The connection is left alone for a moment: what comes meanwhile is read at one time. */
+static bool messages_gather(const struct rabbitmq_consumer *consumer)
+{
+    return rabbitmq_now_ns() < consumer->gather_until_ns;
+}
+
 /* True: there may be more. */
 static bool read_messages(struct rabbitmq_consumer *consumer)
 {
@@ -241,7 +247,7 @@ static bool go_on_consuming(struct rabbitmq_consumer *consumer)
     ask_for_deliveries(consumer);
     if (link->connection)
         rabbitmq_consumer_acknowledge(consumer);
-    if (link->connection)
+    if (link->connection && !messages_gather(consumer))
         more = read_messages(consumer);
     if (link->connection && waiting_is_full(consumer))
         rabbitmq_link_beat(link);
@@ -267,6 +273,10 @@ void rabbitmq_consumer_idle(void *argument, int wake_fd)
         begin_consuming_again(consumer);
     if (link->connection && go_on_consuming(consumer))
         return;
+    if (link->connection && messages_gather(consumer)) {
+        rabbitmq_link_wait(link, wake_fd, consumer->gather_until_ns, false);
+        return;
+    }
     rabbitmq_link_wait(link, wake_fd,
                        !link->connection                      ? link->retry_ns
                        : consumer->attached < consumer->asked ? rabbitmq_in_ms(ATTACH_LOOK_MS)

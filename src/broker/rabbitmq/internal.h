@@ -207,6 +207,8 @@ struct rabbitmq_consumer {
     uint64_t acknowledged;    /* the newest mark */
     struct rabbitmq_coming coming;
     struct rabbitmq_list read; /* of this look at the connection, and not handed over yet */
+    int64_t handed_over_ns;    /* when messages were, last */
+    int64_t gather_until_ns;   /* until then they are left to the connection; 0: they come slowly */
 
     /* any thread's */
     _Atomic uint64_t acknowledge; /* up to this mark */
