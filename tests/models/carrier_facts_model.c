@@ -8,6 +8,9 @@
  * server that answers before it has synced loses that in a power cut, each part by itself. What is
  * lost beyond that is gone, and an operator's word is needed to go on.
  *
+ * Or each event has a point besides, always the same one, of which the last that was written
+ * counts, as on a server that compares versions.
+ *
  * There is no lease: two carriers do what they find at any time. Requests come late or half, the
  * server is restored from a backup of its own, the owner from one of its, and gives positions out
  * again. Events have ids that never come again; the first one has two facts.
@@ -42,6 +45,8 @@ enum rule {
     WHOLE,         /* which is what was whole when that began */
     RUNS_ON,       /* if the server has not been started anew since */
     FROM_TRIMMED,  /* after a loss it begins where the outbox does, not at the cursor */
+    LIVES,         /* a point's version is a life, and then a position */
+    OF_WRITER,     /* the life in which its event was published, not that of who sends it */
     RULES
 };
 
@@ -50,6 +55,7 @@ struct facts {
     uint8_t link[IDS];         /* to an event: from which, bits */
     uint8_t number;            /* the highest position */
     uint8_t witness;           /* of which backup */
+    uint8_t version[IDS];      /* of points: the life in it */
 };
 
 struct owner {
@@ -80,7 +86,8 @@ struct kept {
     uint8_t cuts, halves, losses, restores, backups;
     uint8_t next_id;
     uint8_t position_of[IDS];
-    struct owner owner, former; /* former: a backup */
+    struct owner owner, former;   /* former: a backup */
+    uint8_t points, life_of[IDS]; /* each event has a point; of the one who published it */
     struct carrier carriers[CARRIERS];
     struct page late[LATE];
     struct facts server, backup, newest; /* newest: is not counted yet */
@@ -121,6 +128,23 @@ static void write_fact(struct kept *s, int id, int index, int life)
         s->server.number = s->position_of[id];
 }
 
+/* < 0, 0, > 0: the one is older, the same, newer. */
+static int compare_versions(const struct kept *s, int life, int id, int other_life, int other)
+{
+    return life != other_life ? life - other_life : s->position_of[id] - s->position_of[other];
+}
+
+static void write_point(struct facts *to, int life, int id)
+{
+    if (to->version[id] < life)
+        to->version[id] = (uint8_t)life;
+}
+
+static int version_of(const struct kept *s, int id, int sender_life)
+{
+    return !has(s, LIVES) ? 0 : has(s, OF_WRITER) ? s->life_of[id] : sender_life;
+}
+
 static int link_of(const struct kept *s, int id)
 {
     return has(s, LINKS_BY_ID) ? id : s->position_of[id];
@@ -132,6 +156,8 @@ static void carry_out(struct kept *s, const struct page *page, int count)
     for (int i = 0; i < count; i++) {
         for (int index = 0; index < facts_of(page->id[i]); index++)
             write_fact(s, page->id[i], index, page->life);
+        if (s->points)
+            write_point(&s->server, version_of(s, page->id[i], page->life), page->id[i]);
     }
     if (count != all)
         return;
@@ -230,6 +256,7 @@ static void backup_steps(struct explore *explore, const struct kept *now)
 static void add_facts(struct facts *to, const struct facts *from)
 {
     for (int id = 0; id < IDS; id++) {
+        write_point(to, from->version[id], id);
         to->link[id] |= from->link[id];
         for (int index = 0; index < FACTS; index++)
             to->there[id][index] |= from->there[id][index];
@@ -242,6 +269,7 @@ static void lose_parts_of(struct kept *s, int id)
     int place = s->position_of[id];
     for (int index = 0; index < FACTS; index++)
         s->server.there[id][index] = s->synced.there[id][index];
+    s->server.version[id] = s->synced.version[id];
     for (int to = id; to < IDS; to++) {
         for (int from = 0; from < id && s->position_of[to] >= place; from++) {
             if (s->server.link[to] >> from & ~s->synced.link[to] >> from & 1)
@@ -329,6 +357,7 @@ static void owner_steps(struct explore *explore, const struct kept *now)
     if (owner->published < EVENTS && now->next_id < IDS) {
         owner->id[++owner->published] = now->next_id;
         after.position_of[now->next_id] = owner->published;
+        after.life_of[now->next_id] = now->points ? owner->life : 0;
         after.next_id++;
         explore_step(explore, &after, "event %d is published at %d", now->next_id,
                      owner->published);
@@ -441,6 +470,29 @@ static void next(struct explore *explore, const void *state)
 static const char lost[] = "a fact is lost";
 static const char doubled[] = "a fact is there twice";
 
+static const char former[] = "a point is as it was before";
+
+/* The event whose point is found. */
+static int found_point(const struct kept *s)
+{
+    int found = 0;
+    for (int id = 1; id < IDS; id++) {
+        const uint8_t *version = s->server.version;
+        if (s->server.there[id][0] &&
+            (!found || compare_versions(s, version[id], id, version[found], found) > 0))
+            found = id;
+    }
+    return found;
+}
+
+/* Up to where it is whole, of what was not given up. What a lost life has written stands until the
+ * point is written again. */
+static bool is_former_point(const struct kept *s, int end)
+{
+    int last = end > s->owner.given_up ? s->owner.id[end] : 0, point = found_point(s);
+    return last && compare_versions(s, s->life_of[point], point, s->life_of[last], last) < 0;
+}
+
 static const char *bad(const void *state)
 {
     const struct kept *now = state;
@@ -461,7 +513,7 @@ static const char *bad(const void *state)
                 return lost;
         }
     }
-    return NULL;
+    return now->points && is_former_point(now, end) ? former : NULL;
 }
 
 static bool goal(const void *state)
@@ -514,6 +566,54 @@ static struct kept owner_restored(void)
     first.owner.cursor = 1;
     first.server.there[1][0] = first.server.there[1][1] = 1;
     first.server.link[1] = first.server.number = 1;
+    return first;
+}
+
+/* The same, of points. */
+static struct kept points_of_a_restored_owner(void)
+{
+    struct kept first = owner_restored();
+    first.points = first.life_of[1] = 1;
+    return first;
+}
+
+/* It was restored to when one event was published, and is restored to when two were. A server that
+ * was empty meanwhile gets the second one late. */
+static struct kept points_of_an_owner_restored_twice(void)
+{
+    struct kept first = calm();
+    first.points = 1;
+    first.restores = 1;
+    first.cuts = first.halves = 0;
+    first.next_id = 3;
+    first.former = first.owner;
+    for (uint8_t id = 1; id < first.next_id; id++) {
+        first.former.id[id] = first.position_of[id] = first.former.published = id;
+        first.life_of[id] = first.owner.life;
+    }
+    first.former.cursor = first.former.published;
+    first.late[0] = (struct page){.life = 1, .from = 1, .to = 2, .after = 1, .id = {2}};
+    first.owner.life = 2;
+    first.owner.published = first.owner.id[1] = 1;
+    return first;
+}
+
+static struct kept points_of_both_restored(void)
+{
+    struct kept first = points_of_a_restored_owner();
+    first.cuts = 0;
+    first.alone = !explore_deep();
+    first.losses = first.backups = 1;
+    return first;
+}
+
+static struct kept points_settling(void)
+{
+    struct kept first = points_of_a_restored_owner();
+    first.alone = !explore_deep();
+    first.settles = 1;
+    first.power_cuts = 1;
+    first.synced = first.server;
     return first;
 }
 
@@ -596,6 +696,22 @@ static void what_is_lost_beyond_that_is_given_up_and_nothing_else(void **state)
     explore_holds(&model, &first);
 }
 
+static void a_point_is_as_it_was_written_last(void **state)
+{
+    (void)state;
+    struct kept first = calm();
+    first.points = 1;
+    explore_holds(&model, &first);
+    first = points_of_a_restored_owner();
+    explore_holds(&model, &first);
+    first = points_of_an_owner_restored_twice();
+    explore_holds(&model, &first);
+    first = points_of_both_restored();
+    explore_holds(&model, &first);
+    first = points_settling();
+    explore_holds(&model, &first);
+}
+
 /* ---- Wrong ones ---- */
 
 EXPLORE_CAUGHT(facts_without_names, model, calm, NAMED, doubled)
@@ -616,6 +732,10 @@ EXPLORE_CAUGHT(settling_of_what_is_not_whole, model, settling, WHOLE, lost)
 EXPLORE_CAUGHT(settling_through_a_start_of_the_server, model, settling, RUNS_ON, lost)
 EXPLORE_CAUGHT(a_loss_given_up_with_what_the_outbox_has, model, settling_and_lost, FROM_TRIMMED,
                lost)
+
+EXPLORE_CAUGHT(points_of_positions, model, points_of_a_restored_owner, LIVES, former)
+EXPLORE_CAUGHT(points_of_the_sender_s_incarnation, model, points_of_an_owner_restored_twice,
+               OF_WRITER, former)
 
 /* Instead of names: what was not answered comes when the server was asked. */
 static void asking_how_far_the_server_is_doubles(void **state)
@@ -643,6 +763,7 @@ int main(void)
         cmocka_unit_test(a_restored_owner_s_facts_are_there_once),
         cmocka_unit_test(what_has_not_settled_comes_from_the_outbox),
         cmocka_unit_test(what_is_lost_beyond_that_is_given_up_and_nothing_else),
+        cmocka_unit_test(a_point_is_as_it_was_written_last),
         cmocka_unit_test(facts_without_names),
         cmocka_unit_test(facts_named_by_positions),
         cmocka_unit_test(facts_named_by_the_sender_s_incarnation),
@@ -659,6 +780,8 @@ int main(void)
         cmocka_unit_test(settling_of_what_is_not_whole),
         cmocka_unit_test(settling_through_a_start_of_the_server),
         cmocka_unit_test(a_loss_given_up_with_what_the_outbox_has),
+        cmocka_unit_test(points_of_positions),
+        cmocka_unit_test(points_of_the_sender_s_incarnation),
         cmocka_unit_test(asking_how_far_the_server_is_doubles),
         cmocka_unit_test(asking_how_far_the_server_is_loses),
     };
