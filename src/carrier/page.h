@@ -66,6 +66,8 @@ enum fh_code carried_page_read(struct carried_reading *reading, struct store_wor
 /* How many bytes of texts to read at once, after `size` took so long and the loop needed `turn_ns`
  * to come back: where its turns are long, as much as takes half of one, and 4 ms at most. */
 size_t carried_slice_size(size_t size, int64_t took_ns, int64_t turn_ns);
+/* Room for one more event that is read. */
+struct carried_event *carried_page_event(struct carried_reading *reading);
 /* Then makes the page of it, and of that what the server's `write` makes; ops of other generations,
  * and whatever else is published, are passed over. A large one is made beside the loop. On a
  * fiber. */
