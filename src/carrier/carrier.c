@@ -119,7 +119,7 @@ enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error 
     struct carrier_change change = {.carrier = carrier, .change = begin_anyway};
     if (carrier->kept)
         return error_set(error, FH_CONFLICT,
-                         "The derived store %s can't be made anew: its server alone has its facts.",
+                         "The derived store %s can't be made anew: its server alone has it.",
                          carrier->declared->name);
     enum fh_code code = carrier_change_run(&change, error);
     carrier->counters.begun += code == FH_OK;

@@ -70,6 +70,8 @@ void carried_driver_register(const struct carried_driver *driver);
  * why, as the end of a sentence. */
 bool carried_keeps(const struct carried_driver *driver, enum fh_model model,
                    char ret_why[static 160]);
+#define CARRIED_KEEPS_NO_ROLLUPS                                                                   \
+    "roll-ups are made of the points in the service's own store, which has none then"
 /* NULL: not built in. */
 const struct carried_driver *carried_driver_named(const char *name);
 /* The driver after this one (NULL: the first); NULL: no more. */

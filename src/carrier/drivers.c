@@ -54,13 +54,13 @@ bool carried_keeps(const struct carried_driver *driver, enum fh_model model,
                  "what an FH_SEARCH has is made of the service's own rows, and made anew of them");
     else if (model == FH_SERIES)
         snprintf(ret_why, 160,
-                 "a point that is corrected is told from the former one by its position, which a "
-                 "restored service gives out again; facts (FH_COLUMNS) are not corrected");
+                 "%s would not tell what a restored service corrects from what was there before",
+                 driver->title);
     else
         snprintf(ret_why, 160,
                  "%s has no names for facts that stay the same after a service was restored",
                  driver->title);
-    return model == FH_COLUMNS && driver->keeps >> model & 1;
+    return model != FH_SEARCH && driver->keeps >> model & 1;
 }
 
 const struct carried_driver *carried_driver_named(const char *name)

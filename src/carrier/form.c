@@ -192,6 +192,7 @@ bool carried_form_read(const struct carried_form *form, const char *data, size_t
                      : is_event_member(&name, "generation") ? scan_generation(&scan, ret)
                      : is_event_member(&name, "as_of") ? (as_of = scan_integer(&scan, &ret->as_of))
                      : is_event_member(&name, "last")  ? json_scan_string(&scan, &ret->last)
+                     : is_event_member(&name, "life")  ? json_scan_string(&scan, &ret->life)
                                                        : false;
         if (!taken)
             return false;

@@ -24,6 +24,7 @@ struct carried_found {
     struct json_piece incarnation; /* of rows for one generation; else its `at` is NULL */
     int64_t number, as_of;
     struct json_piece last; /* the same */
+    struct json_piece life; /* of points that the server alone has; else the same */
 };
 
 /* Of a series, or of columns. */

@@ -275,7 +275,7 @@ static enum fh_code check_kept(const struct derived_carrier *carrier, struct fh_
     if (!serving->name.kept || strcmp(serving->digest, digest) != 0)
         return error_set(error, FH_UNSUPPORTED,
                          "The derived store %s was declared otherwise when its server began to "
-                         "keep its facts: expected that declaration, or another name.",
+                         "keep it: expected that declaration, or another name.",
                          name);
     return FH_OK;
 }
@@ -320,7 +320,7 @@ static enum fh_code look_for_lost_facts(struct derived_carrier *carrier, struct 
         return code;
     return error_set(
         error, FH_UNSUPPORTED,
-        "The server has lost facts of %s that nobody else has, some or all of those at "
+        "The server has lost some of %s that nobody else has, some or all of what was derived at "
         "positions %lld to %lld; nothing is carried until that is accepted.",
         carrier->declared->name, (long long)serving->kept.whole + 1,
         (long long)carrier->look.trimmed);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a page of what page_read.c has read. An event's ops are all in one page, since a cursor has no place within an event.
- * A page that has reached its bounds ends before the next event that has ops of this generation;
- * one without any goes on to CARRIED_SPAN_MAX, so that a service which publishes much else is
- * followed in few requests.
+ * Making a page of what was read (page_read.c). An event's ops are all in one page, since a cursor
+ * has no place within an event. A page that has reached its bounds ends before the next event that
+ * has ops of this generation; one without any goes on to CARRIED_SPAN_MAX, so that a service which
+ * publishes much else is followed in few requests.
  *
  * To read and to free the values of a large page takes tenths of a second, in which nobody would be
  * answered: so the events' texts are copied in the snapshot, some at a time, and the rest is done
@@ -137,6 +137,17 @@ static bool is_beyond_bounds(const struct carried_reading *reading,
             reading->size + event->length > reading->size_max);
 }
 
+/* 36. What is read of an event of another form is not the life of anything. */
+static bool has_life_where_needed(const struct carried_reading *reading, const char *life,
+                                  size_t length)
+{
+    char copy[ID_SIZE] = "";
+    bool needed = reading->generation.kept && reading->declared->model == FH_SERIES;
+    if (needed && length == ID_SIZE - 1)
+        memcpy(copy, life, length);
+    return !needed || id_time_ms(copy) != 0;
+}
+
 /* ---- As any JSON ---- */
 
 /* 23. The event's data are the reading's own. */
@@ -148,7 +159,7 @@ static void name_kept_fact(const struct carried_event *event, json_t *op)
 }
 
 static void take_ops(struct carried_reading *reading, const struct carried_event *event,
-                     int64_t position, const json_t *ops)
+                     int64_t position, const char *life, const json_t *ops)
 {
     size_t i;
     json_t *op;
@@ -157,12 +168,13 @@ static void take_ops(struct carried_reading *reading, const struct carried_event
     json_array_foreach (ops, i, op) {
         if (strcmp(json_string_value(json_object_get(op, "name")), declared->name) != 0)
             continue;
-        if (reading->generation.kept)
+        if (reading->generation.kept && declared->model == FH_COLUMNS)
             name_kept_fact(event, op);
         make_room_for_ops(reading, 1);
         struct carried_op *taken = &page->ops[page->count++];
         *taken = (struct carried_op){.position = position,
                                      .key = json_string_value(json_object_get(op, "key")),
+                                     .life = life,
                                      .at_ms = json_integer_value(json_object_get(op, "at_ms"))};
         if (declared->model == FH_SEARCH) {
             taken->value = json_object_get(op, "value");
@@ -180,16 +192,20 @@ static bool take_data(struct carried_reading *reading, const struct carried_even
 {
     const json_t *generation = json_object_get(data, "generation");
     const json_t *ops = json_object_get(data, "ops"), *as_of = json_object_get(data, "as_of");
+    const char *life = json_string_at(data, "life");
     if (!can_be_read(data, ops))
         return page_damaged(reading, event);
     bool ours = is_of_generation(reading, generation);
     int count = ours ? ops_of_name(reading, ops) : 0;
+    if (count && !has_life_where_needed(reading, life, life ? strlen(life) : 0))
+        return page_damaged(reading, event);
     if (is_beyond_bounds(reading, event, count))
         return false;
     if (count) {
         hold_for_page(reading, (struct carried_held){.event = json_incref(data)});
         reading->size += event->length;
-        take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, ops);
+        take_ops(reading, event, generation ? json_integer_value(as_of) : event->position, life,
+                 ops);
     }
     const char *last = json_string_at(data, "last");
     reading->fills |= ours && last && strcmp(last, reading->declared->name) == 0;
@@ -221,13 +237,17 @@ static void name_formed_ops(struct carried_reading *reading, const struct carrie
                             const struct carried_found *found, char *names)
 {
     int64_t position = found->incarnation.at ? found->as_of : event->position;
+    bool named = reading->generation.kept && reading->declared->model == FH_COLUMNS;
     size_t id_length = strlen(event->id);
+    if (found->life.at)
+        event->data[found->life.at - event->data + (ptrdiff_t)found->life.length] = '\0';
     for (int i = 0; i < found->count; i++) {
         struct carried_op *op = &found->ops[i];
         char *key = event->data + (op->key - event->data), *end = strchr(key, '"');
         *end = '\0';
         op->position = position;
-        if (reading->generation.kept) {
+        op->life = found->life.at;
+        if (named) {
             op->key = memcpy(names, event->id, id_length);
             names[id_length] = '.';
             memcpy(names + id_length + 1, key, (size_t)(end + 1 - key));
@@ -257,7 +277,8 @@ static bool take_formed_event(struct carried_reading *reading, const struct carr
     make_room_for_ops(reading, room);
     struct carried_found found = {.ops = page->ops + page->count,
                                   .values = (struct carried_value *)(void *)held};
-    if (!carried_form_read(form, event->data, event->length, &found)) {
+    if (!carried_form_read(form, event->data, event->length, &found) ||
+        (found.count && !has_life_where_needed(reading, found.life.at, found.life.length))) {
         spare_give(reading->spare, held);
         return false;
     }

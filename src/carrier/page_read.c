@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The events of a page are read in a snapshot of the owner's store, some at a time; page.c makes the
- * page of them. */
+/* The events of a page are read in a snapshot of the owner's store, some at a time; page.c makes
+ * the page of them. */
 
 #include "carrier/page.h"
 

@@ -70,6 +70,10 @@ struct carried_op {
      * and of no other that the owner keeps. Of a point its tags and time say the same. Of a fact
      * that the server alone has "EVENT.INDEX", which is never another's (23). */
     const char *key;
+    /* Of a point that the server alone has: the owner's incarnation when it was written, which
+     * comes before the position in its version: of two of one point that one stands whose life is
+     * greater, of one life that of the higher position (36). Else NULL. */
+    const char *life;
     int64_t at_ms; /* of a point or fact; else 0 */
     /* Of an FH_SEARCH: all that is declared; NULL: gone. */
     const json_t *value;
@@ -155,12 +159,12 @@ struct carried_server_ops {
                             const struct carried_name *generation, const struct fh_columns *columns,
                             int64_t oldest_ms, int64_t deadline_ns, json_t **ret,
                             struct fh_error *error);
-    /* Of facts that the server alone has; NULL: it can't be the only one that has any. How long
+    /* Of what the server alone has; NULL: it can't be the only one that has any. How long
      * after its answer a page is durable, 0: at once; and for how long the server has been running.
      * It fails as the others do. */
     enum fh_code (*settles)(struct carried_server *server, int64_t *ret_settle_s,
                             int64_t *ret_running_s, struct fh_error *error);
-    /* The same. How many facts there are of events behind `position`, whichever life they are of.
+    /* The same. How many there are of events behind `position`, whichever life they are of.
      * FH_NOT_FOUND: no such generation. */
     enum fh_code (*count)(struct carried_server *server, const struct fh_derived *declared,
                           const struct carried_name *generation, int64_t position,

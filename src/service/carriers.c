@@ -87,8 +87,8 @@ static void tell_kept_lives(const struct carrying_fiber *fiber,
                     title, name);
     if (now->formers > before->formers)
         log_warning("derived-former",
-                    "%s has facts of the derived store %s of a life that was lost when a backup "
-                    "was restored: they stay; `freehold derive %s %s` says how many",
+                    "%s has some of the derived store %s of a life that was lost when a backup "
+                    "was restored: it stays; `freehold derive %s %s` says how much",
                     title, name, fiber->carriers->runtime->service->name, name);
 }
 
@@ -100,19 +100,18 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
     const struct carrier_counters *now = &fiber->carrier.counters;
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
     if (now->lost > before->lost && fiber->carrier.kept)
-        log_error(
-            "derived-facts-lost",
-            "%s has lost facts of the derived store %s that nobody else has: `freehold derive "
-            "%s %s` says which",
-            title, name, fiber->carriers->runtime->service->name, name);
+        log_error("derived-facts-lost",
+                  "%s has lost some of the derived store %s that nobody else has: `freehold derive "
+                  "%s %s` says what",
+                  title, name, fiber->carriers->runtime->service->name, name);
     else if (now->lost > before->lost)
         log_warning("derived-lost",
                     "%s has lost something of the derived store %s, which is made anew", title,
                     name);
     if (now->resent > before->resent)
         log_warning("derived-resent",
-                    "%s has lost facts of the derived store %s, which the outbox has: they are "
-                    "sent again",
+                    "%s has lost some of the derived store %s that the outbox has: it is sent "
+                    "again",
                     title, name);
     if (fiber->carrier.kept)
         tell_kept_lives(fiber, before);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts that a server alone has (docs/internals/carriers.md, 23 to 30), as the service's
+ * Points and facts that a server alone has (docs/internals/carriers.md, 23 to 30), as the service's
  * configuration says: {"derives": {"sold": {"driver": "clickhouse", ..., "kept": true}}}.
  *
  * The outbox is the only place of what is not durable there yet, so it is held whatever its bounds
@@ -15,15 +15,18 @@
 #include "base/json.h"
 #include "event/manager.h"
 #include "service/carriers.h"
-#include "store/derived/derived.h"
+#include "store/derived/series.h"
 #include "work/retention.h"
 
 enum fh_code carriers_kept_check(const struct carried_driver *driver,
                                  const struct fh_derived *declared, struct fh_error *error)
 {
     char why[160];
-    if (carried_keeps(driver, declared->model, why))
+    bool keeps = carried_keeps(driver, declared->model, why);
+    if (keeps && series_rollup_count(declared) == 0)
         return FH_OK;
+    if (keeps)
+        snprintf(why, sizeof why, CARRIED_KEEPS_NO_ROLLUPS);
     return error_set(error, FH_INVALID, "The derived store %s can't be kept by its server: %s.",
                      declared->name, why);
 }
@@ -40,18 +43,18 @@ static enum fh_code check_record(const struct carrying_fiber *fiber,
     derived_digest(declared, digest);
     if (serving->name.kept && !kept)
         return error_set(error, FH_UNSUPPORTED,
-                         "A server alone has the facts of the derived store %s: expected `kept` in "
-                         "the system file, as it was, or another name for a new one.",
+                         "A server alone has the derived store %s: expected `kept` in the system "
+                         "file, as it was, or another name for a new one.",
                          declared->name);
     if (kept && serving->name.number && !serving->name.kept)
         return error_set(error, FH_UNSUPPORTED,
-                         "The service's own store has the facts of the derived store %s, too: it "
-                         "can't become `kept`; expected a new one, of another name.",
+                         "The service's own store has the derived store %s, too: it can't become "
+                         "`kept`; expected a new one, of another name.",
                          declared->name);
     if (serving->name.kept && strcmp(serving->digest, digest) != 0)
         return error_set(error, FH_UNSUPPORTED,
                          "The derived store %s was declared otherwise when its server began to "
-                         "keep its facts: expected that declaration, or another name.",
+                         "keep it: expected that declaration, or another name.",
                          declared->name);
     return FH_OK;
 }
@@ -71,7 +74,7 @@ static enum fh_code check_own_facts(struct store_work *work, const struct fh_der
         derived_engine(work->store)->list(work, declared, NULL, INT64_MIN, is_a_fact, &some, error);
     if (code == FH_OK && some)
         return error_set(error, FH_UNSUPPORTED,
-                         "The service's own store has facts of the derived store %s: it can't "
+                         "The service's own store has something in the derived store %s: it can't "
                          "become `kept`; expected a new one, of another name.",
                          declared->name);
     return code;
@@ -104,14 +107,14 @@ enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_
     struct store_work *work;
     bool some = false;
     for (int i = 0; i < derived_count(service); i++)
-        some |= service->derives[i].model == FH_COLUMNS;
+        some |= service->derives[i].model != FH_SEARCH;
     if (!some)
         return FH_OK;
     enum fh_code code = store_begin(runtime->context.store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < derived_count(service) && code == FH_OK; i++) {
-        if (service->derives[i].model == FH_COLUMNS)
+        if (service->derives[i].model != FH_SEARCH)
             code = prepare_kept(runtime, work, &service->derives[i], own, error);
     }
     store_rollback(work);
@@ -131,7 +134,7 @@ enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error
         if (code != FH_OK)
             break;
         if (fiber->carrier.counters.begun)
-            log_info("derived-kept", "%s alone has the facts of the derived store %s from now on",
+            log_info("derived-kept", "%s alone has the derived store %s from now on",
                      fiber->driver->title, fiber->carrier.declared->name);
     }
     return code;
@@ -168,9 +171,9 @@ enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, jso
         return code;
     log_warning(
         "derived-accepted",
-        "facts of the derived store %s that %s has lost were given up: some or all of those "
-        "at positions %lld to %lld",
-        name, fiber->driver->title, (long long)loss.after + 1, (long long)loss.to);
+        "what %s has lost of the derived store %s was given up: some or all of what was derived at "
+        "positions %lld to %lld",
+        fiber->driver->title, name, (long long)loss.after + 1, (long long)loss.to);
     *ret = json_pack("{s:s, s:I, s:I}", "name", name, "after", (json_int_t)loss.after, "to",
                      (json_int_t)loss.to);
     carriers_hurry(fiber->carriers);

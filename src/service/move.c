@@ -64,7 +64,7 @@ enum fh_code service_store_open_beside(const fh_service *service, const json_t *
     if (!engine->derived && carriers_needs_own(service, config))
         return error_set(error, FH_INVALID,
                          "%s declares derived stores, and a store of %s can't have any: expected "
-                         "%s, or on a server an FH_SEARCH, or an FH_COLUMNS that is `kept`.",
+                         "%s, or on a server an FH_SEARCH, or what is `kept` there.",
                          service->name, engine->title, engine_embedded()->name);
     return engine->store->open(&options, world, ret, error);
 }

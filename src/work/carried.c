@@ -15,14 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/json.h"
+#include "store/derived/series.h"
 #include "store/engine.h"
 #include "store/relational/sql.h"
 
 #define NOTED_PLACES_MIN 64
+#define TAGS_DIGEST 20 /* bytes: whoever chooses tags finds no two that meet */
 
 /* One op of a run, on its arena. */
 struct noted_op {
@@ -135,15 +139,28 @@ void carried_write_fact(struct text *text, const struct fh_derived *declared, co
 
 /* ---- The end of the unit of work ---- */
 
+/* Of two of one point that one counts whose life is later (docs/internals/carriers.md, 36). */
+static bool needs_life(fh_work *w, const struct noted_op *first, const struct noted_op *end)
+{
+    for (const struct noted_op *op = first; op != end; op = op->next) {
+        if (op->declared->model == FH_SERIES && work_carries_alone(w->context, op->declared))
+            return true;
+    }
+    return false;
+}
+
 /* Of ops from `first` on, as many as fit. */
 static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
                                         const struct noted_op *first)
 {
-    static const char begins[] = "{\"ops\":[", ends[] = "]}";
+    static const char begins[] = "{\"ops\":[";
+    char ends[ID_SIZE + 16] = "]}";
     size_t length = first->length;
     const struct noted_op *end = first->next;
     for (; end && length + 1 + end->length <= CARRIED_DATA_SIZE_MAX; end = end->next)
         length += 1 + end->length;
+    if (needs_life(w, first, end))
+        snprintf(ends, sizeof ends, "],\"life\":\"%s\"}", w->context->store->incarnation);
     char *data = work_alloc(w, sizeof begins + length + sizeof ends), *at = data;
     memcpy(at, begins, sizeof begins - 1);
     at += sizeof begins - 1;
@@ -153,7 +170,7 @@ static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
         memcpy(at, op->text, op->length);
         at += op->length;
     }
-    memcpy(at, ends, sizeof ends);
+    memcpy(at, ends, strlen(ends) + 1);
     struct ledger_event *event = work_alloc(w, sizeof *event + CARRIED_EVENT_KEY_SIZE);
     char *key = (char *)(event + 1);
     carried_event_key(key, w->context->store->engine, first->key);
@@ -321,9 +338,36 @@ void carried_note_fact(fh_work *w, const struct fh_derived *declared,
     note_fact_op(w, declared, key, fact);
 }
 
+/* Nobody has numbered its curve. */
+static void write_point_key(char ret[static CARRIED_FACT_KEY_SIZE],
+                            const struct fh_derived *declared, const struct derived_fact *fact)
+{
+    crypto_generichash_state state;
+    unsigned char digest[TAGS_DIGEST];
+    crypto_generichash_init(&state, NULL, 0, sizeof digest);
+    for (int i = 0; declared->fields[i].name; i++) {
+        const struct sql_value *tag = &fact->values[i];
+        if (!series_is_tag(&declared->fields[i]))
+            continue;
+        int64_t number = tag->kind == SQL_TEXT ? (int64_t)tag->length : tag->integer;
+        crypto_generichash_update(&state, (const unsigned char *)&number, sizeof number);
+        if (tag->kind == SQL_TEXT)
+            crypto_generichash_update(&state, (const unsigned char *)tag->text, tag->length);
+    }
+    crypto_generichash_final(&state, digest, sizeof digest);
+    sodium_bin2hex(ret, 2 * sizeof digest + 1, digest, sizeof digest);
+    snprintf(ret + 2 * sizeof digest, CARRIED_FACT_KEY_SIZE - 2 * sizeof digest, "@%lld",
+             (long long)fact->at_ms);
+}
+
 void carried_note_kept(fh_work *w, const struct fh_derived *declared,
                        const struct derived_fact *fact)
 {
-    char key[TEXT_INTEGER_SIZE];
-    note_fact_op(w, declared, text_of_integer(fact->id, key), fact);
+    char key[CARRIED_FACT_KEY_SIZE];
+    if (declared->model == FH_SERIES) {
+        write_point_key(key, declared, fact);
+        note_fact_op(w, declared, key, fact);
+    } else {
+        note_fact_op(w, declared, text_of_integer(fact->id, key), fact);
+    }
 }

@@ -17,9 +17,11 @@
  * FH_COLUMNS, has its time besides, and a key by which the service's own store, which has it too,
  * knows it: {"name": "measured", "key": "17@1700000000000", "at_ms": 1700000000000, "value":
  * {...}}. A fact that the server alone has is told by its event and its key, which is its number
- * among those of its unit of work: "0", "1". A unit of work has one op of a name and key. Of rows
- * for a generation that is made anew: {"generation": ["INCARNATION", 7], "as_of": 870, "ops": ...},
- * where their snapshot knew 870 as the last position; "last": "products": there are no more.
+ * among those of its unit of work: "0", "1"; a point by its key, which is made of its tags and its
+ * time, and its event has the owner's incarnation besides: {"ops": ..., "life": "INCARNATION"}. A
+ * unit of work has one op of a name and key. Of rows for a generation that is made anew:
+ * {"generation": ["INCARNATION", 7], "as_of": 870, "ops": ...}, where their snapshot knew 870 as
+ * the last position; "last": "products": there are no more.
  */
 
 #include <jansson.h>
@@ -34,7 +36,7 @@ struct engine;
 #define CARRIED_VERSION 1
 #define CARRIED_EVENT_KEYS 64 /* where several processes write */
 #define CARRIED_EVENT_KEY_SIZE (sizeof CARRIED_TYPE + 4)
-#define CARRIED_FACT_KEY_SIZE 48
+#define CARRIED_FACT_KEY_SIZE 64
 #define CARRIED_DATA_SIZE_MAX ((size_t)1 << 20) /* of one event, unless one op alone is larger */
 
 /* What is to be known of them for units of work: work_context.carried. */
@@ -83,7 +85,8 @@ void carried_note(fh_work *w, const struct fh_derived *declared, const char *key
                   const json_t *value);
 void carried_note_fact(fh_work *w, const struct fh_derived *declared,
                        const struct derived_fact *fact);
-/* The same of one that the server alone has; fact->id: its number in the unit of work. */
+/* The same of one that the server alone has; fact->id: of a fact, its number in the unit of work.
+ */
 void carried_note_kept(fh_work *w, const struct fh_derived *declared,
                        const struct derived_fact *fact);
 

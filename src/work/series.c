@@ -3,7 +3,7 @@
  * Series as handlers see them, and the sweep of what is older than they keep.
  *
  * Where a derived store of them lies on a server, the service's own store has them all the same,
- * and the server a copy (carried.c), which is what answers. But for facts that are declared to be
+ * and the server a copy (carried.c), which is what answers. But for those that are declared to be
  * on the server alone (work_carried.kept): of these the store has no more than the outbox, until
  * they are durable there.
  *
@@ -93,7 +93,7 @@ void fh_fact(fh_work *w, const char *name, int64_t at_ms, json_t *fact)
     derived_marks_check(w, "fh_fact", declared, fact);
     if (at_ms < work_series_oldest_ms(w->context, declared))
         return;
-    if (columns && work_carries_alone(w->context, declared)) {
+    if (work_carries_alone(w->context, declared)) {
         note_kept_fact(w, declared, (*number)++, at_ms, fact);
         return;
     }

@@ -20,6 +20,7 @@
 struct carried_bed {
     const char *name;
     unsigned models; /* 1u << enum fh_model: those it holds */
+    unsigned keeps;  /* and those that it can be the only one to have */
     /* NULL: it is not there, and why; the test is to be skipped. */
     struct carried_server *(*open)(struct harness *harness, char ret_why[static 160]);
     void (*close)(struct carried_server *server);

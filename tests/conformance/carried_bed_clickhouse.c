@@ -124,6 +124,7 @@ static enum fh_code die_within_clickhouse(struct carried_server *server,
 const struct carried_bed carried_bed_clickhouse = {
     .name = "clickhouse",
     .models = 1u << FH_COLUMNS,
+    .keeps = 1u << FH_COLUMNS,
     .open = open_clickhouse,
     .close = close_clickhouse,
     .settle = settle_clickhouse,

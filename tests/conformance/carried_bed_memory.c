@@ -53,6 +53,7 @@ static enum fh_code die_within_memory(struct carried_server *server,
 const struct carried_bed carried_bed_memory = {
     .name = "memory",
     .models = 1u << FH_SEARCH | 1u << FH_SERIES | 1u << FH_COLUMNS,
+    .keeps = 1u << FH_SERIES | 1u << FH_COLUMNS,
     .open = open_memory,
     .close = close_memory,
     .settle = settle_memory,

@@ -127,6 +127,7 @@ static enum fh_code die_within_postgresql(struct carried_server *server,
 const struct carried_bed carried_bed_postgresql = {
     .name = "postgresql",
     .models = 1u << FH_SERIES,
+    .keeps = 1u << FH_SERIES,
     .open = open_postgresql,
     .close = close_postgresql,
     .settle = settle_postgresql,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A service and two carriers that know nothing of each other, on each server that can be the only
- * one to have facts: each counts once, what it has lost is sent again or said to be lost, and what
- * a restored service derives at the same positions is something else. */
+ * one to have points or facts: each counts once, what it has lost is sent again or said to be lost,
+ * and what a restored service derives at the same positions is something else. */
 
 #include "../support/keeping.h"
 #include "carried_bed.h"
@@ -187,10 +187,32 @@ static void a_restored_service_s_positions_are_other_facts(void **state)
     assert_int_equal(carrying.carriers[0].counters.resent, 0);
 }
 
+/* At lower positions than the lost life had. What it does not write again stays. */
+static void what_a_restored_service_corrects_is_found(void **state)
+{
+    (void)state;
+    keeping_write_facts(0, 4);
+    carrying_settle(0);
+    struct keeping_restoring *restoring = keeping_back_up_owner();
+    keeping_write_facts(15, 12);
+    carrying_settle(0);
+    keeping_restore_owner(restoring);
+    begin_carrier(0);
+    begin_carrier(1);
+    keeping_write_facts(30, 6);
+    carrying_settle(1);
+    keeping_assert_all_answered();
+    wipe(); /* what the outbox has is sent again, and is as it was written */
+    begin_carrier(0);
+    carrying_settle(0);
+    keeping_assert_answered_without(4, 16);
+}
+
 /* ---- Running them ---- */
 
 struct kept_case {
     const struct carried_bed *bed;
+    int derived; /* of carrying.h */
     void (*run)(void **state);
     char name[160];
 };
@@ -200,7 +222,7 @@ static void run_kept_case(void **state)
     const struct kept_case *one = *state;
     char why[160];
     carrying_set_up(state);
-    carrying_begin_kept();
+    carrying_begin_kept(one->derived);
     keeping_begin();
     bed = one->bed;
     bed_server = bed->open(&carrying.fixture->harness, why);
@@ -210,7 +232,7 @@ static void run_kept_case(void **state)
     }
     begin_carrier(0);
     begin_carrier(1);
-    assert_non_null(bed_server->ops->settles); /* each that has columns keeps facts */
+    assert_non_null(bed_server->ops->settles);
     one->run(state);
     wipe();
     bed->close(bed_server);
@@ -225,6 +247,11 @@ int main(void)
 #name, name                                                                                \
     }
     static const struct {
+        int derived;
+        enum fh_model model;
+        const char *name;
+    } kinds[] = {{CARRYING_MEASURED, FH_SERIES, "points"}, {CARRYING_SOLD, FH_COLUMNS, "facts"}};
+    static const struct {
         const char *name;
         void (*run)(void **state);
     } cases[] = {
@@ -233,16 +260,21 @@ int main(void)
         CASE(what_was_wiped_is_sent_again_by_the_outbox),
         CASE(what_nobody_has_stops_it_until_that_is_accepted),
         CASE(a_restored_service_s_positions_are_other_facts),
+        CASE(what_a_restored_service_corrects_is_found),
     };
     enum { CASES = sizeof cases / sizeof *cases, BEDS_MAX = 8 };
     static struct kept_case all[CASES * BEDS_MAX];
     static struct CMUnitTest tests[CASES * BEDS_MAX];
     size_t count = 0;
     for (const struct carried_bed *const *of = carried_beds; *of; of++) {
-        for (size_t i = 0; i < CASES && (*of)->models >> FH_COLUMNS & 1; i++) {
+        for (size_t i = 0; i < 2 * CASES; i++) {
+            int kind = i >= CASES;
+            if (!((*of)->keeps >> kinds[kind].model & 1))
+                continue;
             FH_ASSERT(count < CASES * BEDS_MAX);
-            all[count] = (struct kept_case){*of, cases[i].run, ""};
-            snprintf(all[count].name, sizeof all[count].name, "%s: %s", (*of)->name, cases[i].name);
+            all[count] = (struct kept_case){*of, kinds[kind].derived, cases[i % CASES].run, ""};
+            snprintf(all[count].name, sizeof all[count].name, "%s, %s: %s", (*of)->name,
+                     kinds[kind].name, cases[i % CASES].name);
             tests[count] =
                 (struct CMUnitTest){all[count].name, run_kept_case, NULL, NULL, &all[count]};
             count++;

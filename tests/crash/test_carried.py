@@ -236,7 +236,7 @@ def test_facts_do_not_change_their_place_by_the_configuration(keeper):
     assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
     keeper.config["derives"]["puts"] = {**puts, "kept": False}
     assert keeper.begin(1).process.wait(120) == WRONG_CONFIGURATION
-    assert "A server alone has the facts" in keeper.log()
+    assert "A server alone has the derived store" in keeper.log()
     keeper.config["derives"]["puts"] = puts
     keeper.until("each counts once", keeper.are_counted)
 

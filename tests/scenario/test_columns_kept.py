@@ -72,7 +72,7 @@ def test_facts_are_on_the_server_alone(gauges):
     wait_for("the outbox is trimmed", lambda: outbox(gauges) == 0)
     await_all(gauges, 2)
     said = derive(gauges).stdout
-    assert said.startswith("The server alone has the facts of measured of gauges; the outbox is held behind position "), said
+    assert said.startswith("The server alone has measured of gauges; the outbox is held behind position "), said
     assert "lost" not in kept(gauges)
 
 
@@ -88,7 +88,7 @@ def test_what_has_lost_nothing_gives_nothing_up(gauges):
 def test_what_is_lost_is_said_and_given_up_by_a_word_alone(gauges, server):
     server.run(f"DROP DATABASE `{gauges.database}`")
     start_again(gauges)
-    wait_for("it says what is lost", lambda: "LOST facts: some or all of those at positions" in derive(gauges).stdout)
+    wait_for("it says what is lost", lambda: "LOST some or all of what was derived at positions" in derive(gauges).stdout)
     assert counted(gauges) is None
     text = gauges.call("gauges", "GET", "/metrics").body
     assert 'freehold_derived_facts_lost{derived="measured"} 1' in text
@@ -109,7 +109,7 @@ def test_where_facts_are_is_not_changed_by_the_file_alone(gauges, server):
     file.write_text(text_of(server, gauges.name, gauges.folder, "false"))
     done = gauges.command("up", gauges.file, "--detach", "--state", gauges.state, check=False)
     assert done.returncode, done
-    assert "A server alone has the facts of the derived store measured" in done.stdout + done.stderr, done
+    assert "A server alone has the derived store measured" in done.stdout + done.stderr, done
     gauges.stop(check=False)
     file.write_text(was)
     gauges.up()

@@ -38,8 +38,9 @@ enum memory_fault {
 struct memory_value {
     char key[CARRIED_KEY_SIZE];
     int64_t version;
-    int64_t at_ms; /* of a point or fact, whose text is JSON */
-    uint32_t text; /* of the value: its place in the server's `texts`; 0: a tombstone */
+    char life[ID_SIZE]; /* before the version; of points that it alone has */
+    int64_t at_ms;      /* of a point or fact, whose text is JSON */
+    uint32_t text;      /* of the value: its place in the server's `texts`; 0: a tombstone */
 };
 
 struct memory_generation {
@@ -134,7 +135,8 @@ static inline void memory_put(struct memory_server *server, struct memory_genera
     if (at == generation->value_count)
         generation->values[generation->value_count++] = (struct memory_value){.version = -1};
     struct memory_value *value = &generation->values[at];
-    if (op->version > value->version || server->overwrites)
+    int order = strcmp(op->life, value->life);
+    if (order > 0 || (order == 0 && op->version > value->version) || server->overwrites)
         *value = *op;
     if (!value->text && server->forgets_tombstones)
         *value = generation->values[--generation->value_count];
@@ -298,6 +300,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
             continue;
         }
         snprintf(value->key, sizeof value->key, "%s", op->key);
+        snprintf(value->life, sizeof value->life, "%s", op->life ? op->life : "");
         value->text = text;
         value->at_ms = op->at_ms;
         value->version = op->position;

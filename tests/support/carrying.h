@@ -66,9 +66,13 @@ static enum fh_code carrying_has_room(struct work_context *context,
     return carrying_room ? carrying_room(context, declared, error) : FH_OK;
 }
 
-/* The server alone has its facts. */
-static const struct work_carried carrying_kept = {
-    .declared = 1u << CARRYING_SOLD, .kept = 1u << CARRYING_SOLD, .room = carrying_has_room};
+/* The server alone has its points or facts. */
+static const struct work_carried carrying_kept[CARRYING_DERIVED] = {
+    [CARRYING_MEASURED] = {.declared = 1u << CARRYING_MEASURED,
+                           .kept = 1u << CARRYING_MEASURED,
+                           .room = carrying_has_room},
+    [CARRYING_SOLD] = {
+        .declared = 1u << CARRYING_SOLD, .kept = 1u << CARRYING_SOLD, .room = carrying_has_room}};
 static const struct work_carried carrying_carried[CARRYING_DERIVED] = {
     {.declared = 1u << CARRYING_ITEMS},
     {.declared = 1u << CARRYING_MEASURED},
@@ -107,11 +111,11 @@ static inline void carrying_begin(int derived)
     carrying_restart(1);
 }
 
-static inline void carrying_begin_kept(void)
+static inline void carrying_begin_kept(int derived)
 {
     carrying.kept = true;
-    carrying_begin(CARRYING_SOLD);
-    carrying.fixture->context.carried = &carrying_kept;
+    carrying_begin(derived);
+    carrying.fixture->context.carried = &carrying_kept[derived];
 }
 
 static inline int carrying_set_up(void **state)

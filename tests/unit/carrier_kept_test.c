@@ -277,7 +277,7 @@ static void trim_hard(void *argument)
     event_manager_drain(context->events);
     event_manager_free(context->events);
     context->events = NULL;
-    context->carried = &carrying_kept;
+    context->carried = &carrying_kept[CARRYING_SOLD];
 }
 
 static int64_t trimmed(void)
@@ -578,7 +578,7 @@ static void the_longest_links_of_two_lives_are_both_reached(void **state)
 static int set_up_kept(void **state)
 {
     carrying_set_up(state);
-    carrying_begin_kept();
+    carrying_begin_kept(CARRYING_SOLD);
     keeping_begin();
     return 0;
 }

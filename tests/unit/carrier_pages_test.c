@@ -355,7 +355,7 @@ static void put_facts(int count)
 static void what_was_read_in_another_life_is_not_sent(void **state)
 {
     (void)state;
-    carrying_begin_kept();
+    carrying_begin_kept(CARRYING_SOLD);
     carrying_settle(0);
     put_facts(ITEMS);
     look_at_sends();
@@ -371,7 +371,7 @@ static void what_was_read_in_another_life_is_not_sent(void **state)
 static void kept_facts_follow_each_other_in_one_turn(void **state)
 {
     (void)state;
-    carrying_begin_kept();
+    carrying_begin_kept(CARRYING_SOLD);
     carrying_settle(0);
     put_facts(ITEMS);
     look_at_sends();

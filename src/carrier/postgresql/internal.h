@@ -169,7 +169,8 @@ struct curves_page {
     struct curves_tags *tags; /* in the order of the points */
     int tags_count;
     int64_t *times;                       /* of the points */
-    char *arrays[DERIVED_FIELDS_MAX + 2]; /* of all points, as curves_page_points makes them */
+    bool kept;                            /* they have lives (carrier/server.h) */
+    char *arrays[DERIVED_FIELDS_MAX + 3]; /* of all points, as curves_page_points makes them */
     int arrays_count;
 };
 
@@ -186,9 +187,9 @@ int curves_page_tags(const struct curves_page *page, int from, int to,
                      char *ret[static DERIVED_FIELDS_MAX + 1]);
 /* Of points: an array of their curves' ids, once these are known, */
 char *curves_page_curves(const struct curves_page *page, int from, int to);
-/* and those of times, positions, then each field that is measured. */
+/* and those of times, positions, where it is kept of lives, then each field that is measured. */
 int curves_page_points(const struct curves_page *page, int from, int to,
-                       char *ret[static DERIVED_FIELDS_MAX + 2]);
+                       char *ret[static DERIVED_FIELDS_MAX + 3]);
 
 /* ---- send.c, chain.c, ask.c ---- */
 
@@ -199,6 +200,12 @@ enum fh_code curves_chain(struct carried_server *server, const struct fh_derived
                           const struct carried_name *generation, const struct carried_link *after,
                           int limit, void (*visit)(void *context, const struct carried_link *link),
                           void *context, int *ret_count, struct fh_error *error);
+/* kept.c */
+enum fh_code curves_settles(struct carried_server *server, int64_t *ret_settle_s,
+                            int64_t *ret_running_s, struct fh_error *error);
+enum fh_code curves_count(struct carried_server *server, const struct fh_derived *declared,
+                          const struct carried_name *generation, int64_t position,
+                          int64_t *ret_count, struct fh_error *error);
 enum fh_code curves_series(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_series *series,
                            int64_t oldest_ms, const struct series_past *past, int64_t deadline_ns,

@@ -21,6 +21,8 @@ static const struct carried_server_ops curves_ops = {
     .generations = curves_generations,
     .drop = curves_drop,
     .series = curves_series,
+    .settles = curves_settles,
+    .count = curves_count,
     .trim = curves_trim,
 };
 
@@ -87,6 +89,7 @@ const struct carried_driver carried_postgresql = {
     .name = "postgresql",
     .title = "PostgreSQL",
     .models = 1u << FH_SERIES,
+    .keeps = 1u << FH_SERIES,
     .port = CURVES_PORT,
     .options = "database",
     .check = curves_check,

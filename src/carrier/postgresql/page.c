@@ -55,6 +55,7 @@ void *curves_write_page(const struct fh_derived *declared, const struct carried_
     if (!page)
         return NULL;
     page->declared = declared;
+    page->kept = generation->kept;
     page->points = calloc(count, sizeof *page->points);
     page->tags = calloc(count, sizeof *page->tags);
     page->times = calloc(count, sizeof *page->times);
@@ -178,23 +179,27 @@ char *curves_page_curves(const struct curves_page *page, int from, int to)
     return array_end(&array);
 }
 
-enum { POINT_TIME = -2, POINT_POSITION = -1 };
+enum { POINT_TIME = -3, POINT_POSITION = -2, POINT_LIFE = -1 };
 
 static void array_add_of_point(struct text *array, const struct carried_op *op, int column)
 {
     if (column >= 0)
         array_add(array, &op->values[column]);
+    else if (column == POINT_LIFE)
+        array_add_text(array, op->life, strlen(op->life));
     else
         text_integer(array, column == POINT_TIME ? op->at_ms : op->position);
 }
 
 int curves_page_points(const struct curves_page *page, int from, int to,
-                       char *ret[static DERIVED_FIELDS_MAX + 2])
+                       char *ret[static DERIVED_FIELDS_MAX + 3])
 {
     int count = 0;
     for (int column = POINT_TIME; column < 0 || page->declared->fields[column].name; column++) {
         struct text array;
         if (column >= 0 && series_is_tag(&page->declared->fields[column]))
+            continue;
+        if (column == POINT_LIFE && !page->kept)
             continue;
         array_begin(&array);
         for (int i = from; i < to; i++) {

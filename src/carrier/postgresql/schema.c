@@ -11,6 +11,9 @@
  *     point        curve, at_ms, fh_position,   a point; v1: of the field 1, if it is measured.
  *                  v1, ...                      Partitions of it: partitions.c
  *
+ * Where the server alone has it (`kept`), links have the ids of events, too, and points the lives
+ * of those who wrote them, which come before positions.
+ *
  * A generation is made by one transaction, and so is there whole or not at all; and what is sent
  * makes none.
  */
@@ -47,8 +50,25 @@ static void write_column_fields(struct text *sql, const struct fh_derived *decla
     }
 }
 
+/* Those that are kept are counted by their positions, which rise as they are written. */
+static void write_points(struct text *sql, const char *schema, const struct fh_derived *declared,
+                         bool kept)
+{
+    text_printf(sql,
+                "); CREATE TABLE \"%s\".point (curve bigint NOT NULL, at_ms bigint NOT NULL,"
+                " fh_position bigint NOT NULL%s",
+                schema, kept ? ", fh_life uuid NOT NULL" : "");
+    write_column_fields(sql, declared, false);
+    text_add(sql, ", PRIMARY KEY (curve, at_ms)) PARTITION BY RANGE (at_ms)");
+    if (kept)
+        text_printf(sql,
+                    "; CREATE INDEX ON \"%s\".point USING brin (fh_position)"
+                    " WITH (autosummarize = on)",
+                    schema);
+}
+
 static void write_generation(struct text *sql, const char *schema, const char *name,
-                             const struct fh_derived *declared)
+                             const struct fh_derived *declared, bool kept)
 {
     char digest[CURVES_DIGEST_SIZE];
     declaration_digest(declared, digest);
@@ -58,17 +78,16 @@ static void write_generation(struct text *sql, const char *schema, const char *n
                 "INSERT INTO \"%s\".generation VALUES ('%s');",
                 schema, schema, name, schema, schema, digest);
     text_printf(sql,
-                "CREATE TABLE \"%s\".link (ends bigint, begins bigint, PRIMARY KEY (ends, begins));"
+                "CREATE TABLE \"%s\".link (ends bigint, begins bigint%s);"
                 "CREATE TABLE \"%s\".curve (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
                 " digest bytea NOT NULL UNIQUE",
-                schema, schema);
-    write_column_fields(sql, declared, true);
-    text_printf(sql,
-                "); CREATE TABLE \"%s\".point (curve bigint NOT NULL, at_ms bigint NOT NULL,"
-                " fh_position bigint NOT NULL",
+                schema,
+                kept ? ", begins_id text COLLATE \"C\", ends_id text COLLATE \"C\","
+                       " PRIMARY KEY (ends, begins, begins_id, ends_id)"
+                     : ", PRIMARY KEY (ends, begins)",
                 schema);
-    write_column_fields(sql, declared, false);
-    text_add(sql, ", PRIMARY KEY (curve, at_ms)) PARTITION BY RANGE (at_ms)");
+    write_column_fields(sql, declared, true);
+    write_points(sql, schema, declared, kept);
 }
 
 /* It is there already: by this declaration? */
@@ -105,7 +124,7 @@ enum fh_code curves_make(struct carried_server *base, const struct fh_derived *d
     text_init(&sql, CURVES_SQL_SIZE);
     enum fh_code code = curves_begin_of(&session, base, declared, generation, error);
     curves_name(curves_of(base), declared, generation, name);
-    write_generation(&sql, session.schema, name, declared);
+    write_generation(&sql, session.schema, name, declared, generation->kept);
     FH_ASSERT(!sql.overflow);
     if (code == FH_OK) {
         code = curves_run(&session, sql.data);

@@ -6,7 +6,8 @@
  *     BEGIN, and lock it        so two carriers come after each other, and neither meets a deadlock
  *     make partitions           that its points' times need
  *     tags that are new         by their digest; and the ids of all
- *     points                    ON CONFLICT DO UPDATE where the position is higher: it compares
+ *     points                    ON CONFLICT DO UPDATE where the position is higher: it compares;
+ *                               of those that are kept, the life, and then the position
  *     link, COMMIT              in one message; if that is not answered, nobody knows
  *
  * A point that the server will not have (SQLSTATE 22...: a character that its encoding lacks) is
@@ -29,7 +30,7 @@ struct sending {
     /* Of the arrays: */
     int from, to;
     bool points;
-    char *arrays[DERIVED_FIELDS_MAX + 3];
+    char *arrays[DERIVED_FIELDS_MAX + 4];
     int count, borrowed; /* the last ones: the page's own */
 };
 
@@ -180,13 +181,15 @@ static void write_measured_array(struct text *sql, const struct fh_derived *decl
 static enum fh_code insert_points(struct sending *sending)
 {
     const struct fh_derived *declared = sending->declared;
+    bool kept = sending->page->kept;
     struct text sql;
-    int parameter = 3;
+    int parameter = kept ? 4 : 3;
     text_init(&sql, CURVES_SQL_SIZE);
-    text_printf(&sql, "INSERT INTO \"%s\".point AS p (curve, at_ms, fh_position",
-                sending->session.schema);
+    text_printf(&sql, "INSERT INTO \"%s\".point AS p (curve, at_ms, fh_position%s",
+                sending->session.schema, kept ? ", fh_life" : "");
     write_measured_array(&sql, declared, false);
     text_add(&sql, ") SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]");
+    text_add(&sql, kept ? ", $4::uuid[]" : "");
     for (int i = 0; declared->fields[i].name; i++) {
         if (!series_is_tag(&declared->fields[i]))
             text_printf(&sql, ", $%d::%s[]", ++parameter,
@@ -194,7 +197,11 @@ static enum fh_code insert_points(struct sending *sending)
     }
     text_add(&sql, ") ON CONFLICT (curve, at_ms) DO UPDATE SET fh_position = excluded.fh_position");
     write_measured_array(&sql, declared, true);
-    text_add(&sql, " WHERE excluded.fh_position > p.fh_position");
+    if (kept)
+        text_add(&sql, ", fh_life = excluded.fh_life WHERE (excluded.fh_life, excluded.fh_position)"
+                       " > (p.fh_life, p.fh_position)");
+    else
+        text_add(&sql, " WHERE excluded.fh_position > p.fh_position");
     enum fh_code code = run_with_arrays(sending, &sql, sending->count);
     text_release(&sql);
     return code;
@@ -255,13 +262,31 @@ static enum fh_code put_points(struct sending *sending, int from, int to)
     return code == FH_OK ? put_points(sending, middle, to) : code;
 }
 
+static bool is_plain_id(const char *id)
+{
+    return strspn(id, "0123456789abcdef-") == strlen(id);
+}
+
 static enum fh_code commit_link(struct sending *sending)
 {
     const struct carried_link *link = &sending->carried->link;
-    char sql[CURVES_SCHEMA_SIZE + 160];
-    snprintf(sql, sizeof sql,
-             "INSERT INTO \"%s\".link (ends, begins) VALUES (%lld, %lld) ON CONFLICT DO NOTHING",
-             sending->session.schema, (long long)link->to, (long long)link->from);
+    char sql[CURVES_SCHEMA_SIZE + 2 * ID_SIZE + 160];
+    if (!is_plain_id(link->from_id) || !is_plain_id(link->to_id))
+        return error_set(
+            sending->session.error, FH_UNSUPPORTED,
+            "An event at position %lld or %lld has an id that this version gives none.",
+            (long long)link->from, (long long)link->to);
+    if (sending->page->kept)
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO \"%s\".link (ends, begins, begins_id, ends_id)"
+                 " VALUES (%lld, %lld, '%s', '%s') ON CONFLICT DO NOTHING",
+                 sending->session.schema, (long long)link->to, (long long)link->from, link->from_id,
+                 link->to_id);
+    else
+        snprintf(
+            sql, sizeof sql,
+            "INSERT INTO \"%s\".link (ends, begins) VALUES (%lld, %lld) ON CONFLICT DO NOTHING",
+            sending->session.schema, (long long)link->to, (long long)link->from);
     return curves_commit(&sending->session, sql);
 }
 

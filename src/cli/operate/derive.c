@@ -67,16 +67,16 @@ static void print_kept(const struct derive_asking *derive, const json_t *kept)
     size_t i;
     json_t *one;
     const json_t *lost = json_object_get(kept, "lost");
-    printf("The server alone has the facts of %s of %s; the outbox is held behind position %lld.\n",
+    printf("The server alone has %s of %s; the outbox is held behind position %lld.\n",
            derive->name, derive->service, (long long)cli_number(kept, "settled"));
     if (lost)
-        printf("It has LOST facts: some or all of those at positions %lld to %lld.\n",
+        printf("It has LOST some or all of what was derived at positions %lld to %lld.\n",
                (long long)cli_number(lost, "after") + 1, (long long)cli_number(lost, "to"));
     json_array_foreach (json_object_get(kept, "losses"), i, one)
         printf("Given up: whatever it had lost at positions %lld to %lld.\n",
                (long long)cli_number(one, "after") + 1, (long long)cli_number(one, "to"));
     json_array_foreach (json_object_get(kept, "formers"), i, one)
-        printf("%lld facts are of a life that was lost: fh_life = '%s' AND fh_position > %lld.\n",
+        printf("%lld in it are of a life that was lost: fh_life = '%s' AND fh_position > %lld.\n",
                (long long)cli_number(one, "facts"), cli_text(one, "incarnation"),
                (long long)cli_number(one, "position"));
 }

@@ -122,7 +122,10 @@ static void check_carried(const struct own *by, const struct system_derives *der
     const struct carried_driver *driver = driver_of(by->file, derives);
     enum fh_model model = declared_model(declared);
     char held[64], why[160];
-    if (derives->kept && driver && !carried_keeps(driver, model, why))
+    bool keeps = driver && carried_keeps(driver, model, why);
+    if (keeps && json_object_get(declared, "rollups"))
+        snprintf(why, sizeof why, CARRIED_KEEPS_NO_ROLLUPS);
+    if (derives->kept && driver && (!keeps || json_object_get(declared, "rollups")))
         findings_error(by->findings, derives->kept_place,
                        "services.%s.derives.%s.kept: its server can't be the only one to have it: "
                        "%s",
@@ -181,7 +184,7 @@ static void check_derives(const struct own *by, const struct system_service *ser
     if (!engine->derived && needs_own_store(service))
         findings_error(by->findings, service->engine_place,
                        "%s declares derived stores, and a store of %s can't have any: expected "
-                       "%s, or on a server an FH_SEARCH, or an FH_COLUMNS that is `kept`",
+                       "%s, or on a server an FH_SEARCH, or what is `kept` there",
                        service->name, engine->title, engine_embedded()->name);
 }
 
