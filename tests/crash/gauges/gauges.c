@@ -12,13 +12,17 @@
 #define DAY_MS INT64_C(86400000)
 #define ALL_MS (50000000 * DAY_MS)
 
-/* Each of ten gauges, at as many milliseconds after so many days ago. */
+/* Each of ten gauges, at as many milliseconds after so many days ago, or after a time. */
 static void add_points(fh_work *w)
 {
+    const json_t *given_ms = json_object_get(fh_body(w), "at_ms");
+    json_int_t more = json_integer_value(json_object_get(fh_body(w), "more"));
     int64_t at_ms = fh_now_ms(w) - fh_int(w, fh_body(w), "days_ago") * DAY_MS;
+    if (given_ms)
+        at_ms = json_integer_value(given_ms);
     for (int i = 0; i < AT_ONCE; i++)
         fh_fact(w, "measured", at_ms + i,
-                fh_object(w, "gauge", fh_format(w, "g%d", i % 10), "n", i));
+                fh_object(w, "gauge", fh_format(w, "g%d", i % 10), "n", i + more));
     fh_reply(w, 201, NULL);
 }
 
@@ -51,7 +55,10 @@ static void count_points(fh_work *w)
     fh_reply(w, 200, answer);
 }
 
-static const fh_field points_shape[] = {{"days_ago", FH_INT}, {0}};
+static const fh_field points_shape[] = {{"days_ago", FH_INT},
+                                        {"at_ms", FH_INT, .optional = true},
+                                        {"more", FH_INT, .optional = true},
+                                        {0}};
 static const struct fh_derived_field measured_fields[] = {
     {"gauge", FH_STRING, FH_TAG}, {"n", FH_INT}, {0}};
 
