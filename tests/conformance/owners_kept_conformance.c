@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts that a server alone has, of owners on every engine: each counts once, however many write
- * and carry at a time, in several processes; and none is missing from an answer, whichever process
- * knows that the server has lost some.
+ * Facts and points that a server alone has, of owners on every engine: each counts once, however
+ * many write and carry at a time, in several processes; and none is missing from an answer,
+ * whichever process knows that the server has lost some.
  */
 
 #include "another_instance.h"
@@ -248,6 +248,47 @@ KEEPERS_CASE(what_many_derive_at_a_time_is_there_once)
     EXPECT(instance_of(1)->carrier.counters.resent == 0);
 }
 
+/* How many points, and their sum. */
+static bool finds_points(int number, json_int_t count, json_int_t sum)
+{
+    const struct fh_series question = {.from_ms = 0,
+                                       .to_ms = 10000,
+                                       .every_ms = 10000,
+                                       .values = (const char *const[]){"count", "sum n", NULL}};
+    json_t *answer = NULL;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code =
+        carrier_ask(&instance_of(number)->carrier, &question, 0, &answer, &keepers.c->error);
+    const json_t *curve = json_array_get(json_object_get(answer, "curves"), 0);
+    const json_t *interval = json_array_get(json_object_get(curve, "points"), 0);
+    bool same = code == FH_OK && json_integer_value(json_array_get(interval, 1)) == count &&
+                json_integer_value(json_array_get(interval, 2)) == sum;
+    json_decref(answer);
+    json_arena_set(arena);
+    return same;
+}
+
+static bool measures_each_thrice(void)
+{
+    bool done = true;
+    for (int first = 0; first < 15 && done; first++)
+        done = derive(first % 2, first);
+    return done && take_turns(0) && take_turns(1);
+}
+
+/* Each of ten thrice or more, by either process in turn: of each tag and time the last one counts.
+ */
+KEEPERS_CASE(points_are_as_they_were_measured_last)
+{
+    service.derives[0].model = FH_SERIES;
+    bool found = measures_each_thrice() && finds_points(0, 10, 135) && finds_points(1, 10, 135);
+    memory_empty(keepers.server);
+    begin_carrier(0);
+    found = found && take_turns(0) && finds_points(0, 10, 135);
+    service.derives[0].model = FH_COLUMNS;
+    EXPECT(found && instance_of(0)->carrier.counters.resent == 1);
+}
+
 KEEPERS_CASE(one_that_began_is_known_before_it_carries)
 {
     struct store_work *work;
@@ -408,6 +449,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(what_many_derive_at_a_time_is_there_once),
+        CASE(points_are_as_they_were_measured_last),
         CASE(one_that_began_is_known_before_it_carries),
         CASE(nobody_answers_while_what_was_lost_is_sent_again),
         CASE_OF(one_that_goes_on_sends_again_what_another_found_missing, has_many),

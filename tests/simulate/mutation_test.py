@@ -193,6 +193,7 @@ UNIT = {
     "kept_gap_answered": "carrier_kept",
     "kept_loss_trimmed_on": "carrier_kept",
     "kept_place_of_a_lost_life": "carrier_kept",
+    "kept_point_of_its_sender": "carrier_points",
     "keys_not_copied_again": "system_client_keys",
     "last_chunk_not_asked_for": "system_seal",
     "last_point_of_any_time": "series_model",

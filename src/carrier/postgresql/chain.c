@@ -6,7 +6,7 @@
 
 #include "carrier/postgresql/internal.h"
 
-static enum fh_code ask_links(struct curves_session *session, const struct carried_link *after,
+static enum fh_code ask_chain(struct curves_session *session, const struct carried_link *after,
                               int limit)
 {
     char sql[CURVES_SCHEMA_SIZE + 192];
@@ -17,7 +17,7 @@ static enum fh_code ask_links(struct curves_session *session, const struct carri
     return curves_run(session, sql);
 }
 
-static enum fh_code ask_kept_links(struct curves_session *session, const struct carried_link *after,
+static enum fh_code ask_kept_chain(struct curves_session *session, const struct carried_link *after,
                                    int limit)
 {
     char sql[CURVES_SCHEMA_SIZE + 288];
@@ -30,8 +30,8 @@ static enum fh_code ask_kept_links(struct curves_session *session, const struct 
     return curves_run_with(session, sql, ids, 2);
 }
 
-static bool read_id(const struct curves_session *session, int row, int column,
-                    char ret[static ID_SIZE])
+static bool read_chain_id(const struct curves_session *session, int row, int column,
+                          char ret[static ID_SIZE])
 {
     const char *id = curves_text(session, row, column);
     size_t length = strlen(id);
@@ -50,11 +50,12 @@ enum fh_code curves_chain(struct carried_server *base, const struct fh_derived *
     *ret_count = 0;
     enum fh_code code = curves_begin_of(&session, base, declared, generation, error);
     if (code == FH_OK)
-        code = (generation->kept ? ask_kept_links : ask_links)(&session, after, limit);
+        code = (generation->kept ? ask_kept_chain : ask_chain)(&session, after, limit);
     for (int i = 0; code == FH_OK && i < curves_rows(&session); i++) {
         struct carried_link link = {.from = curves_integer(&session, i, 1),
                                     .to = curves_integer(&session, i, 0)};
-        if (!read_id(&session, i, 2, link.from_id) || !read_id(&session, i, 3, link.to_id)) {
+        if (!read_chain_id(&session, i, 2, link.from_id) ||
+            !read_chain_id(&session, i, 3, link.to_id)) {
             code = curves_strange(curves_of(base), error);
             break;
         }

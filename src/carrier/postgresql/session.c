@@ -196,8 +196,7 @@ static enum fh_code begin_transaction(struct curves_session *session, const char
              "SET LOCAL lock_timeout=%d%s%s%s",
              asks ? "REPEATABLE READ READ ONLY" : "READ COMMITTED", (long long)left_ms,
              asks ? 0 : CURVES_LOCK_MS,
-             asks ? "; SET LOCAL cursor_tuple_fraction=1; SET LOCAL jit=off"
-                  : "; SET LOCAL synchronous_commit=on",
+             asks ? "; SET LOCAL cursor_tuple_fraction=1; SET LOCAL jit=off" : "",
              *first ? "; " : "", first);
     return curves_run(session, sql);
 }
