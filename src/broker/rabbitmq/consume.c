@@ -239,15 +239,15 @@ static void tell_why_lost(struct rabbitmq_consumer *consumer)
     consumer->superseded |= consumer->source; /* who reads it knows better where to begin again */
 }
 
-/* True: there may be more to do at once. */
-static bool go_on_consuming(struct rabbitmq_consumer *consumer)
+/* `gathers`: nothing is to be read now. True: there may be more to do at once. */
+static bool go_on_consuming(struct rabbitmq_consumer *consumer, bool gathers)
 {
     struct rabbitmq_link *link = &consumer->link;
     bool more = false;
     ask_for_deliveries(consumer);
     if (link->connection)
         rabbitmq_consumer_acknowledge(consumer);
-    if (link->connection && !messages_gather(consumer))
+    if (link->connection && !gathers)
         more = read_messages(consumer);
     if (link->connection && waiting_is_full(consumer))
         rabbitmq_link_beat(link);
@@ -271,9 +271,10 @@ void rabbitmq_consumer_idle(void *argument, int wake_fd)
     }
     if (!link->connection && rabbitmq_now_ns() >= link->retry_ns)
         begin_consuming_again(consumer);
-    if (link->connection && go_on_consuming(consumer))
+    bool gathers = messages_gather(consumer);
+    if (link->connection && go_on_consuming(consumer, gathers))
         return;
-    if (link->connection && messages_gather(consumer)) {
+    if (link->connection && gathers) {
         rabbitmq_link_wait(link, wake_fd, consumer->gather_until_ns, false);
         return;
     }
