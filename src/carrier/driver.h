@@ -24,7 +24,8 @@ struct carried_driver {
     const char *title; /* as people write it */
     unsigned models;   /* 1u << enum fh_model: those it can hold, as carried_server_ops has them */
     unsigned keeps;    /* the same: those that it can be the only one to have (server.h) */
-    int port;          /* the usual one */
+    int64_t from_ms, to_ms; /* it has times from the one on, and before the other; 0, 0: all */
+    int port;               /* the usual one */
     /* Those it has besides host, port, user, password and tls, separated by spaces. */
     const char *options;
     /* How a private one is run, which listens on a port; NULL: there are none. It lets in whom its

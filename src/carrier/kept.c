@@ -210,17 +210,34 @@ static enum fh_code note_kept_page(struct carrier_change *change, struct store_w
     return FH_OK;
 }
 
-/* A fact that a server refuses would be nowhere. */
+static enum fh_code cant_be_left_out(const struct derived_carrier *carrier,
+                                     const struct carried_op *op, const char *why,
+                                     struct fh_error *error)
+{
+    return error_set(error, FH_UNSUPPORTED,
+                     "The server refuses something of the derived store %s at position %lld, and "
+                     "nobody else has it: %.100s",
+                     carrier->declared->name, (long long)op->position, why);
+}
+
+/* It is sent to no server: one that has others of its page might leave a link. */
+static enum fh_code check_all_fit(const struct derived_carrier *carrier,
+                                  const struct carried_page *page, struct fh_error *error)
+{
+    for (int i = 0; i < page->count; i++) {
+        if (!page->ops[i].values)
+            return cant_be_left_out(carrier, &page->ops[i], "It is not as it is declared.", error);
+    }
+    return FH_OK;
+}
+
+/* What a server refuses would be nowhere. */
 static enum fh_code check_none_refused(const struct derived_carrier *carrier,
                                        const struct carried_page *page, struct fh_error *error)
 {
     for (int i = 0; i < page->count; i++) {
         if (page->ops[i].refused[0])
-            return error_set(error, FH_UNSUPPORTED,
-                             "The server refuses a fact of the derived store %s at position %lld, "
-                             "and nobody else has it: %.100s",
-                             carrier->declared->name, (long long)page->ops[i].position,
-                             page->ops[i].refused);
+            return cant_be_left_out(carrier, &page->ops[i], page->ops[i].refused, error);
     }
     return FH_OK;
 }
@@ -234,8 +251,10 @@ static enum fh_code send_kept_page(struct derived_carrier *carrier, struct carri
     const struct carried_link *link = &reading->page.link;
     if (strcmp(reading->life, carrier->life) != 0)
         return FH_OK;
-    enum fh_code code =
-        server->ops->send(server, carrier->declared, &reading->generation, &reading->page, error);
+    enum fh_code code = check_all_fit(carrier, &reading->page, error);
+    if (code == FH_OK)
+        code = server->ops->send(server, carrier->declared, &reading->generation, &reading->page,
+                                 error);
     CRASH_POINT("kept.sent");
     if (code == FH_NOT_FOUND)
         carrier->walked = (struct carried_name){0}; /* it is looked at once more */

@@ -91,8 +91,8 @@ enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error 
     memcpy(former.incarnation, serving->kept.life, ID_SIZE);
     enum fh_code code = cut_of_former(carrier, &former, error);
     if (code == FH_OK)
-        code = server->ops->count(server, carrier->declared, &serving->name, former.position,
-                                  &former.facts, error);
+        code = server->ops->count(server, carrier->declared, &serving->name, former.incarnation,
+                                  former.position, &former.facts, error);
     if (code == FH_NOT_FOUND) /* what is lost is found out by looking */
         code = FH_OK;
     if (code == FH_OK)

@@ -137,15 +137,22 @@ static bool is_beyond_bounds(const struct carried_reading *reading,
             reading->size + event->length > reading->size_max);
 }
 
-/* 36. What is read of an event of another form is not the life of anything. */
+static bool ops_have_lives(const struct carried_reading *reading)
+{
+    return reading->generation.kept && reading->declared->model == FH_SERIES;
+}
+
+/* 36. What has another form is no life. */
 static bool has_life_where_needed(const struct carried_reading *reading, const char *life,
                                   size_t length)
 {
     char copy[ID_SIZE] = "";
-    bool needed = reading->generation.kept && reading->declared->model == FH_SERIES;
-    if (needed && length == ID_SIZE - 1)
+    if (!ops_have_lives(reading))
+        return true;
+    if (length == ID_SIZE - 1)
         memcpy(copy, life, length);
-    return !needed || id_time_ms(copy) != 0;
+    return id_time_ms(copy) != 0 && copy[18] == '-' && copy[23] == '-' &&
+           strspn(copy, "0123456789abcdef-") == ID_SIZE - 1;
 }
 
 /* ---- As any JSON ---- */
@@ -174,7 +181,7 @@ static void take_ops(struct carried_reading *reading, const struct carried_event
         struct carried_op *taken = &page->ops[page->count++];
         *taken = (struct carried_op){.position = position,
                                      .key = json_string_value(json_object_get(op, "key")),
-                                     .life = life,
+                                     .life = ops_have_lives(reading) ? life : NULL,
                                      .at_ms = json_integer_value(json_object_get(op, "at_ms"))};
         if (declared->model == FH_SEARCH) {
             taken->value = json_object_get(op, "value");
@@ -246,7 +253,7 @@ static void name_formed_ops(struct carried_reading *reading, const struct carrie
         char *key = event->data + (op->key - event->data), *end = strchr(key, '"');
         *end = '\0';
         op->position = position;
-        op->life = found->life.at;
+        op->life = ops_have_lives(reading) ? found->life.at : NULL;
         if (named) {
             op->key = memcpy(names, event->id, id_length);
             names[id_length] = '.';

@@ -16,6 +16,21 @@
 #define RECORD_NAME_SIZE (DERIVED_NAME_LENGTH_MAX + 16)
 #define RECORD_SIZE_MAX ((size_t)256 << 10)
 
+static bool is_plain_id(const char *id)
+{
+    return strspn(id, "0123456789abcdef-") == strlen(id);
+}
+
+enum fh_code carried_page_is_plain(const struct carried_page *page, struct fh_error *error)
+{
+    const struct carried_link *link = &page->link;
+    if (is_plain_id(link->from_id) && is_plain_id(link->to_id) && is_plain_id(page->life))
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "An event at position %lld or %lld has an id that no event is given.",
+                     (long long)link->from, (long long)link->to);
+}
+
 int carried_name_compare(const struct carried_name *one, const struct carried_name *other)
 {
     int order = strcmp(one->incarnation, other->incarnation);

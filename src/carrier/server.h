@@ -122,8 +122,9 @@ struct carried_server_ops {
     /*
      * Applies a page's ops, and after them leaves its link, in one request of which, if it is not
      * answered, no more than a beginning is ever done. FH_OK: all of it is durable, but for the ops
-     * with `refused`; that a higher version is there is no refusal. FH_NOT_FOUND: there is no such
-     * generation, and this makes none.
+     * with `refused`; that a higher version is there is no refusal. Where the server alone has them
+     * (`generation->kept`), and refuses one, it leaves no link: it would say that this one is
+     * there. FH_NOT_FOUND: there is no such generation, and this makes none.
      */
     enum fh_code (*send)(struct carried_server *server, const struct fh_derived *declared,
                          const struct carried_name *generation, struct carried_page *page,
@@ -164,10 +165,10 @@ struct carried_server_ops {
      * It fails as the others do. */
     enum fh_code (*settles)(struct carried_server *server, int64_t *ret_settle_s,
                             int64_t *ret_running_s, struct fh_error *error);
-    /* The same. How many there are of events behind `position`, whichever life they are of.
+    /* The same. How many there are of events behind `position` of a life that the owner has lost.
      * FH_NOT_FOUND: no such generation. */
     enum fh_code (*count)(struct carried_server *server, const struct fh_derived *declared,
-                          const struct carried_name *generation, int64_t position,
+                          const struct carried_name *generation, const char *life, int64_t position,
                           int64_t *ret_count, struct fh_error *error);
     /* Removes what is before `oldest_ms`, as far as that is cheap (whole partitions); questions
      * leave it out in any case. Of an FH_SEARCH with personal fields, what was replaced and removed
@@ -180,6 +181,10 @@ struct carried_server_ops {
 struct carried_server {
     const struct carried_server_ops *ops;
 };
+
+/* Whether ids in a page have the form that all have, and so no meaning in a statement.
+ * FH_UNSUPPORTED. */
+enum fh_code carried_page_is_plain(const struct carried_page *page, struct fh_error *error);
 
 /* < 0, 0, > 0: `one` was made before, is, or was made after `other`. */
 int carried_name_compare(const struct carried_name *one, const struct carried_name *other);

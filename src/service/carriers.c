@@ -370,7 +370,7 @@ enum fh_code carriers_take(struct runtime *runtime, struct fh_error *error)
         return error_set(error, FH_NO_MEMORY, "There is no memory for carriers.");
     carriers->carried = (struct work_carried){.declared = declared,
                                               .committed = derived_committed,
-                                              .room = carriers_room,
+                                              .takes = carriers_kept_take,
                                               .needed = carried_all_needed,
                                               .ask = ask_carrying_server};
     carriers->runtime = runtime;

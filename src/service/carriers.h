@@ -110,9 +110,9 @@ enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error
  * declared to be. FH_UNSUPPORTED: they are not. `own`: the service's own store is looked into, too,
  * once derived_prepare is done. On a fiber. */
 enum fh_code carriers_kept_prepare(struct runtime *runtime, bool own, struct fh_error *error);
-/* work_carried.room */
-enum fh_code carriers_room(struct work_context *context, const struct fh_derived *declared,
-                           struct fh_error *error);
+/* work_carried.takes */
+enum fh_code carriers_kept_take(struct work_context *context, const struct fh_derived *declared,
+                                int64_t at_ms, struct fh_error *error);
 /* *ret: {"name", "after", "to"}: which positions were given up. FH_NOT_FOUND, FH_CONFLICT. On a
  * fiber. */
 enum fh_code carriers_accept_loss(struct runtime *runtime, const char *name, json_t **ret,

@@ -46,7 +46,8 @@ static enum fh_code check_record(const struct carrying_fiber *fiber,
                          "A server alone has the derived store %s: expected `kept` in the system "
                          "file, as it was, or another name for a new one.",
                          declared->name);
-    if (kept && serving->name.number && !serving->name.kept)
+    bool was_copied = serving->name.number || record->filling.name.number || record->last;
+    if (kept && was_copied && !serving->name.kept)
         return error_set(error, FH_UNSUPPORTED,
                          "The service's own store has the derived store %s, too: it can't become "
                          "`kept`; expected a new one, of another name.",
@@ -142,12 +143,15 @@ enum fh_code carriers_kept_begin(struct runtime *runtime, struct fh_error *error
 
 /* ---- Room ---- */
 
-enum fh_code carriers_room(struct work_context *context, const struct fh_derived *declared,
-                           struct fh_error *error)
+enum fh_code carriers_kept_take(struct work_context *context, const struct fh_derived *declared,
+                                int64_t at_ms, struct fh_error *error)
 {
     const struct carrying_fiber *fiber = carriers_find(context, declared->name);
     const struct runtime *runtime = fiber->carriers->runtime;
+    const struct carried_driver *driver = fiber->driver;
     int64_t most = retention_of(runtime->config).events_max;
+    if (driver->from_ms < driver->to_ms && (at_ms < driver->from_ms || at_ms >= driver->to_ms))
+        return derived_unfit(error, "at_ms", "`at_ms` is no time that %s has.", driver->title);
     if (context->events->position - fiber->settled < most)
         return FH_OK;
     return error_retry(

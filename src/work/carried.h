@@ -43,10 +43,11 @@ struct engine;
 struct work_carried {
     unsigned declared; /* 1u << i: fh_service.derives[i] lies on a server */
     unsigned kept;     /* and of these: the server alone has its facts */
-    /* FH_UNAVAILABLE: the outbox holds so much for its sake that no more may be derived now. NULL:
-     * it never does. */
-    enum fh_code (*room)(struct work_context *context, const struct fh_derived *declared,
-                         struct fh_error *error);
+    /* Whether what is at that time may be derived for a server that alone has it. FH_UNAVAILABLE:
+     * the outbox holds so much for its sake that no more may be now. FH_INVALID, and the error's
+     * field: its server has no such time. NULL: it always may. */
+    enum fh_code (*takes)(struct work_context *context, const struct fh_derived *declared,
+                          int64_t at_ms, struct fh_error *error);
     /* Events up to `position` are durable. */
     void (*committed)(struct work_context *context, int64_t position, int count); /* or NULL */
     /* Up to where the outbox may be trimmed for their sake: nowhere before what is trimmed already;

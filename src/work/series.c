@@ -66,14 +66,19 @@ static void note_fact(fh_work *w, const struct fh_derived *declared, int64_t id,
                                                     &(struct derived_fact){id, at_ms, values});
 }
 
-/* Where the outbox is full of what the server has not got yet, there is no other place for more. */
+/* Where the outbox is full of what the server has not got yet, there is no other place for more;
+ * nor is there for what the server would refuse. */
 static void note_kept_fact(fh_work *w, const struct fh_derived *declared, int64_t number,
                            int64_t at_ms, const json_t *fact)
 {
     const struct work_carried *carried = w->context->carried;
     struct fh_error error;
-    if (carried->room && carried->room(w->context, declared, &error) != FH_OK)
+    enum fh_code code =
+        carried->takes ? carried->takes(w->context, declared, at_ms, &error) : FH_OK;
+    if (code == FH_UNAVAILABLE)
         work_fail_as(w, PROBLEM_DEPENDENCY_UNAVAILABLE, NULL, error.message);
+    else if (code != FH_OK)
+        derived_fail(w, &error);
     note_fact(w, declared, number, at_ms, fact);
 }
 

@@ -76,6 +76,7 @@ struct memory_server {
     char texts[MEMORY_TEXTS];
     /* Wrong on purpose, for tests that find it. */
     bool overwrites, forgets_tombstones, links_first, repeats_links, appends;
+    bool picky; /* what begins with "odd" is bad, too */
 };
 
 static inline struct memory_generation *memory_find(struct memory_server *server,
@@ -269,14 +270,16 @@ static inline uint32_t memory_text_of(struct memory_server *server,
     text_init(&text, TEXT_LENGTH_MAX);
     json_write(&text, fact);
     name = json_string_at(fact, declared->fields[0].name);
-    *ret_bad = name && strncmp(name, "bad", 3) == 0;
+    *ret_bad =
+        name && (strncmp(name, "bad", 3) == 0 || (server->picky && strncmp(name, "odd", 3) == 0));
     uint32_t kept = memory_text(server, text.data);
     text_release(&text);
     json_decref(fact);
     return kept;
 }
 
-/* Refuses values whose name, or first field of a point or fact, begins with "bad". */
+/* Refuses values whose name, or first field of a point or fact, begins with "bad"; of what it alone
+ * has, the whole page. */
 static inline enum fh_code memory_send(struct carried_server *base,
                                        const struct fh_derived *declared,
                                        const struct carried_name *name, struct carried_page *page,
@@ -285,6 +288,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
     struct memory_server *server = (struct memory_server *)base;
     struct memory_request request = {
         .what = MEMORY_SEND, .name = *name, .declared = declared, .link = page->link};
+    bool refuses = false;
     request.ops = calloc((size_t)page->count + 1, sizeof *request.ops);
     FH_ASSERT(request.ops != NULL);
     FH_ASSERT(page->link.to > page->link.from &&
@@ -297,6 +301,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
         uint32_t text = memory_text_of(server, declared, op, &bad);
         if (bad) {
             snprintf(op->refused, sizeof op->refused, "It is of a kind that is not taken.");
+            refuses = true;
             continue;
         }
         snprintf(value->key, sizeof value->key, "%s", op->key);
@@ -307,7 +312,7 @@ static inline enum fh_code memory_send(struct carried_server *base,
         request.count++;
     }
     server->sends++;
-    enum fh_code code = memory_request(server, &request, error);
+    enum fh_code code = name->kept && refuses ? FH_OK : memory_request(server, &request, error);
     free(request.ops);
     return code;
 }
@@ -486,8 +491,9 @@ static inline enum fh_code memory_settles(struct carried_server *base, int64_t *
 
 static inline enum fh_code memory_count_behind(struct carried_server *base,
                                                const struct fh_derived *declared,
-                                               const struct carried_name *name, int64_t position,
-                                               int64_t *ret_count, struct fh_error *error)
+                                               const struct carried_name *name, const char *life,
+                                               int64_t position, int64_t *ret_count,
+                                               struct fh_error *error)
 {
     struct memory_server *server = (struct memory_server *)base;
     const struct memory_generation *generation = memory_find(server, name, false);
@@ -498,7 +504,9 @@ static inline enum fh_code memory_count_behind(struct carried_server *base,
     if (!generation)
         return error_set(error, FH_NOT_FOUND, "There is no such generation.");
     for (int i = 0; i < generation->value_count; i++)
-        *ret_count += generation->values[i].version > position;
+        *ret_count +=
+            generation->values[i].version > position &&
+            (!generation->values[i].life[0] || strcmp(generation->values[i].life, life) == 0);
     return FH_OK;
 }
 

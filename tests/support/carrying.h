@@ -57,22 +57,23 @@ static fh_service carrying_service = {
         {.name = "items", .model = FH_SEARCH, .fields = carrying_fields, .state = carrying_state},
         {.name = "measured", .model = FH_SERIES, .fields = carrying_measured_fields},
         {.name = "sold", .model = FH_COLUMNS, .fields = carrying_sold_fields}}};
-static enum fh_code (*carrying_room)(struct work_context *context,
-                                     const struct fh_derived *declared, struct fh_error *error);
+static enum fh_code (*carrying_refuses)(struct work_context *context,
+                                        const struct fh_derived *declared, int64_t at_ms,
+                                        struct fh_error *error);
 
-static enum fh_code carrying_has_room(struct work_context *context,
-                                      const struct fh_derived *declared, struct fh_error *error)
+static enum fh_code carrying_takes(struct work_context *context, const struct fh_derived *declared,
+                                   int64_t at_ms, struct fh_error *error)
 {
-    return carrying_room ? carrying_room(context, declared, error) : FH_OK;
+    return carrying_refuses ? carrying_refuses(context, declared, at_ms, error) : FH_OK;
 }
 
 /* The server alone has its points or facts. */
 static const struct work_carried carrying_kept[CARRYING_DERIVED] = {
     [CARRYING_MEASURED] = {.declared = 1u << CARRYING_MEASURED,
                            .kept = 1u << CARRYING_MEASURED,
-                           .room = carrying_has_room},
+                           .takes = carrying_takes},
     [CARRYING_SOLD] = {
-        .declared = 1u << CARRYING_SOLD, .kept = 1u << CARRYING_SOLD, .room = carrying_has_room}};
+        .declared = 1u << CARRYING_SOLD, .kept = 1u << CARRYING_SOLD, .takes = carrying_takes}};
 static const struct work_carried carrying_carried[CARRYING_DERIVED] = {
     {.declared = 1u << CARRYING_ITEMS},
     {.declared = 1u << CARRYING_MEASURED},

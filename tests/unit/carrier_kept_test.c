@@ -342,10 +342,11 @@ static void what_is_not_whole_does_not_settle(void **state)
 }
 
 static enum fh_code has_no_room(struct work_context *context, const struct fh_derived *declared,
-                                struct fh_error *error)
+                                int64_t at_ms, struct fh_error *error)
 {
     (void)context;
     (void)declared;
+    (void)at_ms;
     return error_set(error, FH_UNAVAILABLE, "There is no room.");
 }
 
@@ -353,10 +354,10 @@ static void where_there_is_no_room_nothing_is_derived(void **state)
 {
     carrying_settle(0);
     int64_t position = carrying_ledger(NULL)->position;
-    carrying_room = has_no_room;
+    carrying_refuses = has_no_room;
     assert_int_equal(run_one(state, write_two, false).status, 503);
     assert_int_equal(carrying_ledger(NULL)->position, position);
-    carrying_room = NULL;
+    carrying_refuses = NULL;
     keeping_write_facts(0, 1);
     carrying_settle(0);
     keeping_assert_all_answered();
@@ -538,6 +539,30 @@ static void what_a_server_refuses_stops_it(void **state)
     assert_int_equal(keeping_serving()->cursor, 1);
 }
 
+/* The cursor is behind it already, and does not say that it is there. */
+static void what_is_refused_when_it_is_sent_again_is_not_passed_over(void **state)
+{
+    (void)state;
+    keeping_write_fact("odd", 1000, 1);
+    keeping_write_facts(0, 2);
+    carrying_settle(0);
+    keeping_assert_all_answered();
+    memory_empty(carrying.server);
+    carrying.server->picky = true;
+    for (int i = 0; i < 3; i++) {
+        carrying_restart(0);
+        enum fh_code code = FH_OK;
+        for (int j = 0; j < 4 && code == FH_OK; j++)
+            code = carrying_turn(0).code;
+        assert_int_equal(code, FH_UNSUPPORTED);
+        carrying_assert_not_asked();
+        assert_int_equal(keeping_serving()->kept.settled, 0);
+    }
+    carrying.server->picky = false;
+    carrying_settle(0);
+    keeping_assert_all_answered();
+}
+
 /* ---- The walk ---- */
 
 static void ends_are_reached_by_their_events_alone(void **state)
@@ -586,7 +611,7 @@ static int set_up_kept(void **state)
 static int tear_down_kept(void **state)
 {
     keeping_end();
-    carrying_room = NULL;
+    carrying_refuses = NULL;
     return carrying_tear_down(state);
 }
 
@@ -615,6 +640,7 @@ int main(void)
         KEPT_TEST(another_declaration_stops_it),
         KEPT_TEST(it_is_not_made_anew_nor_dropped_by_another_kind),
         KEPT_TEST(what_a_server_refuses_stops_it),
+        KEPT_TEST(what_is_refused_when_it_is_sent_again_is_not_passed_over),
         cmocka_unit_test(ends_are_reached_by_their_events_alone),
         cmocka_unit_test(the_longest_links_of_two_lives_are_both_reached),
     };

@@ -262,20 +262,13 @@ static enum fh_code put_points(struct sending *sending, int from, int to)
     return code == FH_OK ? put_points(sending, middle, to) : code;
 }
 
-static bool is_plain_id(const char *id)
-{
-    return strspn(id, "0123456789abcdef-") == strlen(id);
-}
-
 static enum fh_code commit_link(struct sending *sending)
 {
     const struct carried_link *link = &sending->carried->link;
     char sql[CURVES_SCHEMA_SIZE + 2 * ID_SIZE + 160];
-    if (!is_plain_id(link->from_id) || !is_plain_id(link->to_id))
-        return error_set(
-            sending->session.error, FH_UNSUPPORTED,
-            "An event at position %lld or %lld has an id that this version gives none.",
-            (long long)link->from, (long long)link->to);
+    enum fh_code code = carried_page_is_plain(sending->carried, sending->session.error);
+    if (code != FH_OK)
+        return code;
     if (sending->page->kept)
         snprintf(sql, sizeof sql,
                  "INSERT INTO \"%s\".link (ends, begins, begins_id, ends_id)"
@@ -290,6 +283,16 @@ static enum fh_code commit_link(struct sending *sending)
     return curves_commit(&sending->session, sql);
 }
 
+static bool is_any_refused(const struct carried_page *page)
+{
+    for (int i = 0; i < page->count; i++) {
+        if (page->ops[i].refused[0])
+            return true;
+    }
+    return false;
+}
+
+/* What is kept is there as a whole, or nothing of it is. */
 static enum fh_code send_curves(struct sending *sending, struct carried_server *base,
                                 const struct carried_name *generation, struct fh_error *error)
 {
@@ -302,7 +305,7 @@ static enum fh_code send_curves(struct sending *sending, struct carried_server *
         code = curves_partitions_need(session, page->times, page->count);
     if (code == FH_OK)
         code = put_points(sending, 0, page->count);
-    if (code == FH_OK)
+    if (code == FH_OK && !(page->kept && is_any_refused(sending->carried)))
         code = commit_link(sending);
     curves_end(session);
     return code;
