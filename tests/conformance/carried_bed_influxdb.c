@@ -130,6 +130,7 @@ extern const struct carried_bed carried_bed_influxdb;
 const struct carried_bed carried_bed_influxdb = {
     .name = "influxdb",
     .models = 1u << FH_SERIES,
+    .keeps = 1u << FH_SERIES,
     .open = bed_influxdb_open,
     .close = influxdb_close,
     .settle = settle_influxdb,

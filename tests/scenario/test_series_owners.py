@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points that a PostgreSQL alone keeps, of a service on MariaDB: several instances measure, one carries; one dies, and so
+"""Points that a PostgreSQL or an InfluxDB alone keeps, of a service on MariaDB: several instances measure, one carries; one dies, and so
 does the server, which then loses all that it has; and what a restored service corrects is found.
 
 The service is tests/crash/gauges."""
 
+import base64
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 from conftest import build_crash_programs, wait_for
@@ -19,12 +22,21 @@ AT_MS = 1_700_000_000_000
 
 
 class Server:
-    """The PostgreSQL that tools/servers has started."""
+    """One that tools/servers has started."""
 
     def __init__(self):
-        if "FREEHOLD_TEST_POSTGRESQL" not in os.environ:
-            pytest.skip("NOT RUN WITH POSTGRESQL: FREEHOLD_TEST_POSTGRESQL names no server")
-        self.at = json.loads(os.environ["FREEHOLD_TEST_POSTGRESQL"])
+        name = f"FREEHOLD_TEST_{self.KIND.upper()}"
+        if name not in os.environ:
+            pytest.skip(f"NOT RUN WITH {self.KIND.upper()}: {name} names no server")
+        self.at = json.loads(os.environ[name])
+
+    def die(self):
+        os.kill(int(pathlib.Path(self.at["pid_file"]).read_text()), self.DIES_BY)
+
+
+class PostgreSQL(Server):
+    KIND, DIES_BY, OPTIONS = "postgresql", signal.SIGQUIT, "derived: postgresql, options: { database: postgres }"
+    LOST = 1  # points
 
     def run(self, statement, check=True):
         return subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.at["host"], "-p",
@@ -35,9 +47,6 @@ class Server:
     def answers(self):
         return self.run("SELECT 1", check=False).returncode == 0
 
-    def die(self):
-        os.kill(int(pathlib.Path(self.at["pid_file"]).read_text()), signal.SIGQUIT)
-
     def schemas(self, owner):
         return self.run("SELECT n.nspname FROM pg_namespace AS n JOIN pg_description AS d ON d.objoid = n.oid WHERE "
                         f"d.description LIKE 'freehold {owner}-%'").stdout.split()
@@ -47,11 +56,33 @@ class Server:
             self.run(f'DROP SCHEMA "{schema}" CASCADE')
 
 
+class InfluxDB(Server):
+    KIND, DIES_BY, OPTIONS = "influxdb", signal.SIGKILL, "derived: influxdb"
+    LOST = 3  # versions of each of them
+
+    def run(self, statement):
+        request = urllib.request.Request(f"http://{self.at['host']}:{self.at['port']}/query",
+                                         data=urllib.parse.urlencode({"q": statement}).encode())
+        login = base64.b64encode(f"{self.at['user']}:{self.at['password']}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+
+    def answers(self):
+        try:
+            return self.run("SHOW DATABASES") == 200
+        except OSError:
+            return False
+
+    def forget(self, owner):
+        self.run(f'DROP DATABASE "{owner}"')
+
+
 class Curves(Gauges):
     PROGRAM, ENGINE = PROGRAM.with_name("crash_gauges_6"), "mariadb"
-    OPTIONS = "derived: postgresql, options: { database: postgres }"
 
     def __init__(self, folder, server, kept):
+        self.OPTIONS = server.OPTIONS
         super().__init__(folder, server, kept)
         (migration,) = (folder / "gauges" / "migrations").iterdir()
         migration.write_text(migration.read_text().replace("TEXT", "VARCHAR(32)"))  # MariaDB has no TEXT as a key
@@ -67,9 +98,9 @@ class Curves(Gauges):
         wait_for("they are put", lambda: self.system.http("POST", "/api/points", body, key).status == 201)
 
 
-@pytest.fixture(scope="module")
-def gauges(tmp_path_factory):
-    server = Server()
+@pytest.fixture(scope="module", params=[PostgreSQL, InfluxDB], ids=lambda kind: kind.KIND)
+def gauges(request, tmp_path_factory):
+    server = request.param()
     build_crash_programs()
     one = Curves(tmp_path_factory.mktemp("curves"), server, "true")
     run_gauges(one)
@@ -110,9 +141,22 @@ def test_what_a_restored_service_corrects_is_found(gauges, tmp_path):
     gauges.put(8)
     await_sum(gauges, REQUESTS, 8)
     (former,) = wait_for("the lost life is counted", lambda: gauges.kept().get("formers"))
-    assert former["facts"] == AT_ONCE, former
-    said = gauges.derive().stdout
-    assert f"{AT_ONCE} in it are of a life that was lost" in said, said
+    assert former["facts"] == gauges.server.LOST * AT_ONCE, former
+    wait_for("either instance tells it",
+             lambda: f"{former['facts']} in it are of a life that was lost" in gauges.derive().stdout)
+
+
+def test_a_time_that_the_server_has_not_is_refused(gauges):
+    """It would be nowhere, and hold up all others."""
+    far_ms = 10_000_000_000_000  # the year 2286
+    body = {"days_ago": 0, "at_ms": far_ms, "more": 0}
+    answer = gauges.system.http("POST", "/api/points", body, {"Idempotency-Key": "far"})
+    assert answer.status == (201 if gauges.server.KIND == "postgresql" else 422), answer
+    if answer.status == 422:
+        assert "`at_ms` is no time that InfluxDB has" in str(answer.body), answer
+    gauges.put(9)
+    more = 1 if answer.status == 201 else 0
+    await_sum(gauges, REQUESTS + more, 9)
 
 
 def test_roll_ups_are_not_kept(gauges, tmp_path):

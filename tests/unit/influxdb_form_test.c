@@ -121,7 +121,7 @@ static void a_version_of_a_point_has_a_place_of_its_own(void **state)
     assert_string_equal(
         line_of(1000005, 1000,
                 json_pack("{s:s, s:i, s:n, s:n}", "device", "", "site", 2, "c", "n")),
-        "m,device=%,site=2,fh_era=1 fh_p=1000005i 1000000005\n");
+        "m,device=%,site=2,fh_era=1 fh_has=0i,fh_p=1000005i 1000000005\n");
     assert_string_equal(line_of(999999, -1,
                                 json_pack("{s:s, s:i, s:i, s:s}", "device", "\\", "site", 2, "c", 3,
                                           "n", "-9223372036854775808")),
@@ -173,9 +173,9 @@ static void a_page_has_a_part_of_its_link_in_each_day(void **state)
     assert_true(!ops[0].refused[0] && ops[3].refused[0] && ops[4].refused[0]);
     influxdb_page_write(&lines);
     assert_string_equal(lines.body.data,
-                        "m,device=d,site=1,fh_era=0 fh_p=3i 5000003\n"
-                        "m,device=d,site=1,fh_era=0 fh_p=4i -4999996\n"
-                        "m,device=d,site=1,fh_era=0 fh_p=5i 6000005\n"
+                        "m,device=d,site=1,fh_era=0 fh_has=0i,fh_p=3i 5000003\n"
+                        "m,device=d,site=1,fh_era=0 fh_has=0i,fh_p=4i -4999996\n"
+                        "m,device=d,site=1,fh_era=0 fh_has=0i,fh_p=5i 6000005\n"
                         "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=2i -86399999971324\n"
                         "l,fh_era=0 fh_from=2i,fh_to=7i,fh_parts=2i 28676\n");
     lines.voids = true;

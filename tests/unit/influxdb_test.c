@@ -213,10 +213,11 @@ static void a_page_has_the_user_and_the_database(void **state)
     assert_string_equal(scripted.paths[1], "POST /write");
     assert_string_equal(scripted.authorization, "Basic c2hvcDphIHNlY3JldA==");
     assert_memory_equal(scripted.bodies[0], "q=SELECT%20%22digest%22", 23);
-    assert_non_null(strstr(scripted.bodies[1], "device=a%20secret,site=1,fh_era=0 n=7i,fh_p=1i 1\n"
-                                               "measured-01900000-0000-7000-8000-000000000000-7"
-                                               "-links,fh_era=0 fh_from=0i,fh_to=4i,fh_parts=1i "
-                                               "16387\n"));
+    assert_non_null(strstr(scripted.bodies[1],
+                           "device=a%20secret,site=1,fh_era=0 n=7i,fh_has=8i,fh_p=1i 1\n"
+                           "measured-01900000-0000-7000-8000-000000000000-7"
+                           "-links,fh_era=0 fh_from=0i,fh_to=4i,fh_parts=1i "
+                           "16387\n"));
 }
 
 static void what_a_status_says(void **state)
@@ -299,7 +300,7 @@ static void what_is_made_is_looked_at_again(void **state)
 {
     (void)state;
     assert_int_equal(AFTER(make_entry, NULL, {200, NOT_MADE}, {204, ""}, {200, MADE}), FH_OK);
-    assert_non_null(strstr(scripted.bodies[1], "-made,digest=1-"));
+    assert_non_null(strstr(scripted.bodies[1], "-made,digest=2-"));
     const char *both = RESULTS(MADE_BY("another") "," POLICY("0s", "24h0m0s"));
     assert_int_equal(AFTER(make_entry, NULL, {200, NOT_MADE}, {204, ""}, {200, both}), FH_INVALID);
     assert_int_equal(AFTER(make_entry, NULL, {200, both}), FH_INVALID);
@@ -374,13 +375,14 @@ static void a_link_is_there_with_all_of_its_parts(void **state)
                  {PARTS("[1,0,5,2],[2,0,5,2]"), 1},
                  {PARTS("[1,0,5,2],[2,0,5,3],[3,0,5,3]"), 0},
                  {PARTS("[1,0,5,0],[2,0,5,0]"), 0},
+                 {PARTS("[1,0,null,1],[2,0,5,1]"), 1}, /* one is being written */
                  {PARTS("[1,0,5,2],[2,0,6,2],[3,0,6,2],[4,0,5,2],[5,4,5,1]"), 3}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct told told = {200, cases[i].parts};
         assert_int_equal(AFTER(links_entry, NULL, {200, era}, told), FH_OK);
         assert_int_equal(scripted.links, cases[i].links);
     }
-    assert_int_equal(AFTER(links_entry, NULL, {200, era}, {200, PARTS("[1,0,null,1]")}),
+    assert_int_equal(AFTER(links_entry, NULL, {200, era}, {200, PARTS("[1,0,\"a\",1]")}),
                      FH_UNSUPPORTED);
     assert_int_equal(
         AFTER(links_entry, NULL, {200, made("0s", "24h0m0s", ERAS("[\"fh_era\",\"x\"]"))}),
@@ -396,9 +398,9 @@ static void a_link_is_there_with_all_of_its_parts(void **state)
 static void the_highest_version_of_a_point_stands(void **state)
 {
     const char *curve = made("0s", "24h0m0s", CURVES(CURVE("d", "\"count\"", "[0,4]")));
-    const char *columns = POINTS(CURVE("d", "\"fh_p\",\"n\"",
-                                       "[5000007,1000007,9],[5000008,8,70],[5000009,9,80],"
-                                       "[6000001,1,5]"));
+    const char *columns = POINTS(CURVE("d", "\"fh_p\",\"n\",\"fh_has\"",
+                                       "[5000007,1000007,9,null],[5000008,8,70,8],"
+                                       "[5000009,9,80,null],[6000001,1,5,null]"));
     int64_t count, most;
     (void)state;
     assert_int_equal(AFTER(series_entry, NULL, {200, curve}, {200, columns}), FH_OK);
@@ -408,10 +410,10 @@ static void the_highest_version_of_a_point_stands(void **state)
     count = json_integer_value(json_array_get(point, 1));
     most = json_integer_value(json_array_get(point, 2));
     assert_true(count == 2 && most == 9);
-    const char *const wrong[] = {POINTS(CURVE("d", "\"fh_p\"", "[1,2]")),
-                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,null,2]")),
-                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,2,2.5]")),
-                                 POINTS(CURVE("d", "\"fh_p\",\"n\"", "[1,2,\"a secret\"]"))};
+    const char *const wrong[] = {
+        POINTS(CURVE("d", "\"fh_p\"", "[1,2]")),
+        POINTS(CURVE("d", "\"fh_p\",\"n\",\"fh_has\"", "[1,2,2.5,8]")),
+        POINTS(CURVE("d", "\"fh_p\",\"n\",\"fh_has\"", "[1,2,\"a secret\",null]"))};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const struct told told = {200, wrong[i]};
         assert_int_equal(AFTER(series_entry, NULL, {200, curve}, told), FH_UNSUPPORTED);
@@ -420,13 +422,42 @@ static void the_highest_version_of_a_point_stands(void **state)
     assert_int_equal(AFTER(series_entry, NULL, {200, foreign}), FH_UNSUPPORTED);
 }
 
+/* One is being written, and not all of its fields are found. */
+static void a_point_that_is_not_whole_is_not_there(void **state)
+{
+    const char *curve = made("0s", "24h0m0s", CURVES(CURVE("d", "\"count\"", "[0,4]")));
+    static const struct {
+        const char *row;
+        int count;
+    } cases[] = {{"[6000001,1,5,null]", 2},    {"[6000001,1,5,8]", 2},
+                 {"[6000001,1,null,4]", 2},    {"[6000001,null,5,null]", 1},
+                 {"[6000001,1,null,null]", 1}, {"[6000001,1,null,8]", 1},
+                 {"[6000001,1,5,4]", 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char rows[256];
+        snprintf(rows, sizeof rows,
+                 "{\"results\":[{\"statement_id\":0,\"series\":[" CURVE(
+                     "d", "\"fh_p\",\"n\",\"fh_has\"", "[5000007,7,9,null],%s") "]}]}",
+                 cases[i].row);
+        assert_int_equal(AFTER(series_entry, NULL, {200, curve}, {200, rows}), FH_OK);
+        const json_t *point = json_array_get(
+            json_object_get(json_array_get(json_object_get(scripted.answer, "curves"), 0),
+                            "points"),
+            0);
+        assert_int_equal(json_integer_value(json_array_get(point, 1)), cases[i].count);
+    }
+}
+
 /* As many rows as were asked for may be too few: all are versions of one point. */
 static void more_rows_are_asked_for_until_no_curve_lacks_a_point(void **state)
 {
     const char *curve = made("0s", "24h0m0s", CURVES(CURVE("d", "\"last\"", "[0,4]")));
-    const char *few = POINTS(CURVE("d", "\"fh_p\",\"c\",\"n\"", "[5000009,9,1,2],[5000008,8,1,1]"));
-    const char *all = POINTS(CURVE("d", "\"fh_p\",\"c\",\"n\"",
-                                   "[5000009,9,1,2],[5000008,8,1,1],[5000007,1000007,1,3]"));
+    const char *few = POINTS(
+        CURVE("d", "\"fh_p\",\"c\",\"n\",\"fh_has\"", "[5000009,9,1,2,null],[5000008,8,1,1,null]"));
+    const char *all = POINTS(CURVE("d", "\"fh_p\",\"c\",\"n\",\"fh_has\"",
+                                   "[5000009,9,1,2,null],[5000008,8,1,1,null],"
+                                   "[5000007,1000007,1,3,null]"));
     char every = 1;
     (void)state;
     assert_int_equal(AFTER(series_entry, &every, {200, curve}, {200, few}, {200, all}), FH_OK);
@@ -459,6 +490,7 @@ int main(void)
         SCRIPTED(of_a_page_that_was_taken_in_part_the_link_is_void_first),
         SCRIPTED(a_link_is_there_with_all_of_its_parts),
         SCRIPTED(the_highest_version_of_a_point_stands),
+        SCRIPTED(a_point_that_is_not_whole_is_not_there),
         SCRIPTED(more_rows_are_asked_for_until_no_curve_lacks_a_point),
         SCRIPTED(a_question_ends_at_its_deadline),
     };

@@ -300,6 +300,15 @@ static bool copy_digits(const struct influxdb_cell *cell, char ret[static DIGITS
     return true;
 }
 
+bool influxdb_cell_copy(const struct influxdb_cell *cell, char *ret, size_t size)
+{
+    if (cell->kind != INFLUXDB_TEXT || cell->foreign || cell->length >= size)
+        return false;
+    memcpy(ret, cell->text, cell->length);
+    ret[cell->length] = '\0';
+    return true;
+}
+
 bool influxdb_cell_integer(const struct influxdb_cell *cell, int64_t *ret)
 {
     uint64_t number = 0;

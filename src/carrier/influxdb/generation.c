@@ -6,6 +6,7 @@
  *     measured-0190a6b2-7c1e-7a55-8d4c-2f6b0e9a1c33-7         its points
  *     measured-0190a6b2-7c1e-7a55-8d4c-2f6b0e9a1c33-7-links   what is carried
  *     measured-0190a6b2-7c1e-7a55-8d4c-2f6b0e9a1c33-7-made    that it is there, and made by what
+ *     measured-0190a6b2-7c1e-7a55-8d4c-2f6b0e9a1c33-kept-1    one that the server alone has
  *
  * A database for each would need an administrator to make it, who may do everything to everybody's;
  * so the database is made once, by whoever has that right, and a user of it alone is enough. But a
@@ -24,8 +25,8 @@
 void influxdb_measurement(const struct fh_derived *declared, const struct carried_name *generation,
                           const char *behind, char ret[static INFLUXDB_NAME_SIZE])
 {
-    snprintf(ret, INFLUXDB_NAME_SIZE, "%s-%s-%lld%s", declared->name, generation->incarnation,
-             (long long)generation->number, behind);
+    snprintf(ret, INFLUXDB_NAME_SIZE, "%s-%s-%s%lld%s", declared->name, generation->incarnation,
+             generation->kept ? INFLUXDB_KEPT : "", (long long)generation->number, behind);
 }
 
 static bool name_ends_here(const char *rest, size_t length)
@@ -53,7 +54,9 @@ static bool read_measurement(const struct fh_derived *declared, const struct inf
         return false;
     memcpy(ret->incarnation, name + prefix + 1, ID_SIZE - 1);
     ret->incarnation[ID_SIZE - 1] = '\0';
-    ret->number = strtoll(name + prefix + ID_SIZE + 1, NULL, 10);
+    const char *number = name + prefix + ID_SIZE + 1;
+    ret->kept = strncmp(number, INFLUXDB_KEPT, sizeof INFLUXDB_KEPT - 1) == 0;
+    ret->number = strtoll(number + (ret->kept ? sizeof INFLUXDB_KEPT - 1 : 0), NULL, 10);
     if (!id_time_ms(ret->incarnation) || ret->number <= 0)
         return false;
     influxdb_measurement(declared, ret, "", again);

@@ -20,7 +20,7 @@
 #define INFLUXDB_PAGE_OPS 20000                 /* lines that a server likes in a request */
 #define INFLUXDB_NAME_SIZE (DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
 #define INFLUXDB_FIELD_SIZE (DERIVED_FIELD_LENGTH_MAX + 8)
-#define INFLUXDB_FORM 1 /* of what is kept: raised with each change of it */
+#define INFLUXDB_FORM 2 /* of what is kept: raised with each change of it */
 #define INFLUXDB_DIGEST_SIZE (DERIVED_DIGEST_SIZE + 16)
 #define INFLUXDB_WORD_SIZE (DERIVED_WORD_LENGTH_MAX * 3 + 2) /* of a tag's value, written */
 
@@ -34,6 +34,7 @@
 #define INFLUXDB_AT_MS_MAX INT64_C(9183110400000)
 #define INFLUXDB_SHARD_HOURS_MAX (364 * 24)
 #define INFLUXDB_LINK_ERA INT64_C(65536) /* positions at which the links of an era end */
+#define INFLUXDB_SETTLE_S 60             /* see kept.c */
 
 struct influxdb_options {
     char host[256], user[128], password[256];
@@ -79,6 +80,9 @@ enum fh_code influxdb_write(struct influxdb *server, struct influxdb_call *call,
 /* The answer is there, and has to be read: influxdb_read. */
 enum fh_code influxdb_query(struct influxdb *server, struct influxdb_call *call,
                             struct fh_error *error);
+/* What the server tells of itself, to be read as JSON. */
+enum fh_code influxdb_ask_itself(struct influxdb *server, struct influxdb_call *call,
+                                 struct fh_error *error);
 void influxdb_call_release(struct influxdb_call *call);
 /* What the server's own words about one of the statements mean. They are not shown. */
 enum fh_code influxdb_judge(const struct influxdb *server, const char *words, size_t length,
@@ -87,7 +91,7 @@ enum fh_code influxdb_strange(const struct influxdb *server, struct fh_error *er
 
 /* ---- answer.c, pure: what was answered to statements, row by row ---- */
 
-#define INFLUXDB_COLUMNS_MAX (DERIVED_FIELDS_MAX + 4)
+#define INFLUXDB_COLUMNS_MAX (DERIVED_FIELDS_MAX + 5)
 
 enum influxdb_kind { INFLUXDB_NULL, INFLUXDB_FALSE, INFLUXDB_TRUE, INFLUXDB_NUMBER, INFLUXDB_TEXT };
 
@@ -127,6 +131,8 @@ bool influxdb_scan(struct influxdb_reader *reader, const char *answer, size_t le
 enum fh_code influxdb_read(const struct influxdb *server, const struct influxdb_call *call,
                            struct influxdb_reader *reader, struct fh_error *error);
 bool influxdb_cell_is(const struct influxdb_cell *cell, const char *text);
+/* A text of fewer bytes, without escapes. */
+bool influxdb_cell_copy(const struct influxdb_cell *cell, char *ret, size_t size);
 bool influxdb_cell_integer(const struct influxdb_cell *cell, int64_t *ret);
 bool influxdb_cell_real(const struct influxdb_cell *cell, double *ret);
 
@@ -166,9 +172,11 @@ void influxdb_form_init(struct influxdb_form *form, const char *measurement,
 void influxdb_form_release(struct influxdb_form *form);
 void influxdb_write_op(struct text *body, const struct influxdb_form *form,
                        const struct carried_op *op);
-/* `parts`: how many days the page has; 0: the link is void. */
+/* `parts`: how many days the page has; 0: the link is void. `life`: who sends it, where the server
+ * alone has the points; else "". */
 void influxdb_write_part(struct text *body, const char *measurement,
-                         const struct carried_link *link, int64_t day_ms, int parts);
+                         const struct carried_link *link, const char *life, int64_t day_ms,
+                         int parts);
 
 /* ---- page.c: the lines of a page, off the loop ---- */
 
@@ -195,6 +203,7 @@ void influxdb_page_write(void *page);
 
 #define INFLUXDB_MADE "-made"   /* behind a generation's name: that it was made, and by what */
 #define INFLUXDB_LINKS "-links" /* and what its links are called */
+#define INFLUXDB_KEPT "kept-"   /* before the number of one that the server alone has */
 
 /* What a generation is there as. */
 struct influxdb_state {
@@ -237,6 +246,12 @@ enum fh_code influxdb_links(struct carried_server *server, const struct fh_deriv
                             int limit,
                             void (*visit)(void *context, const struct carried_link *link),
                             void *context, int *ret_count, struct fh_error *error);
+/* kept.c */
+enum fh_code influxdb_settles(struct carried_server *server, int64_t *ret_settle_s,
+                              int64_t *ret_running_s, struct fh_error *error);
+enum fh_code influxdb_count(struct carried_server *server, const struct fh_derived *declared,
+                            const struct carried_name *generation, const char *life,
+                            int64_t position, int64_t *ret_count, struct fh_error *error);
 enum fh_code influxdb_trim(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, int64_t oldest_ms,
                            struct fh_error *error);
@@ -275,12 +290,14 @@ struct influxdb_points {
     const struct series_question *question;
     struct influxdb_curves *curves;
     struct series_tally *tally; /* NULL: they are counted only */
+    bool kept;                  /* rows end with a life */
     int64_t rows_max;           /* of a curve, in this answer; 0: all that there are */
     /* Its own; zero at first: */
     struct influxdb_curve *curve;
     int64_t rows;    /* of the curve, so far */
     int64_t emitted; /* of these, points */
     int64_t at_ms, position;
+    char life[ID_SIZE];
     bool holds; /* a point, of which others may follow */
     struct sql_value values[DERIVED_FIELDS_MAX + 2];
     bool lacking; /* a curve may have more points than its rows say */

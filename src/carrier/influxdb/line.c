@@ -10,9 +10,16 @@
  *                     both are about, and one that comes again in its own. Which of those of the
  *                     same tags and millisecond stands is found out when it is read: that of the
  *                     highest position
+ *                     Where the server alone has them, with fh_life=LIFE, which comes before the
+ *                     position.
+ *                     Where a value is null, fh_has=Mi says by bits which are not: fields of one
+ *                     point are found one after the other while it is written, and so whoever reads
+ *                     it meanwhile knows that it is not whole
  *     a link's part   STORE-INCARNATION-NUMBER-links,fh_era=ERA fh_from=Ai,fh_to=Bi,fh_parts=Ni AT
  *                     in the day of the ops that it is of; below the day AT is the last digits of
- *                     `to`, of which the others are ERA, and how far `from` is before it
+ *                     `to`, of which the others are ERA, and how far `from` is before it.
+ *                     Where the server alone has the points, with the ids of both events, and as a
+ *                     tag the life of who sends it: in one life a position is of one event
  *
  * The server writes the points of a request that are in one of its shards (whole days) as one entry
  * of a log, and those of several shards side by side. So a part is there if, and only if, the
@@ -108,13 +115,31 @@ static void add_line_values(struct text *body, const struct influxdb_form *form,
                             const struct carried_value *values)
 {
     const struct fh_derived_field *fields = form->declared->fields;
+    int64_t has = 0;
+    bool lacks = false;
     for (int i = 0; fields[i].name; i++) {
-        if (series_is_tag(&fields[i]) || values[i].kind == CARRIED_NULL)
+        if (series_is_tag(&fields[i]))
             continue;
+        if (values[i].kind == CARRIED_NULL) {
+            lacks = true;
+            continue;
+        }
+        has |= INT64_C(1) << i;
         text_append(body, form->names[i].at, form->names[i].length);
         text_append(body, values[i].text, values[i].length);
         text_add(body, fields[i].type == FH_NUMBER ? "," : "i,");
     }
+    if (lacks)
+        text_printf(body, "fh_has=%lldi,", (long long)has);
+}
+
+/* It was written by an owner, which gives it the form of an id. */
+static void add_line_life(struct text *body, const char *life)
+{
+    if (!*life)
+        return;
+    text_add(body, ",fh_life=");
+    influxdb_add_key(body, life, strlen(life));
 }
 
 void influxdb_write_op(struct text *body, const struct influxdb_form *form,
@@ -125,6 +150,7 @@ void influxdb_write_op(struct text *body, const struct influxdb_form *form,
     add_line_tags(body, form, op->values);
     text_add(body, ",fh_era=");
     text_integer(body, era);
+    add_line_life(body, op->life ? op->life : "");
     text_add(body, " ");
     add_line_values(body, form, op->values);
     text_add(body, "fh_p=");
@@ -135,10 +161,16 @@ void influxdb_write_op(struct text *body, const struct influxdb_form *form,
 }
 
 void influxdb_write_part(struct text *body, const char *measurement,
-                         const struct carried_link *link, int64_t day_ms, int parts)
+                         const struct carried_link *link, const char *life, int64_t day_ms,
+                         int parts)
 {
     int64_t era, at_ns = influxdb_link_ns(link, day_ms, &era);
     influxdb_add_key(body, measurement, strlen(measurement));
-    text_printf(body, ",fh_era=%lld fh_from=%lldi,fh_to=%lldi,fh_parts=%di %lld\n", (long long)era,
-                (long long)link->from, (long long)link->to, parts, (long long)at_ns);
+    text_printf(body, ",fh_era=%lld", (long long)era);
+    add_line_life(body, life);
+    text_printf(body, " fh_from=%lldi,fh_to=%lldi,fh_parts=%di", (long long)link->from,
+                (long long)link->to, parts);
+    if (*life)
+        text_printf(body, ",fh_from_id=\"%s\",fh_to_id=\"%s\"", link->from_id, link->to_id);
+    text_printf(body, " %lld\n", (long long)at_ns);
 }

@@ -14,11 +14,13 @@
 
 struct link_part {
     struct carried_link link;
+    char life[ID_SIZE]; /* of who has sent it */
     int64_t parts;
 };
 
 struct link_list {
     struct influxdb *server;
+    bool kept;
     struct influxdb_state state;
     struct influxdb_call call;
     struct carried_link after;
@@ -103,10 +105,20 @@ static void read_eras(void *context)
 static bool take_link_part(void *context, const struct influxdb_rows *rows)
 {
     struct link_list *list = context;
-    struct link_part part;
-    if (rows->column_count != 4 || !influxdb_cell_integer(&rows->cells[1], &part.link.from) ||
+    struct link_part part = {0};
+    if (rows->column_count != (list->kept ? 7 : 4))
+        return false;
+    for (int i = 1; i < rows->column_count; i++) {
+        if (rows->cells[i].kind == INFLUXDB_NULL) /* it is being written */
+            return true;
+    }
+    if (!influxdb_cell_integer(&rows->cells[1], &part.link.from) ||
         !influxdb_cell_integer(&rows->cells[2], &part.link.to) ||
         !influxdb_cell_integer(&rows->cells[3], &part.parts))
+        return false;
+    if (list->kept && (!influxdb_cell_copy(&rows->cells[4], part.link.from_id, ID_SIZE) ||
+                       !influxdb_cell_copy(&rows->cells[5], part.link.to_id, ID_SIZE) ||
+                       !influxdb_cell_copy(&rows->cells[6], part.life, ID_SIZE)))
         return false;
     struct link_part *parts =
         grow_link_list(list->parts, list->count, PARTS_MAX, &list->room, sizeof *list->parts);
@@ -121,13 +133,18 @@ static int compare_links(const struct carried_link *one, const struct carried_li
 {
     if (one->to != other->to)
         return one->to < other->to ? -1 : 1;
-    return (one->from > other->from) - (one->from < other->from);
+    if (one->from != other->from)
+        return one->from < other->from ? -1 : 1;
+    int order = strcmp(one->from_id, other->from_id);
+    return order ? order : strcmp(one->to_id, other->to_id);
 }
 
 static int compare_link_parts(const void *one, const void *other)
 {
     const struct link_part *a = one, *b = other;
     int order = compare_links(&a->link, &b->link);
+    if (!order)
+        order = strcmp(a->life, b->life); /* each has to be whole by itself */
     return order ? order : (a->parts > b->parts) - (a->parts < b->parts);
 }
 
@@ -158,7 +175,10 @@ static enum fh_code ask_parts(struct link_list *list, const char *measurement, i
     struct text statement;
     list->count = 0;
     text_init(&statement, INFLUXDB_SMALL);
-    text_add(&statement, "SELECT \"fh_from\",\"fh_to\",\"fh_parts\" FROM ");
+    text_add(&statement, "SELECT \"fh_from\",\"fh_to\",\"fh_parts\"");
+    if (list->kept)
+        text_add(&statement, ",\"fh_from_id\",\"fh_to_id\",\"fh_life\"");
+    text_add(&statement, " FROM ");
     influxdb_add_identifier(&statement, measurement);
     text_printf(&statement, " WHERE \"fh_era\"='%lld' AND \"fh_to\">=%lld", (long long)era,
                 (long long)list->after.to);
@@ -190,7 +210,8 @@ enum fh_code influxdb_links(struct carried_server *base, const struct fh_derived
                             void (*visit)(void *context, const struct carried_link *link),
                             void *context, int *ret_count, struct fh_error *error)
 {
-    struct link_list list = {.server = influxdb_of(base), .after = *after, .error = error};
+    struct link_list list = {
+        .server = influxdb_of(base), .kept = generation->kept, .after = *after, .error = error};
     struct text statements;
     char measurement[INFLUXDB_NAME_SIZE], links[INFLUXDB_NAME_SIZE];
     *ret_count = 0;

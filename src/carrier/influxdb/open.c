@@ -22,6 +22,8 @@ static const struct carried_server_ops influxdb_ops = {
     .generations = influxdb_generations,
     .drop = influxdb_drop,
     .series = influxdb_series,
+    .settles = influxdb_settles,
+    .count = influxdb_count,
     .trim = influxdb_trim,
 };
 
@@ -127,6 +129,9 @@ const struct carried_driver carried_influxdb = {
     .name = "influxdb",
     .title = "InfluxDB",
     .models = 1u << FH_SERIES,
+    .keeps = 1u << FH_SERIES,
+    .from_ms = INFLUXDB_AT_MS_MIN,
+    .to_ms = INFLUXDB_AT_MS_MAX,
     .port = INFLUXDB_PORT,
     .server = &influxdb_server,
     .check = influxdb_check,

@@ -64,7 +64,7 @@ static void write_link_parts(struct influxdb_page *page)
     }
     int count = days_of_page(page->page, days);
     for (int i = 0; i < count; i++)
-        influxdb_write_part(&page->body, page->links, &page->page->link, days[i],
+        influxdb_write_part(&page->body, page->links, &page->page->link, page->page->life, days[i],
                             page->voids ? 0 : count);
     free(days);
 }

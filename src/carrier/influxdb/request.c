@@ -147,7 +147,7 @@ static enum fh_code influxdb_judge_status(const struct influxdb *server, struct 
                      server->base_url, status);
 }
 
-/* ---- The two of them ---- */
+/* ---- All of them ---- */
 
 enum fh_code influxdb_write(struct influxdb *server, struct influxdb_call *call,
                             struct fh_error *error)
@@ -185,6 +185,16 @@ enum fh_code influxdb_query(struct influxdb *server, struct influxdb_call *call,
                            "application/x-www-form-urlencoded", &form, error);
     call->request.body = NULL;
     text_release(&form);
+    return code == FH_OK ? influxdb_judge_status(server, call, error) : code;
+}
+
+/* It says so to whoever asks. */
+enum fh_code influxdb_ask_itself(struct influxdb *server, struct influxdb_call *call,
+                                 struct fh_error *error)
+{
+    struct text nothing = {.data = (char *)(uintptr_t) "", .length = 0};
+    enum fh_code code =
+        ask_influxdb(server, call, "/debug/vars?ours=1", "application/json", &nothing, error);
     return code == FH_OK ? influxdb_judge_status(server, call, error) : code;
 }
 

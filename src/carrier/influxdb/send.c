@@ -21,6 +21,7 @@ struct page_sending {
     struct influxdb *server;
     struct influxdb_page *lines;
     struct carried_page *page;
+    bool kept; /* what is refused leaves no link */
     int refused;
     struct fh_error *error;
 };
@@ -149,6 +150,8 @@ static enum fh_code send_until_whole(struct page_sending *sending)
         code = send_whole_page(sending, &partial);
         if (code == FH_OK && partial)
             code = mend_page(sending);
+        if (code == FH_OK && sending->kept && sending->refused)
+            return FH_OK;
     }
     if (code == FH_OK && partial)
         code = error_retry(sending->error, FH_UNAVAILABLE,
@@ -157,24 +160,38 @@ static enum fh_code send_until_whole(struct page_sending *sending)
     return code;
 }
 
+static bool is_any_unfit(const struct carried_page *page)
+{
+    for (int i = 0; i < page->count; i++) {
+        if (page->ops[i].refused[0])
+            return true;
+    }
+    return false;
+}
+
 enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived *declared,
                            const struct carried_name *generation, struct carried_page *page,
                            struct fh_error *error)
 {
-    struct page_sending sending = {influxdb_of(base), .page = page, .error = error};
+    struct page_sending sending = {influxdb_of(base), .page = page, .kept = generation->kept,
+                                   .error = error};
     char measurement[INFLUXDB_NAME_SIZE];
     if (page->link.to - page->link.from > CARRIED_SPAN_MAX)
         return error_set(error, FH_UNSUPPORTED, "A page of ops is of more than %d positions.",
                          CARRIED_SPAN_MAX);
+    enum fh_code code = carried_page_is_plain(page, error);
+    if (code != FH_OK)
+        return code;
     influxdb_measurement(declared, generation, "", measurement);
-    enum fh_code code = influxdb_look(sending.server, declared, measurement, error);
+    code = influxdb_look(sending.server, declared, measurement, error);
     if (code != FH_OK)
         return code;
     bool own = carried_write(sending.server->world, base->ops, declared, generation, page);
     sending.lines = page->written;
     if (sending.lines) {
         sending.lines->page = page;
-        code = send_until_whole(&sending);
+        if (!sending.kept || !is_any_unfit(page))
+            code = send_until_whole(&sending);
     } else {
         code = error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");
     }

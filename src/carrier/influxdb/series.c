@@ -22,6 +22,7 @@ struct series_asking {
     struct influxdb *server;
     const struct series_question *question;
     char measurement[INFLUXDB_NAME_SIZE];
+    bool kept;              /* versions have lives */
     int64_t from_ms, to_ms; /* within the server's times */
     int64_t deadline_ns;
     struct influxdb_state state;
@@ -81,6 +82,7 @@ static void add_points_statement(struct text *statement, const struct series_ask
         text_add(statement, ",");
         influxdb_add_identifier(statement, name);
     }
+    text_add(statement, asking->kept ? ",\"fh_has\",\"fh_life\"" : ",\"fh_has\"");
     add_range(statement, asking);
     add_curve_tags(statement, question);
     if (rows_max)
@@ -204,6 +206,7 @@ static void scan_points(struct series_asking *asking, struct series_tally *tally
     *points = (struct influxdb_points){.question = asking->question,
                                        .curves = &asking->curves,
                                        .tally = tally,
+                                       .kept = asking->kept,
                                        .rows_max = rows_max,
                                        .error = asking->error};
     enum fh_code code;
@@ -311,8 +314,11 @@ enum fh_code influxdb_series(struct carried_server *base, const struct fh_derive
 {
     struct influxdb *server = influxdb_of(base);
     struct series_question question;
-    struct series_asking asking = {
-        .server = server, .question = &question, .past = past, .error = error};
+    struct series_asking asking = {.server = server,
+                                   .question = &question,
+                                   .past = past,
+                                   .kept = generation->kept,
+                                   .error = error};
     *ret = NULL;
     enum fh_code code = series_question_init(&question, declared, series, oldest_ms, error);
     if (code != FH_OK)
