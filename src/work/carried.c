@@ -27,7 +27,6 @@
 
 #define NOTED_PLACES_MIN 64
 #define TAGS_DIGEST 20 /* bytes: whoever chooses tags finds no two that meet */
-#define POINT_KEYS 256 /* that points are touched by, as there are too many of them */
 
 /* One op of a run, on its arena. */
 struct noted_op {
@@ -190,39 +189,19 @@ static const struct noted_op *add_event(fh_work *w, struct noted_ops *ops,
     return end;
 }
 
-/* Ops of one key have the order of what they have read, so all that derive under it touch it. A
- * fact is never another one, and may have any place among others; a point that the server alone has
- * is one of very many, and follows from nothing that was read where nothing was. */
-static const char *touched_key(fh_work *w, const struct noted_op *op,
-                               bool touched[static POINT_KEYS], char room[static 8])
-{
-    bool alone = work_carries_alone(w->context, op->declared);
-    unsigned bucket = (unsigned)(XXH3_64bits(op->key, strlen(op->key)) % POINT_KEYS);
-    if (!alone)
-        return op->key;
-    if (op->declared->model != FH_SERIES || !w->has_read || touched[bucket])
-        return NULL;
-    touched[bucket] = true;
-    snprintf(room, 8, "#%u", bucket);
-    return room;
-}
-
+/* What a server alone has may have any place among others: a fact is never another one, and of a
+ * point that one counts which is committed last. */
 static enum fh_code touch_keys(fh_work *w, const struct noted_ops *ops, struct fh_error *error)
 {
-    bool touched[sizeof w->context->service->derives / sizeof *w->context->service->derives]
-                [POINT_KEYS] = {0};
-    char room[8];
     struct text text;
     text_init(&text, TEXT_LENGTH_MAX);
     for (const struct noted_op *op = ops->first; op; op = op->next) {
-        size_t number = (size_t)(op->declared - w->context->service->derives);
-        const char *key = touched_key(w, op, touched[number], room);
-        if (!key)
+        if (work_carries_alone(w->context, op->declared))
             continue;
         text_add(&text, text.length ? ",[" : "[[");
         json_write_string(&text, op->declared->name, strlen(op->declared->name));
         text_add(&text, ",");
-        json_write_string(&text, key, strlen(key));
+        json_write_string(&text, op->key, strlen(op->key));
         text_add(&text, "]");
     }
     text_add(&text, "]");

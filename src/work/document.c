@@ -179,17 +179,10 @@ static json_t *with_id(fh_work *w, const char *collection, json_t *document, boo
     return complete;
 }
 
-/* Most changes depend on what was there. */
-static struct store_work *document_writing(fh_work *w)
-{
-    w->has_read = true;
-    return work_store_write(w);
-}
-
 json_t *fh_doc_insert(fh_work *w, const char *collection, json_t *document)
 {
     const struct document_ops *documents = documents_of(w);
-    struct store_work *work = document_writing(w);
+    struct store_work *work = work_store_write(w);
     struct fh_error error;
     bool drawn;
     json_t *complete = with_id(w, collection, document, &drawn);
@@ -207,7 +200,7 @@ static json_t *update_one(fh_work *w, const char *collection, const char *id, co
                           const json_t *update, struct fh_error *error)
 {
     const struct document_ops *documents = documents_of(w);
-    struct store_work *work = document_writing(w);
+    struct store_work *work = work_store_write(w);
     const char *name = may_change(w, collection, id);
     json_t *document = NULL;
     error->code = documents->update(work, collection, id, filter, update, &document, error);
@@ -243,7 +236,7 @@ json_t *fh_try_doc_update(fh_work *w, const char *collection, const char *id, js
 bool fh_doc_delete(fh_work *w, const char *collection, const char *id)
 {
     const struct document_ops *documents = documents_of(w);
-    struct store_work *work = document_writing(w);
+    struct store_work *work = work_store_write(w);
     const char *name = may_change(w, collection, id);
     struct fh_error error;
     bool existed;

@@ -32,7 +32,6 @@ struct keyvalue_view keyvalue_reading(fh_work *w)
 struct keyvalue_view keyvalue_writing(fh_work *w)
 {
     keyvalue_of(w);
-    w->has_read = true; /* most changes answer what was there */
     return (struct keyvalue_view){.work = work_store_write(w), .now_ms = w->now_ms};
 }
 

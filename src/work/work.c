@@ -136,7 +136,6 @@ struct store_work *work_store_write(fh_work *w)
 struct store_work *work_store_read(fh_work *w)
 {
     work_is_no_cast(w, "the store");
-    w->has_read = true;
     if (!w->read_only)
         return work_store_write(w);
     if (!w->store_work && w->snapshot) {
@@ -227,7 +226,6 @@ static void run_begin(fh_work *w)
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->derived = w->points = 0;
-    w->has_read = false;
     w->marked = NULL;
     w->found = NULL;
     memset(w->series_numbers, 0, sizeof w->series_numbers);

@@ -246,7 +246,6 @@ struct fh_work {
     int documents_changed;
     const char *document_changed; /* "collection/id" */
     int derived, points;          /* changes of derived stores, and of series */
-    bool has_read;                /* what it writes may follow from what its store had */
     int64_t series_numbers[sizeof((fh_service *)NULL)->derives /
                            sizeof(struct fh_derived)]; /* derived_ops.measure */
     const struct work_marked *marked; /* belongs to derived_marks.c; NULL: not looked at yet */

@@ -20,9 +20,6 @@
 #include "work/carried.h"
 #include "work/command.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #define WRITERS 6
 #define CHANGES 12
 #define TEXT_SIZE 4096
@@ -62,15 +59,11 @@ static void list_items(fh_work *w)
     fh_reply(w, 200, list);
 }
 
-static const struct fh_derived_field point_fields[] = {
-    {"id", FH_STRING, FH_TAG}, {"text", FH_INT}, {0}};
-static const struct fh_derived found_by_words = {
-    .name = "items", .model = FH_SEARCH, .fields = fields, .state = list_items};
-static const struct fh_derived kept_points = {
-    .name = "items", .model = FH_SERIES, .fields = point_fields};
-static fh_service service = {.name = "shop", .collections = {{"item"}, {"note"}}};
-static struct work_carried carried = {.declared = 1};
-static bool keeps_points; /* on the server alone: of each item one, which is its text's */
+static fh_service service = {
+    .name = "shop",
+    .collections = {{"item"}, {"note"}},
+    .derives = {{.name = "items", .model = FH_SEARCH, .fields = fields, .state = list_items}}};
+static const struct work_carried carried = {.declared = 1};
 
 /* A process of the service. */
 struct instance {
@@ -108,8 +101,7 @@ static void begin_instance(struct conformance *c, int number, struct store *stor
     instance->carrier = (struct derived_carrier){.context = &instance->context,
                                                  .declared = &service.derives[0],
                                                  .server = &owners.server->base,
-                                                 .alike = many ? owners.own : NULL,
-                                                 .kept = keeps_points};
+                                                 .alike = many ? owners.own : NULL};
 }
 
 static struct instance *instance_of(int number)
@@ -167,8 +159,6 @@ static bool make_items(void)
 static bool begin_owners(struct conformance *c)
 {
     service.model = c->model;
-    service.derives[0] = keeps_points ? kept_points : found_by_words;
-    carried.kept = keeps_points;
     service.collections[0].name = c->model == FH_DOCUMENT ? "item" : NULL;
     ways = &ways_of_items[c->model];
     owners = (struct owners){.c = c, .server = memory_server_new()};
@@ -206,15 +196,6 @@ static void run_with_owners(struct conformance *c, conformance_case *run)
     end_owners();
 }
 
-/* The same case, of points. */
-#define OWNERS_POINTS_CASE(name)                                                                   \
-    static void name##_in_points(struct conformance *c)                                            \
-    {                                                                                              \
-        keeps_points = true;                                                                       \
-        run_with_owners(c, name##_run);                                                            \
-        keeps_points = false;                                                                      \
-    }
-
 #define OWNERS_CASE(name)                                                                          \
     static void name##_run(struct conformance *c);                                                 \
     static void name(struct conformance *c)                                                        \
@@ -247,67 +228,29 @@ static bool take_turns(int number)
     return !more;
 }
 
-/* A text as a point has it. */
-static int64_t number_of(const json_t *text)
-{
-    const char *name = json_string_at(text, "name");
-    return (int64_t)(XXH3_64bits(name, strlen(name)) >> 20);
-}
-
-static void derive_text(fh_work *w, const char *id, const json_t *text)
-{
-    if (keeps_points)
-        fh_fact(w, "items", 1000, fh_object(w, "id", id, "text", number_of(text)));
-    else
-        fh_derive(w, "items", id, json_incref((json_t *)(uintptr_t)text));
-}
-
 static void say_items(fh_work *w)
 {
     size_t length = 0;
     for (int i = 0; i < ITEMS; i++) {
         char id[ITEM_ID_SIZE];
         item_id(id, i);
-        const json_t *text = text_of(w, id);
-        char *at = said + length;
-        size_t room = sizeof said - length;
-        length +=
-            (size_t)(keeps_points ? snprintf(at, room, "%s=%lld ", id, (long long)number_of(text))
-                                  : snprintf(at, room, "%s=%s ", id, json_string_at(text, "name")));
-    }
-}
-
-/* As say_items says it. */
-static void write_found(const json_t *found, char ret[static TEXT_SIZE])
-{
-    size_t i, length = 0;
-    const json_t *curve;
-    snprintf(ret, TEXT_SIZE, "%s", json_is_string(found) ? json_string_value(found) : "");
-    json_array_foreach (json_object_get(found, "curves"), i, curve) {
-        const json_t *point = json_array_get(json_object_get(curve, "points"), 0);
-        length += (size_t)snprintf(ret + length, TEXT_SIZE - length, "%s=%lld ",
-                                   json_string_at(curve, "tags.id"),
-                                   (long long)json_integer_value(json_array_get(point, 1)));
+        length += (size_t)snprintf(said + length, sizeof said - length, "%s=%s ", id,
+                                   json_string_at(text_of(w, id), "name"));
     }
 }
 
 static bool finds_what_tables_say(void)
 {
     static const struct fh_search search = {.limit = 100};
-    static const char *const by_id[] = {"id", NULL};
-    static const struct fh_series last = {.by = by_id, .limit = 1};
-    const void *question = keeps_points ? (const void *)&last : (const void *)&search;
-    static char found_text[TEXT_SIZE];
     struct conformance *c = owners.c;
     json_t *found = NULL;
     bool same = do_change(&nothing, say_items);
     struct arena *arena = json_arena_set(NULL);
-    same = same && carrier_ask(&instance_of(0)->carrier, question, 0, &found, &c->error) == FH_OK;
-    write_found(found, found_text);
-    same = same && strcmp(found_text, said) == 0;
+    same = same && carrier_ask(&instance_of(0)->carrier, &search, 0, &found, &c->error) == FH_OK &&
+           strcmp(json_string_value(found), said) == 0;
     if (!same && found) {
         char what[TEXT_SIZE * 2 + 64];
-        snprintf(what, sizeof what, "found %s, not %s", found_text, said);
+        snprintf(what, sizeof what, "found %s, not %s", json_string_value(found), said);
         conformance_note(c, __FILE__, __LINE__, what);
     }
     json_decref(found);
@@ -324,24 +267,8 @@ static void change_item(fh_work *w)
     char behind[ITEM_ID_SIZE];
     item_id(behind, id[1] - '0' + 1);
     ways->rename(w, id, fh_text(w, fh_body(w), "name"));
-    derive_text(w, id, text_of(w, id));
-    derive_text(w, behind, text_of(w, behind));
-}
-
-/* Points are of no rows that could be listed. */
-static void derive_all_items(fh_work *w)
-{
-    for (int i = 0; i < ITEMS; i++) {
-        char id[ITEM_ID_SIZE];
-        item_id(id, i);
-        derive_text(w, id, text_of(w, id));
-    }
-}
-
-static bool begins_whole(void)
-{
-    return settle(0, true) && (!keeps_points || do_change(&nothing, derive_all_items)) &&
-           take_turns(0);
+    fh_derive(w, "items", id, text_of(w, id));
+    fh_derive(w, "items", behind, text_of(w, behind));
 }
 
 static void write_items(void *argument)
@@ -400,7 +327,7 @@ static void derive_again(fh_work *w)
         read_and_wait();
     reads_first = false;
     ways->note(w, "k0");
-    derive_text(w, "k0", text);
+    fh_derive(w, "items", "k0", text);
 }
 
 static void run_deriving_again(void *argument)
@@ -414,7 +341,7 @@ OWNERS_CASE(who_read_what_is_overwritten_derives_nothing_later)
 {
     /* Where one process has the turn to write, the other is one of its own units of work. */
     const struct change change = {c->engine->share ? 0 : 1, "k0", "new"};
-    EXPECT(begins_whole());
+    EXPECT(settle(0, true) && take_turns(0));
     overwritten = has_read = false;
     reads_first = true;
     conformance_start(c, run_deriving_again, NULL);
@@ -428,8 +355,6 @@ OWNERS_CASE(who_read_what_is_overwritten_derives_nothing_later)
     EXPECT(finds_what_tables_say());
 }
 
-OWNERS_POINTS_CASE(who_read_what_is_overwritten_derives_nothing_later)
-
 /* ---- One that is told later than who overwrites what it has read ---- */
 
 #define LONG_NOTE 400000 /* bytes: its commit takes longer than the other's */
@@ -440,7 +365,7 @@ static void derive_slowly(fh_work *w)
 {
     json_t *text = text_of(w, "k0");
     ways->note(w, fh_format(w, "%0*d", LONG_NOTE, 0));
-    derive_text(w, "k0", text);
+    fh_derive(w, "items", "k0", text);
 }
 
 static void run_deriving_slowly(void *argument)
@@ -453,7 +378,7 @@ static void run_deriving_slowly(void *argument)
 /* The item before it is changed, too, so that it is not the first that is derived. */
 OWNERS_CASE(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later)
 {
-    EXPECT(begins_whole());
+    EXPECT(settle(0, true) && take_turns(0));
     for (int i = 0; i < RACES; i++) {
         char name[24];
         snprintf(name, sizeof name, "r%d", i);
@@ -466,8 +391,6 @@ OWNERS_CASE(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later
         EXPECT(finds_what_tables_say());
     }
 }
-
-OWNERS_POINTS_CASE(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later)
 
 /* ---- Rows that change while they are listed ---- */
 
@@ -591,9 +514,6 @@ int main(void)
         CASE(what_many_derive_at_a_time_is_what_their_tables_say),
         CASE_OF(who_read_what_is_overwritten_derives_nothing_later, has_many),
         CASE_OF(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later, has_many),
-        CASE_OF(who_read_what_is_overwritten_derives_nothing_later_in_points, has_many),
-        CASE_OF(who_commits_beside_who_overwrites_what_it_read_derives_nothing_later_in_points,
-                has_many),
         CASE_OF(a_row_that_is_missing_at_no_moment_ends_no_page, has_many),
         CASE(a_change_that_fails_leaves_nothing_behind),
         CASE_OF(nothing_is_carried_while_one_derives_otherwise, has_many),

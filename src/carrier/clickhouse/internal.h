@@ -189,8 +189,8 @@ enum fh_code clickhouse_read_groups(struct columns_tally *tally, const char *byt
 enum fh_code clickhouse_settles(struct carried_server *server, int64_t *ret_settle_s,
                                 int64_t *ret_running_s, struct fh_error *error);
 enum fh_code clickhouse_count(struct carried_server *server, const struct fh_derived *declared,
-                              const struct carried_name *generation, const char *life,
-                              int64_t position, int64_t *ret_count, struct fh_error *error);
+                              const struct carried_name *generation, int64_t position,
+                              int64_t *ret_count, struct fh_error *error);
 
 /* send.c, links.c, columns.c, trim.c */
 void *clickhouse_write_page(const struct fh_derived *declared,

@@ -6,8 +6,6 @@
  * then takes for granted that the kernel has written what they became.
  */
 
-#include <string.h>
-
 #include "base/json.h"
 #include "carrier/clickhouse/internal.h"
 
@@ -43,8 +41,8 @@ enum fh_code clickhouse_settles(struct carried_server *base, int64_t *ret_settle
 /* Without FINAL: a fact that came twice has one name and one position, and one column is read of
  * those that are not counted. */
 enum fh_code clickhouse_count(struct carried_server *base, const struct fh_derived *declared,
-                              const struct carried_name *generation, const char *life,
-                              int64_t position, int64_t *ret_count, struct fh_error *error)
+                              const struct carried_name *generation, int64_t position,
+                              int64_t *ret_count, struct fh_error *error)
 {
     struct clickhouse *server = clickhouse_of(base);
     char table[CLICKHOUSE_TABLE_SIZE];
@@ -53,10 +51,8 @@ enum fh_code clickhouse_count(struct carried_server *base, const struct fh_deriv
     text_init(&sql, CLICKHOUSE_SMALL);
     text_add(&sql, "SELECT toInt64(uniqExact(fh_at, fh_key)) FROM ");
     clickhouse_write_table(&sql, server, table);
-    text_printf(&sql,
-                " WHERE fh_position > %lld AND fh_kind = 1 AND fh_life = ", (long long)position);
-    clickhouse_write_literal(&sql, life, strlen(life));
-    text_add(&sql, " FORMAT JSONCompact");
+    text_printf(&sql, " WHERE fh_position > %lld AND fh_kind = 1 FORMAT JSONCompact",
+                (long long)position);
     enum fh_code code = ask_one_integer(server, &sql, ret_count, error);
     text_release(&sql);
     return code == FH_NOT_FOUND ? clickhouse_confirm_gone(server, table, 0, error) : code;
