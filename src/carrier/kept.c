@@ -251,6 +251,7 @@ static enum fh_code send_kept_page(struct derived_carrier *carrier, struct carri
     const struct carried_link *link = &reading->page.link;
     if (strcmp(reading->life, carrier->life) != 0)
         return FH_OK;
+    reading->page.again = link->to <= carrier->look.record.serving.cursor;
     enum fh_code code = check_all_fit(carrier, &reading->page, error);
     if (code == FH_OK)
         code = server->ops->send(server, carrier->declared, &reading->generation, &reading->page,

@@ -16,6 +16,8 @@
 #include "store/ledger.h"
 #include "world/world.h"
 
+#define COUNT_MS_MAX 20000 /* most of what a server has for a request */
+
 /* ---- Generations of before ---- */
 
 struct left_behind {
@@ -81,25 +83,40 @@ static enum fh_code cut_of_former(struct derived_carrier *carrier, struct carrie
     return code;
 }
 
+/* A server that can't count them in time is not asked for ever: nothing is carried meanwhile. */
+static enum fh_code count_behind(struct derived_carrier *carrier, struct carried_former *former,
+                                 struct fh_error *error)
+{
+    struct carried_server *server = carrier->server;
+    struct world *world = carrier->context->world;
+    int64_t began_ns = world_monotonic_ns(world);
+    enum fh_code code =
+        server->ops->count(server, carrier->declared, &carrier->look.record.serving.name,
+                           former->position, &former->facts, error);
+    bool late = world_monotonic_ns(world) - began_ns >= COUNT_MS_MAX * INT64_C(1000000);
+    if (code != FH_UNAVAILABLE || !late)
+        return code;
+    former->facts = CARRIED_UNCOUNTED;
+    return FH_OK;
+}
+
 /* Before anything of this life is sent: so what is behind the cut is the lost life's. */
 enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error *error)
 {
     const struct carried_generation *serving = &carrier->look.record.serving;
-    struct carried_server *server = carrier->server;
     struct carried_former former = {0};
     struct carrier_change change = {.carrier = carrier, .change = note_former, .what = &former};
     memcpy(former.incarnation, serving->kept.life, ID_SIZE);
     enum fh_code code = cut_of_former(carrier, &former, error);
     if (code == FH_OK)
-        code = server->ops->count(server, carrier->declared, &serving->name, former.incarnation,
-                                  former.position, &former.facts, error);
+        code = count_behind(carrier, &former, error);
     if (code == FH_NOT_FOUND) /* what is lost is found out by looking */
         code = FH_OK;
     if (code == FH_OK)
         code = carrier_change_run(&change, error);
     CRASH_POINT("kept.counted");
     if (code == FH_OK && change.changed)
-        carrier->counters.formers += former.facts > 0;
+        carrier->counters.formers += former.facts != 0;
     return code;
 }
 

@@ -91,6 +91,14 @@ static bool take_losses(const json_t *from, struct carried_kept *kept)
     return true;
 }
 
+static bool take_former_facts(const json_t *from, int64_t *ret)
+{
+    json_int_t facts;
+    bool uncounted = json_integer_at(from, "facts", &facts) && facts == CARRIED_UNCOUNTED;
+    *ret = CARRIED_UNCOUNTED;
+    return uncounted || take_carried_place(from, "facts", ret);
+}
+
 static bool take_formers(const json_t *from, struct carried_kept *kept)
 {
     size_t i;
@@ -101,7 +109,7 @@ static bool take_formers(const json_t *from, struct carried_kept *kept)
         struct carried_former *former = &kept->formers[i];
         if (!take_carried_text(item, "incarnation", former->incarnation, ID_SIZE) ||
             !take_carried_place(item, "position", &former->position) ||
-            !take_carried_place(item, "facts", &former->facts))
+            !take_former_facts(item, &former->facts))
             return false;
     }
     kept->former_count = (int)json_array_size(from);

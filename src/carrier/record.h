@@ -42,6 +42,7 @@ struct carried_loss {
 
 /* A life that the owner has lost: a backup of it was restored, which ends at `position`. What it
  * did later has been carried all the same: so many facts. */
+#define CARRIED_UNCOUNTED (-1) /* they were too many to be counted in time */
 struct carried_former {
     char incarnation[ID_SIZE];
     int64_t position, facts;

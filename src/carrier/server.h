@@ -93,6 +93,8 @@ struct carried_page {
     int count;          /* may be 0: there is a link all the same */
     void *written;      /* what `write` has made of it; NULL: it has not */
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's incarnation; else "" */
+    bool again; /* of these: its end was noted before. So where its link is, nobody looks for
+                   what it lacks: it must not be there before all ops are known to be taken */
 };
 
 struct carried_server; /* a connection to one, of the kind's own form */
@@ -165,10 +167,10 @@ struct carried_server_ops {
      * It fails as the others do. */
     enum fh_code (*settles)(struct carried_server *server, int64_t *ret_settle_s,
                             int64_t *ret_running_s, struct fh_error *error);
-    /* The same. How many there are of events behind `position` of a life that the owner has lost.
+    /* The same. How many there are of events behind `position`, whichever life they are of.
      * FH_NOT_FOUND: no such generation. */
     enum fh_code (*count)(struct carried_server *server, const struct fh_derived *declared,
-                          const struct carried_name *generation, const char *life, int64_t position,
+                          const struct carried_name *generation, int64_t position,
                           int64_t *ret_count, struct fh_error *error);
     /* Removes what is before `oldest_ms`, as far as that is cheap (whole partitions); questions
      * leave it out in any case. Of an FH_SEARCH with personal fields, what was replaced and removed

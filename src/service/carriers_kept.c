@@ -49,8 +49,8 @@ static enum fh_code check_record(const struct carrying_fiber *fiber,
     bool was_copied = serving->name.number || record->filling.name.number || record->last;
     if (kept && was_copied && !serving->name.kept)
         return error_set(error, FH_UNSUPPORTED,
-                         "The service's own store has the derived store %s, too: it can't become "
-                         "`kept`; expected a new one, of another name.",
+                         "A server has had a copy of the derived store %s: it can't become `kept`; "
+                         "expected a new one, of another name.",
                          declared->name);
     if (serving->name.kept && strcmp(serving->digest, digest) != 0)
         return error_set(error, FH_UNSUPPORTED,

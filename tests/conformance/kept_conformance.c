@@ -64,9 +64,8 @@ static void list_entry(void *argument)
             after = listing->links[listing->count - 1];
     }
     if (listing->code == FH_OK)
-        listing->code =
-            bed_server->ops->count(bed_server, carrying_declared(), name,
-                                   ledger->record.serving.kept.life, 4, &behind, &listing->error);
+        listing->code = bed_server->ops->count(bed_server, carrying_declared(), name, 4, &behind,
+                                               &listing->error);
     listing->behind = (int)behind;
     free(ledger);
 }

@@ -143,7 +143,7 @@ def test_what_a_restored_service_corrects_is_found(gauges, tmp_path):
     (former,) = wait_for("the lost life is counted", lambda: gauges.kept().get("formers"))
     assert former["facts"] == gauges.server.LOST * AT_ONCE, former
     wait_for("either instance tells it",
-             lambda: f"{former['facts']} in it are of a life that was lost" in gauges.derive().stdout)
+             lambda: f"{former['facts']} in it are of a life that was lost, {former['incarnation']}" in gauges.derive().stdout)
 
 
 def test_a_time_that_the_server_has_not_is_refused(gauges):

@@ -491,9 +491,8 @@ static inline enum fh_code memory_settles(struct carried_server *base, int64_t *
 
 static inline enum fh_code memory_count_behind(struct carried_server *base,
                                                const struct fh_derived *declared,
-                                               const struct carried_name *name, const char *life,
-                                               int64_t position, int64_t *ret_count,
-                                               struct fh_error *error)
+                                               const struct carried_name *name, int64_t position,
+                                               int64_t *ret_count, struct fh_error *error)
 {
     struct memory_server *server = (struct memory_server *)base;
     const struct memory_generation *generation = memory_find(server, name, false);
@@ -504,9 +503,7 @@ static inline enum fh_code memory_count_behind(struct carried_server *base,
     if (!generation)
         return error_set(error, FH_NOT_FOUND, "There is no such generation.");
     for (int i = 0; i < generation->value_count; i++)
-        *ret_count +=
-            generation->values[i].version > position &&
-            (!generation->values[i].life[0] || strcmp(generation->values[i].life, life) == 0);
+        *ret_count += generation->values[i].version > position;
     return FH_OK;
 }
 

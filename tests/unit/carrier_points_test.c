@@ -95,6 +95,28 @@ static void what_a_lost_life_wrote_stays_until_it_is_written_again(void **state)
     keeping_assert_all_answered();
 }
 
+/* The second one's record knows of the first one only. */
+static void what_two_lost_lives_have_left_is_counted(void **state)
+{
+    (void)state;
+    keeping_write_facts(0, 3);
+    carrying_settle(0);
+    struct keeping_restoring *restoring = keeping_back_up_owner();
+    keeping_write_facts(15, 1);
+    carrying_settle(0);
+    keeping_restore_owner(restoring);
+    carrying_restart(0);
+    keeping_write_facts(3, 4);
+    carrying_settle(0);
+    assert_int_equal(keeping_serving()->kept.formers[0].facts, 1);
+    keeping_restore_owner(restoring);
+    carrying_restart(0);
+    carrying_settle(0);
+    assert_int_equal(keeping_serving()->kept.former_count, 1);
+    assert_int_equal(keeping_serving()->kept.formers[0].facts, 5);
+    keeping_assert_all_answered();
+}
+
 /* The life of who wrote it: so what is sent again is not newer than it was. */
 static void what_is_sent_again_is_as_old_as_it_is(void **state)
 {
@@ -174,6 +196,7 @@ int main(void)
         POINTS_TEST(one_of_other_tags_is_another),
         POINTS_TEST(late_requests_bring_nothing_back),
         POINTS_TEST(what_a_lost_life_wrote_stays_until_it_is_written_again),
+        POINTS_TEST(what_two_lost_lives_have_left_is_counted),
         POINTS_TEST(what_is_sent_again_is_as_old_as_it_is),
         POINTS_TEST(an_event_without_a_life_stops_it),
     };

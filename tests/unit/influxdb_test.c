@@ -15,6 +15,8 @@ static const struct fh_derived_field fields[] = {
     {"device", FH_STRING, FH_TAG}, {"site", FH_INT, FH_TAG}, {"c", FH_NUMBER}, {"n", FH_INT}, {0}};
 static const struct fh_derived measured = {"measured", FH_SERIES, fields};
 static const struct carried_name name = {"01900000-0000-7000-8000-000000000000", 7};
+static const struct carried_name kept_name = {"01900000-0000-7000-8000-000000000000", .number = 1,
+                                              .kept = true};
 
 /* ---- A server that answers as it is told to ---- */
 
@@ -123,6 +125,15 @@ static void links_entry(void *argument)
                                     10, count_link, NULL, &count, &scripted.error);
 }
 
+static void settles_entry(void *argument)
+{
+    int64_t settle_s, running_s;
+    (void)argument;
+    scripted.code =
+        scripted.server->ops->settles(scripted.server, &settle_s, &running_s, &scripted.error);
+    scripted.links = (int)running_s;
+}
+
 static void make_entry(void *argument)
 {
     (void)argument;
@@ -132,14 +143,15 @@ static void make_entry(void *argument)
 static void send_entry(void *argument)
 {
     json_t *fact = json_pack("{s:s, s:i, s:n, s:i}", "device", "a secret", "site", 1, "c", "n", 7);
-    (void)argument;
     for (int i = 0; i < scripted.op_count; i++)
         scripted.ops[i] =
             (struct carried_op){.position = i + 1, .key = "k", .at_ms = i, .value = fact};
     carried_ops_fill(&measured, scripted.ops, scripted.op_count);
     struct carried_page page = {{0, 4}, scripted.ops, scripted.op_count};
-    scripted.code =
-        scripted.server->ops->send(scripted.server, &measured, &name, &page, &scripted.error);
+    page.again = argument != NULL;
+    snprintf(page.life, sizeof page.life, "%s", page.again ? name.incarnation : "");
+    scripted.code = scripted.server->ops->send(
+        scripted.server, &measured, page.again ? &kept_name : &name, &page, &scripted.error);
     json_decref(fact);
 }
 
@@ -326,6 +338,26 @@ static void what_is_made_is_looked_at_again(void **state)
         204, ""                                                                                    \
     }
 
+/* Of what nobody else has: a link would say at once that all of it is there. */
+static void what_is_sent_again_has_its_link_once_all_of_it_was_taken(void **state)
+{
+    char again = 1;
+    (void)state;
+    scripted.op_count = 2;
+    assert_int_equal(AFTER(send_entry, &again, {200, MADE}, TAKEN, TAKEN), FH_OK);
+    assert_null(strstr(scripted.bodies[1], "fh_parts"));
+    assert_non_null(strstr(scripted.bodies[1], "-kept-1,device=a%20secret"));
+    assert_non_null(strstr(scripted.bodies[2], "fh_p=2i"));
+    assert_non_null(strstr(scripted.bodies[2], "fh_parts=1i,fh_from_id=\"\",fh_to_id=\"\""));
+    assert_int_equal(AFTER(send_entry, &again, {200, MADE}, CONFLICT, TAKEN, CONFLICT, CONFLICT),
+                     FH_OK);
+    assert_int_equal(scripted.asked, 5);
+    for (int i = 1; i < 5; i++)
+        assert_null(strstr(scripted.bodies[i], "fh_parts"));
+    assert_string_equal(scripted.ops[0].refused, "");
+    assert_true(scripted.ops[1].refused[0]);
+}
+
 static void of_a_page_that_was_taken_in_part_the_link_is_void_first(void **state)
 {
     (void)state;
@@ -387,6 +419,48 @@ static void a_link_is_there_with_all_of_its_parts(void **state)
     assert_int_equal(
         AFTER(links_entry, NULL, {200, made("0s", "24h0m0s", ERAS("[\"fh_era\",\"x\"]"))}),
         FH_UNSUPPORTED);
+}
+
+/* Half as many ends are asked for then, and so on. */
+static void links_that_are_too_many_for_an_answer_are_asked_for_in_parts(void **state)
+{
+    const char *era = made("0s", "24h0m0s", ERAS("[\"fh_era\",\"0\"]"));
+    static char many[1000];
+    (void)state;
+    snprintf(many, sizeof many, "%s%800s", PARTS("[1,0,5,1]"), " ");
+    influxdb_of(scripted.server)->links_max = 700;
+    assert_int_equal(AFTER(links_entry, NULL, {200, era}, {200, many}, {200, PARTS("[1,0,5,1]")},
+                           {200, PARTS("[1,5,40000,1]")}),
+                     FH_OK);
+    assert_int_equal(scripted.links, 2);
+    assert_non_null(strstr(scripted.bodies[1], "%22fh_to%22%3E%3D0%20AND%20%22fh_to%22%3C65536"));
+    assert_non_null(strstr(scripted.bodies[2], "%22fh_to%22%3E%3D0%20AND%20%22fh_to%22%3C32768"));
+    assert_non_null(
+        strstr(scripted.bodies[3], "%22fh_to%22%3E%3D32768%20AND%20%22fh_to%22%3C65536"));
+}
+
+/* What it tells of each shard makes no difference, however much that is. */
+static void for_how_long_it_runs_it_tells_first(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "{}",
+                                        "{\"uptime\":5}",
+                                        "{\"system\":{\"uptime\":\"x\"}}",
+                                        "{\"system\":{},\"uptime\":5}",
+                                        "{\"system\":{\"uptime\":-5}}"};
+    static char many[3 << 20];
+    size_t length = (size_t)snprintf(many, sizeof many,
+                                     "{\n\"system\": {\"currentTime\":\"2026\",\"uptime\":77},\n");
+    (void)state;
+    memset(many + length, ' ', sizeof many - length - 1);
+    assert_int_equal(AFTER(settles_entry, NULL, {200, many}), FH_OK);
+    assert_int_equal(scripted.links, 77);
+    assert_string_equal(scripted.paths[0], "POST /debug/vars");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct told told = {200, wrong[i]};
+        assert_int_equal(AFTER(settles_entry, NULL, told), FH_UNSUPPORTED);
+    }
+    assert_int_equal(AFTER(settles_entry, NULL, {503, ""}), FH_UNAVAILABLE);
 }
 
 #define CURVES(...) ",{\"statement_id\":2,\"series\":[" __VA_ARGS__ "]}"
@@ -488,6 +562,9 @@ int main(void)
         SCRIPTED(a_database_that_forgets_or_divides_days_is_not_used),
         SCRIPTED(what_is_made_is_looked_at_again),
         SCRIPTED(of_a_page_that_was_taken_in_part_the_link_is_void_first),
+        SCRIPTED(what_is_sent_again_has_its_link_once_all_of_it_was_taken),
+        SCRIPTED(links_that_are_too_many_for_an_answer_are_asked_for_in_parts),
+        SCRIPTED(for_how_long_it_runs_it_tells_first),
         SCRIPTED(a_link_is_there_with_all_of_its_parts),
         SCRIPTED(the_highest_version_of_a_point_stands),
         SCRIPTED(a_point_that_is_not_whole_is_not_there),

@@ -15,12 +15,16 @@
 #define INFLUXDB_REQUEST_MS 30000
 #define INFLUXDB_POINTS_MAX ((size_t)192 << 20) /* the answer to a question */
 #define INFLUXDB_LINKS_MAX ((size_t)64 << 20)   /* and to one about links */
+#define INFLUXDB_ITSELF_MAX ((size_t)1 << 30)   /* what it tells of itself: 2.6 kB a shard */
 #define INFLUXDB_PAGE_MAX ((size_t)64 << 20)    /* the body of one */
 #define INFLUXDB_SMALL ((size_t)1 << 20)        /* all other bodies and answers */
 #define INFLUXDB_PAGE_OPS 20000                 /* lines that a server likes in a request */
 #define INFLUXDB_NAME_SIZE (DERIVED_NAME_LENGTH_MAX + ID_SIZE + 32)
 #define INFLUXDB_FIELD_SIZE (DERIVED_FIELD_LENGTH_MAX + 8)
-#define INFLUXDB_FORM 2 /* of what is kept: raised with each change of it */
+/* Of what is kept: raised with each change of it. A generation of another one is as good as lost,
+ * and made anew; what nobody else has is not: before this is raised again, `kept` needs a form of
+ * its own. */
+#define INFLUXDB_FORM 2
 #define INFLUXDB_DIGEST_SIZE (DERIVED_DIGEST_SIZE + 16)
 #define INFLUXDB_WORD_SIZE (DERIVED_WORD_LENGTH_MAX * 3 + 2) /* of a tag's value, written */
 
@@ -49,6 +53,7 @@ struct influxdb {
     char owner[CARRIED_OWNER_SIZE];
     struct http_client *client; /* NULL: the world sends */
     bool silent;
+    size_t links_max; /* INFLUXDB_LINKS_MAX, but in tests */
     struct http_tls trust;
     char base_url[300];  /* "https://measured:8086" */
     char *authorization; /* a header's value; NULL: there is no user */
@@ -80,7 +85,7 @@ enum fh_code influxdb_write(struct influxdb *server, struct influxdb_call *call,
 /* The answer is there, and has to be read: influxdb_read. */
 enum fh_code influxdb_query(struct influxdb *server, struct influxdb_call *call,
                             struct fh_error *error);
-/* What the server tells of itself, to be read as JSON. */
+/* What the server tells of itself, which may be many megabytes. */
 enum fh_code influxdb_ask_itself(struct influxdb *server, struct influxdb_call *call,
                                  struct fh_error *error);
 void influxdb_call_release(struct influxdb_call *call);
@@ -250,8 +255,8 @@ enum fh_code influxdb_links(struct carried_server *server, const struct fh_deriv
 enum fh_code influxdb_settles(struct carried_server *server, int64_t *ret_settle_s,
                               int64_t *ret_running_s, struct fh_error *error);
 enum fh_code influxdb_count(struct carried_server *server, const struct fh_derived *declared,
-                            const struct carried_name *generation, const char *life,
-                            int64_t position, int64_t *ret_count, struct fh_error *error);
+                            const struct carried_name *generation, int64_t position,
+                            int64_t *ret_count, struct fh_error *error);
 enum fh_code influxdb_trim(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, int64_t oldest_ms,
                            struct fh_error *error);

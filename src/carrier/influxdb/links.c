@@ -2,7 +2,8 @@
 /*
  * A link is there once all of its parts are (line.c): as many as each of them says. Parts are in
  * the order of their days, which are not that of the links; but each has the era of its end as a
- * tag, so an era is read at a time, sorted off the loop, and shown as far as was asked.
+ * tag, so an era is read at a time, or of its ends as many as there is room for, sorted off the
+ * loop, and shown as far as was asked.
  */
 
 #include <stdlib.h>
@@ -26,8 +27,9 @@ struct link_list {
     struct carried_link after;
     int64_t *eras; /* in which a link may be that is behind `after` */
     size_t era_count, era_room;
-    struct link_part *parts; /* of an era */
+    struct link_part *parts; /* of some ends of an era */
     size_t count, room;
+    bool oversized; /* the answer was larger than any may be */
     enum fh_code code;
     struct fh_error *error;
 };
@@ -162,16 +164,20 @@ static enum fh_code ask_link_list(struct link_list *list, const struct text *sta
 {
     list->call = (struct influxdb_call){.body = statements->data,
                                         .body_length = statements->length,
-                                        .answer_max = INFLUXDB_LINKS_MAX};
+                                        .answer_max = list->server->links_max};
     list->code = influxdb_query(list->server, &list->call, list->error);
+    list->oversized = list->call.request.oversized;
     if (list->code == FH_OK)
         world_blocking(list->server->world, read, list);
     influxdb_call_release(&list->call);
     return list->code;
 }
 
-static enum fh_code ask_parts(struct link_list *list, const char *measurement, int64_t era)
+/* Of links that end from one position on and before the other. */
+static enum fh_code ask_parts(struct link_list *list, const char *measurement, int64_t from,
+                              int64_t to)
 {
+    int64_t era = from / INFLUXDB_LINK_ERA;
     struct text statement;
     list->count = 0;
     text_init(&statement, INFLUXDB_SMALL);
@@ -180,8 +186,8 @@ static enum fh_code ask_parts(struct link_list *list, const char *measurement, i
         text_add(&statement, ",\"fh_from_id\",\"fh_to_id\",\"fh_life\"");
     text_add(&statement, " FROM ");
     influxdb_add_identifier(&statement, measurement);
-    text_printf(&statement, " WHERE \"fh_era\"='%lld' AND \"fh_to\">=%lld", (long long)era,
-                (long long)list->after.to);
+    text_printf(&statement, " WHERE \"fh_era\"='%lld' AND \"fh_to\">=%lld AND \"fh_to\"<%lld",
+                (long long)era, (long long)from, (long long)to);
     enum fh_code code = ask_link_list(list, &statement, read_parts);
     text_release(&statement);
     return code;
@@ -202,6 +208,29 @@ static void show_whole(struct link_list *list, int limit,
         visit(context, &part->link);
         ++*ret_count;
     }
+}
+
+static enum fh_code show_era(struct link_list *list, const char *measurement, int64_t era,
+                             int limit,
+                             void (*visit)(void *context, const struct carried_link *link),
+                             void *context, int *ret_count)
+{
+    int64_t end = (era + 1) * INFLUXDB_LINK_ERA, at = era * INFLUXDB_LINK_ERA;
+    at = at < list->after.to ? list->after.to : at;
+    int64_t ends = end - at;
+    enum fh_code code = FH_OK;
+    while (code == FH_OK && at < end && *ret_count < limit) {
+        int64_t to = at + ends < end ? at + ends : end;
+        code = ask_parts(list, measurement, at, to);
+        if (code == FH_OK) {
+            show_whole(list, limit, visit, context, ret_count);
+            at = to;
+        } else if (list->oversized && to - at > 1) {
+            ends = (to - at) / 2;
+            code = FH_OK;
+        }
+    }
+    return code;
 }
 
 enum fh_code influxdb_links(struct carried_server *base, const struct fh_derived *declared,
@@ -226,11 +255,8 @@ enum fh_code influxdb_links(struct carried_server *base, const struct fh_derived
     enum fh_code code = ask_link_list(&list, &statements, read_eras);
     if (code == FH_OK)
         code = influxdb_state_check(list.server, &list.state, error);
-    for (size_t i = 0; i < list.era_count && code == FH_OK && *ret_count < limit; i++) {
-        code = ask_parts(&list, links, list.eras[i]);
-        if (code == FH_OK)
-            show_whole(&list, limit, visit, context, ret_count);
-    }
+    for (size_t i = 0; i < list.era_count && code == FH_OK && *ret_count < limit; i++)
+        code = show_era(&list, links, list.eras[i], limit, visit, context, ret_count);
     text_release(&statements);
     free(list.eras);
     free(list.parts);

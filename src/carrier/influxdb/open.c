@@ -83,6 +83,7 @@ enum fh_code influxdb_open(struct world *world, const json_t *options, const cha
         return error_set(error, FH_NO_MEMORY, "There is no memory for a link to InfluxDB.");
     server->base.ops = &influxdb_ops;
     server->world = world;
+    server->links_max = INFLUXDB_LINKS_MAX;
     enum fh_code code = influxdb_options_read(options, &server->options, error);
     const char *host = server->options.host;
     bool digits6 = strchr(host, ':') != NULL;

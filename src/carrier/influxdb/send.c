@@ -7,8 +7,9 @@
  * does so of a field that somebody else has written there with another type, and beyond its limits
  * of tags and series. So the link is void first (its parts say that there are none); then what is
  * not taken by itself is refused, if it is for its type; and then the page is sent again without
- * it, with its link. Killed or not answered in between, the link is void or not there, and the
- * whole begins again.
+ * it, with its link. Killed or not answered before it is void, a link stands of a page of which
+ * something is missing; no cursor is behind that page then, and it is sent again. Where one is
+ * (`again`), all ops are sent without the link before that.
  */
 
 #include <stdio.h>
@@ -128,6 +129,25 @@ static enum fh_code refuse_half(struct page_sending *sending, int first, int cou
     return code;
 }
 
+static enum fh_code nothing_is_refused(struct page_sending *sending)
+{
+    return error_retry(sending->error, FH_UNAVAILABLE,
+                       "InfluxDB at %.100s did not take all of a page.", sending->server->base_url);
+}
+
+static enum fh_code send_without_link(struct page_sending *sending)
+{
+    bool partial;
+    sending->lines->first = 0;
+    sending->lines->count = sending->page->count;
+    sending->lines->linked = false;
+    enum fh_code code = send_lines(sending, &partial);
+    if (code != FH_OK || !partial)
+        return code;
+    code = refuse_half(sending, 0, sending->page->count);
+    return code == FH_OK && !sending->refused ? nothing_is_refused(sending) : code;
+}
+
 /* Some of its lines were not taken. */
 static enum fh_code mend_page(struct page_sending *sending)
 {
@@ -136,9 +156,7 @@ static enum fh_code mend_page(struct page_sending *sending)
     if (code == FH_OK && sending->page->count)
         code = refuse_half(sending, 0, sending->page->count);
     if (code == FH_OK && sending->refused == before) /* it is over, or it was the link itself */
-        code = error_retry(sending->error, FH_UNAVAILABLE,
-                           "InfluxDB at %.100s did not take all of a page.",
-                           sending->server->base_url);
+        code = nothing_is_refused(sending);
     return code;
 }
 
@@ -153,11 +171,7 @@ static enum fh_code send_until_whole(struct page_sending *sending)
         if (code == FH_OK && sending->kept && sending->refused)
             return FH_OK;
     }
-    if (code == FH_OK && partial)
-        code = error_retry(sending->error, FH_UNAVAILABLE,
-                           "InfluxDB at %.100s did not take all of a page.",
-                           sending->server->base_url);
-    return code;
+    return code == FH_OK && partial ? nothing_is_refused(sending) : code;
 }
 
 static bool is_any_unfit(const struct carried_page *page)
@@ -190,7 +204,10 @@ enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived 
     sending.lines = page->written;
     if (sending.lines) {
         sending.lines->page = page;
-        if (!sending.kept || !is_any_unfit(page))
+        bool left_out = sending.kept && is_any_unfit(page);
+        if (!left_out && page->again && page->count)
+            code = send_without_link(&sending);
+        if (code == FH_OK && !left_out && !sending.refused)
             code = send_until_whole(&sending);
     } else {
         code = error_set(error, FH_NO_MEMORY, "There is no memory for a page of ops.");

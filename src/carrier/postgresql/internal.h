@@ -204,7 +204,7 @@ enum fh_code curves_chain(struct carried_server *server, const struct fh_derived
 enum fh_code curves_settles(struct carried_server *server, int64_t *ret_settle_s,
                             int64_t *ret_running_s, struct fh_error *error);
 enum fh_code curves_count(struct carried_server *server, const struct fh_derived *declared,
-                          const struct carried_name *generation, const char *life, int64_t position,
+                          const struct carried_name *generation, int64_t position,
                           int64_t *ret_count, struct fh_error *error);
 enum fh_code curves_series(struct carried_server *server, const struct fh_derived *declared,
                            const struct carried_name *generation, const struct fh_series *series,

@@ -30,17 +30,16 @@ enum fh_code curves_settles(struct carried_server *base, int64_t *ret_settle_s,
 }
 
 enum fh_code curves_count(struct carried_server *base, const struct fh_derived *declared,
-                          const struct carried_name *generation, const char *life, int64_t position,
+                          const struct carried_name *generation, int64_t position,
                           int64_t *ret_count, struct fh_error *error)
 {
     struct curves_session session = {0};
     char sql[CURVES_SCHEMA_SIZE + 128];
     enum fh_code code = curves_begin_of(&session, base, declared, generation, error);
-    snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM \"%s\".point WHERE fh_position > %lld AND fh_life = $1::uuid",
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\".point WHERE fh_position > %lld",
              session.schema, (long long)position);
     if (code == FH_OK)
-        code = curves_run_with(&session, sql, &life, 1);
+        code = curves_run(&session, sql);
     *ret_count = code == FH_OK ? curves_integer(&session, 0, 0) : 0;
     curves_end(&session);
     return code;

@@ -62,6 +62,17 @@ static int make_anew(struct derive_asking *derive, bool as_json)
     return CLI_DONE;
 }
 
+/* Of that life, and of others that began behind the same place and were lost, too. */
+static void print_former(const json_t *former)
+{
+    char count[40] = "Some, or none,"; /* it took too long to count them */
+    json_int_t facts = cli_number(former, "facts");
+    if (facts >= 0)
+        snprintf(count, sizeof count, "%lld", (long long)facts);
+    printf("%s in it are of a life that was lost, %s or later: fh_position > %lld.\n", count,
+           cli_text(former, "incarnation"), (long long)cli_number(former, "position"));
+}
+
 static void print_kept(const struct derive_asking *derive, const json_t *kept)
 {
     size_t i;
@@ -76,9 +87,7 @@ static void print_kept(const struct derive_asking *derive, const json_t *kept)
         printf("Given up: whatever it had lost at positions %lld to %lld.\n",
                (long long)cli_number(one, "after") + 1, (long long)cli_number(one, "to"));
     json_array_foreach (json_object_get(kept, "formers"), i, one)
-        printf("%lld in it are of a life that was lost: fh_life = '%s' AND fh_position > %lld.\n",
-               (long long)cli_number(one, "facts"), cli_text(one, "incarnation"),
-               (long long)cli_number(one, "position"));
+        print_former(one);
 }
 
 /* Another instance than the one that has told its state may know of a loss before it: so with --yes
