@@ -101,6 +101,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    json_decref(scripted.answer);
     influxdb_close(scripted.server);
     for (unsigned i = 0; i < scripted.site.held_count; i++)
         reply_text(scripted.site.held[i], 200, "{}");
@@ -541,8 +542,6 @@ static void more_rows_are_asked_for_until_no_curve_lacks_a_point(void **state)
         json_object_get(json_array_get(json_object_get(scripted.answer, "curves"), 0), "points"),
         0);
     assert_int_equal(json_integer_value(json_array_get(point, 2)), 3);
-    json_decref(scripted.answer);
-    scripted.answer = NULL;
 }
 
 static void a_question_ends_at_its_deadline(void **state)
