@@ -209,7 +209,7 @@ static enum fh_code has_no_kept_facts_to_move(struct moving *moving)
     store_rollback(work);
     if (code == FH_OK && name)
         return error_set(&moving->error, FH_INVALID,
-                         "A server alone has the facts of the derived store %s (kept): its service "
+                         "A server alone has the derived store %s (kept): its service "
                          "can't be moved.",
                          name);
     return code;

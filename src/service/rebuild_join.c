@@ -77,8 +77,8 @@ static enum fh_code has_no_kept_facts(struct rebuild_join *join, struct fh_error
     const char *name;
     enum fh_code code = carried_kept_find(join->read, join->service, &name, error);
     if (code == FH_OK && name)
-        return error_set(error, FH_INVALID,
-                         "A server alone has the facts of its derived store %s (kept).", name);
+        return error_set(error, FH_INVALID, "A server alone has its derived store %s (kept).",
+                         name);
     return code;
 }
 
