@@ -175,6 +175,7 @@ def test_errors_that_quote_statements_stay_out_of_its_log(gauges):
 
 
 def test_the_live_check_tries_who_is_let_in(gauges):
+    server(gauges)  # it is ready
     done = gauges.command("check", gauges.file, "--live", "--state", gauges.state, "--json", check=False)
     assert [one["message"] for one in json.loads(done.stdout)["errors"]] == []
 
