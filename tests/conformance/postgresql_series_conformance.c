@@ -244,6 +244,30 @@ static void refused_ops_are_alone(void)
     EXPECT_THAT(!strstr(worse.refused, "secret"));
 }
 
+/* Nobody else has it: so the page is not there, nor its link, which would say that it is. */
+static void of_kept_points_none_is_there_where_one_is_refused(void)
+{
+    struct carried_op ops[3];
+    trial.name.kept = true;
+    curves_schema(curves_of(trial.server), declared(), &trial.name, trial.schema);
+    EXPECT_THAT(make_generation(trial.server) == FH_OK);
+    administer("ALTER TABLE $.point ALTER COLUMN v4 TYPE smallint");
+    for (int i = 0; i < 3; i++) {
+        json_t *value = make_point("d", i, 21.5);
+        if (i == 1)
+            json_object_set_new(value, "battery", json_integer(4242424242));
+        ops[i] = make_op(i + 1, BEGAN_MS + i, value);
+        ops[i].life = trial.name.incarnation;
+    }
+    EXPECT_THAT(send_ops(trial.server, 0, 3, ops, 3) == FH_OK && ops[1].refused[0]);
+    EXPECT_THAT(administer("SELECT count(*) FROM $.point") == 0);
+    EXPECT_THAT(administer("SELECT count(*) FROM $.link") == 0);
+    administer("ALTER TABLE $.point ALTER COLUMN v4 TYPE bigint");
+    EXPECT_THAT(send_ops(trial.server, 0, 3, ops, 3) == FH_OK && !ops[1].refused[0]);
+    EXPECT_THAT(administer("SELECT count(*) FROM $.point") == 3);
+    EXPECT_THAT(administer("SELECT count(*) FROM $.link") == 1);
+}
+
 /* ---- As much as is read ---- */
 
 /* Made there: to carry so many takes long. */
@@ -277,6 +301,7 @@ static void points_are_read_up_to_a_bound(void)
     X(what_is_asked_is_answered_as_by_the_services_own_store)                                      \
     X(links_come_in_the_order_of_their_ends)                                                       \
     X(refused_ops_are_alone)                                                                       \
+    X(of_kept_points_none_is_there_where_one_is_refused)                                           \
     X(points_are_read_up_to_a_bound)
 
 TRIALS(TRIAL_TEST)
