@@ -54,7 +54,7 @@ bool carried_keeps(const struct carried_driver *driver, enum fh_model model,
                  "what an FH_SEARCH has is made of the service's own rows, and made anew of them");
     else if (model == FH_SERIES)
         snprintf(ret_why, 160,
-                 "%s would not tell what a restored service corrects from what was there before",
+                 "%s could not tell what a restored service corrects from what was there before",
                  driver->title);
     else
         snprintf(ret_why, 160,

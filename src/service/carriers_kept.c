@@ -151,7 +151,8 @@ enum fh_code carriers_kept_take(struct work_context *context, const struct fh_de
     const struct carried_driver *driver = fiber->driver;
     int64_t most = retention_of(runtime->config).events_max;
     if (driver->from_ms < driver->to_ms && (at_ms < driver->from_ms || at_ms >= driver->to_ms))
-        return derived_unfit(error, "at_ms", "`at_ms` is no time that %s has.", driver->title);
+        return derived_unfit(error, "at_ms", "`at_ms` is a time that %s can't store.",
+                             driver->title);
     if (context->events->position - fiber->settled < most)
         return FH_OK;
     return error_retry(

@@ -153,7 +153,7 @@ def test_a_time_that_the_server_has_not_is_refused(gauges):
     answer = gauges.system.http("POST", "/api/points", body, {"Idempotency-Key": "far"})
     assert answer.status == (201 if gauges.server.KIND == "postgresql" else 422), answer
     if answer.status == 422:
-        assert "`at_ms` is no time that InfluxDB has" in str(answer.body), answer
+        assert "`at_ms` is a time that InfluxDB can't store" in str(answer.body), answer
     gauges.put(9)
     more = 1 if answer.status == 201 else 0
     await_sum(gauges, REQUESTS + more, 9)

@@ -294,7 +294,7 @@ static void what_a_server_can_t_keep_alone_is_refused(void **state)
     release(&fixture);
     judge(&fixture, "{measured: {server: found, kept: true}}", "sqlite");
     assert_finding(&fixture.findings,
-                   "would not tell what a restored service corrects from what was there before");
+                   "could not tell what a restored service corrects from what was there before");
     release(&fixture);
     shelf.keeps = 0;
     read_text(&fixture, SYSTEM("{sold: {kept: true}}", FOUND), NULL); /* in the own store */
