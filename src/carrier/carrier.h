@@ -33,7 +33,8 @@ struct derived_carrier {
     struct work_context *context;
     const struct fh_derived *declared; /* an FH_SEARCH has a `state` */
     struct carried_server *server;
-    bool kept; /* an FH_COLUMNS: the server alone has its facts (23 to 30) */
+    bool kept;            /* the server alone has its points or facts (23 to 30, 36) */
+    int64_t count_ms_max; /* see kept_lives.c; 0, but in tests: as that says */
     /* Where several processes write to the owner's store: what the program derives (alike.h). NULL:
      * one does. */
     const json_t *alike;

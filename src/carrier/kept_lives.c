@@ -16,7 +16,7 @@
 #include "store/ledger.h"
 #include "world/world.h"
 
-#define COUNT_MS_MAX 20000 /* most of what a server has for a request */
+#define COUNT_MS_MAX INT64_C(20000) /* most of what a server has for a request */
 
 /* ---- Generations of before ---- */
 
@@ -93,7 +93,8 @@ static enum fh_code count_behind(struct derived_carrier *carrier, struct carried
     enum fh_code code =
         server->ops->count(server, carrier->declared, &carrier->look.record.serving.name,
                            former->position, &former->facts, error);
-    bool late = world_monotonic_ns(world) - began_ns >= COUNT_MS_MAX * INT64_C(1000000);
+    int64_t most_ms = carrier->count_ms_max ? carrier->count_ms_max : COUNT_MS_MAX;
+    bool late = world_monotonic_ns(world) - began_ns >= most_ms * 1000000;
     if (code != FH_UNAVAILABLE || !late)
         return code;
     former->facts = CARRIED_UNCOUNTED;

@@ -26,9 +26,19 @@ enum fh_code carried_page_is_plain(const struct carried_page *page, struct fh_er
     const struct carried_link *link = &page->link;
     if (is_plain_id(link->from_id) && is_plain_id(link->to_id) && is_plain_id(page->life))
         return FH_OK;
-    return error_set(error, FH_UNSUPPORTED,
-                     "An event at position %lld or %lld has an id that no event is given.",
-                     (long long)link->from, (long long)link->to);
+    return error_set(
+        error, FH_UNSUPPORTED,
+        "An event at position %lld or %lld has an id of a form that events don't have.",
+        (long long)link->from, (long long)link->to);
+}
+
+bool carried_page_is_refused(const struct carried_page *page)
+{
+    for (int i = 0; i < page->count; i++) {
+        if (page->ops[i].refused[0])
+            return true;
+    }
+    return false;
 }
 
 int carried_name_compare(const struct carried_name *one, const struct carried_name *other)

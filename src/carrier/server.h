@@ -188,6 +188,9 @@ struct carried_server {
  * FH_UNSUPPORTED. */
 enum fh_code carried_page_is_plain(const struct carried_page *page, struct fh_error *error);
 
+/* Whether the server has refused something in it. */
+bool carried_page_is_refused(const struct carried_page *page);
+
 /* < 0, 0, > 0: `one` was made before, is, or was made after `other`. */
 int carried_name_compare(const struct carried_name *one, const struct carried_name *other);
 

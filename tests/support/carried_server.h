@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -76,7 +77,8 @@ struct memory_server {
     char texts[MEMORY_TEXTS];
     /* Wrong on purpose, for tests that find it. */
     bool overwrites, forgets_tombstones, links_first, repeats_links, appends;
-    bool picky; /* what begins with "odd" is bad, too */
+    int count_takes_us; /* and then it has not counted; 0: it does at once */
+    bool picky;         /* what begins with "odd" is bad, too */
 };
 
 static inline struct memory_generation *memory_find(struct memory_server *server,
@@ -502,6 +504,10 @@ static inline enum fh_code memory_count_behind(struct carried_server *base,
         return error_set(error, FH_UNAVAILABLE, "It is away.");
     if (!generation)
         return error_set(error, FH_NOT_FOUND, "There is no such generation.");
+    if (server->count_takes_us) {
+        usleep((useconds_t)server->count_takes_us);
+        return error_set(error, FH_UNAVAILABLE, "It did not answer in time.");
+    }
     for (int i = 0; i < generation->value_count; i++)
         *ret_count += generation->values[i].version > position;
     return FH_OK;

@@ -84,6 +84,22 @@ static inline void keeping_assert_all_answered(void)
     keeping_assert_answered_without(0, 0);
 }
 
+/* While two carriers work, and requests fail in all ways; some are late, and have not come yet. */
+static inline void keeping_write_under_faults(void)
+{
+    static const enum memory_fault faults[] = {MEMORY_LATER, MEMORY_BEGINNING, MEMORY_UNANSWERED,
+                                               MEMORY_AWAY};
+    carrying_settle(0);
+    for (int i = 0; i < 12; i++) {
+        keeping_write_facts(i * 3, 3);
+        carrying.server->fault = faults[i % 4];
+        carrying_turn(i / 2 % 2);
+        carrying_turn((i + 1) % 2);
+    }
+    carrying_settle(0);
+    carrying_settle(1);
+}
+
 static inline const struct carried_generation *keeping_serving(void)
 {
     return &carrying_ledger(NULL)->record.serving;

@@ -64,18 +64,8 @@ static void alike_ones_of_a_unit_of_work_are_two(void **state)
 
 static void each_is_there_once_however_late_requests_come(void **state)
 {
-    static const enum memory_fault faults[] = {MEMORY_LATER, MEMORY_BEGINNING, MEMORY_UNANSWERED,
-                                               MEMORY_AWAY};
     (void)state;
-    carrying_settle(0);
-    for (int i = 0; i < 12; i++) {
-        keeping_write_facts(i * 3, 3);
-        carrying.server->fault = faults[i % 4];
-        carrying_turn(i / 2 % 2);
-        carrying_turn((i + 1) % 2);
-    }
-    carrying_settle(0);
-    carrying_settle(1);
+    keeping_write_under_faults();
     while (memory_deliver(carrying.server))
         ;
     keeping_assert_all_answered();

@@ -52,18 +52,8 @@ static void one_of_other_tags_is_another(void **state)
 
 static void late_requests_bring_nothing_back(void **state)
 {
-    static const enum memory_fault faults[] = {MEMORY_LATER, MEMORY_BEGINNING, MEMORY_UNANSWERED,
-                                               MEMORY_AWAY};
     (void)state;
-    carrying_settle(0);
-    for (int i = 0; i < 12; i++) {
-        keeping_write_facts(i * 3, 3);
-        carrying.server->fault = faults[i % 4];
-        carrying_turn(i / 2 % 2);
-        carrying_turn((i + 1) % 2);
-    }
-    carrying_settle(0);
-    carrying_settle(1);
+    keeping_write_under_faults();
     keeping_assert_all_answered();
     while (memory_deliver(carrying.server))
         keeping_assert_all_answered();
@@ -115,6 +105,27 @@ static void what_two_lost_lives_have_left_is_counted(void **state)
     assert_int_equal(keeping_serving()->kept.former_count, 1);
     assert_int_equal(keeping_serving()->kept.formers[0].facts, 5);
     keeping_assert_all_answered();
+}
+
+/* So many that the server can't count them in time hold up nothing. */
+static void what_takes_too_long_to_count_is_not_asked_for_ever(void **state)
+{
+    (void)state;
+    keeping_write_facts(0, 3);
+    carrying_settle(0);
+    struct keeping_restoring *restoring = keeping_back_up_owner();
+    keeping_write_facts(3, 2);
+    carrying_settle(0);
+    keeping_restore_owner(restoring);
+    carrying_restart(0);
+    carrying.server->count_takes_us = 2000;
+    assert_int_equal(carrying_turn(0).code, FH_UNAVAILABLE); /* it is away: it is asked again */
+    carrying.carriers[0].count_ms_max = 1;
+    keeping_write_facts(5, 2);
+    carrying_settle(0);
+    keeping_assert_all_answered();
+    assert_int_equal(keeping_serving()->kept.former_count, 1);
+    assert_int_equal(keeping_serving()->kept.formers[0].facts, CARRIED_UNCOUNTED);
 }
 
 /* The life of who wrote it: so what is sent again is not newer than it was. */
@@ -197,6 +208,7 @@ int main(void)
         POINTS_TEST(late_requests_bring_nothing_back),
         POINTS_TEST(what_a_lost_life_wrote_stays_until_it_is_written_again),
         POINTS_TEST(what_two_lost_lives_have_left_is_counted),
+        POINTS_TEST(what_takes_too_long_to_count_is_not_asked_for_ever),
         POINTS_TEST(what_is_sent_again_is_as_old_as_it_is),
         POINTS_TEST(an_event_without_a_life_stops_it),
     };

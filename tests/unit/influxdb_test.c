@@ -133,6 +133,8 @@ static void settles_entry(void *argument)
     scripted.code =
         scripted.server->ops->settles(scripted.server, &settle_s, &running_s, &scripted.error);
     scripted.links = (int)running_s;
+    if (scripted.code == FH_OK)
+        assert_int_equal(settle_s, INFLUXDB_SETTLE_S);
 }
 
 static void make_entry(void *argument)
@@ -438,6 +440,9 @@ static void links_that_are_too_many_for_an_answer_are_asked_for_in_parts(void **
     assert_non_null(strstr(scripted.bodies[2], "%22fh_to%22%3E%3D0%20AND%20%22fh_to%22%3C32768"));
     assert_non_null(
         strstr(scripted.bodies[3], "%22fh_to%22%3E%3D32768%20AND%20%22fh_to%22%3C65536"));
+    assert_int_equal(AFTER(links_entry, NULL, {200, era}, {200, PARTS("[1,0,5,1]")},
+                           {200, PARTS("[1,5,40000,1]")}),
+                     FH_OK); /* it is known now */
 }
 
 /* What it tells of each shard makes no difference, however much that is. */

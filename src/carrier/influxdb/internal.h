@@ -13,9 +13,8 @@
 #include "store/tls.h"
 
 #define INFLUXDB_REQUEST_MS 30000
-#define INFLUXDB_POINTS_MAX ((size_t)192 << 20) /* the answer to a question */
+#define INFLUXDB_POINTS_MAX ((size_t)192 << 20) /* the answer to a question, or of itself */
 #define INFLUXDB_LINKS_MAX ((size_t)64 << 20)   /* and to one about links */
-#define INFLUXDB_ITSELF_MAX ((size_t)1 << 30)   /* what it tells of itself: 2.6 kB a shard */
 #define INFLUXDB_PAGE_MAX ((size_t)64 << 20)    /* the body of one */
 #define INFLUXDB_SMALL ((size_t)1 << 20)        /* all other bodies and answers */
 #define INFLUXDB_PAGE_OPS 20000                 /* lines that a server likes in a request */
@@ -53,7 +52,8 @@ struct influxdb {
     char owner[CARRIED_OWNER_SIZE];
     struct http_client *client; /* NULL: the world sends */
     bool silent;
-    size_t links_max; /* INFLUXDB_LINKS_MAX, but in tests */
+    size_t links_max;  /* INFLUXDB_LINKS_MAX, but in tests */
+    int64_t link_ends; /* for so many ends of links there was room in an answer; 0: for all */
     struct http_tls trust;
     char base_url[300];  /* "https://measured:8086" */
     char *authorization; /* a header's value; NULL: there is no user */

@@ -217,16 +217,16 @@ static enum fh_code show_era(struct link_list *list, const char *measurement, in
 {
     int64_t end = (era + 1) * INFLUXDB_LINK_ERA, at = era * INFLUXDB_LINK_ERA;
     at = at < list->after.to ? list->after.to : at;
-    int64_t ends = end - at;
+    int64_t *ends = &list->server->link_ends;
     enum fh_code code = FH_OK;
     while (code == FH_OK && at < end && *ret_count < limit) {
-        int64_t to = at + ends < end ? at + ends : end;
+        int64_t to = *ends && at + *ends < end ? at + *ends : end;
         code = ask_parts(list, measurement, at, to);
         if (code == FH_OK) {
             show_whole(list, limit, visit, context, ret_count);
             at = to;
         } else if (list->oversized && to - at > 1) {
-            ends = (to - at) / 2;
+            *ends = (to - at) / 2;
             code = FH_OK;
         }
     }

@@ -193,7 +193,7 @@ enum fh_code influxdb_ask_itself(struct influxdb *server, struct influxdb_call *
                                  struct fh_error *error)
 {
     struct text nothing = {.data = (char *)(uintptr_t) "", .length = 0};
-    call->answer_max = INFLUXDB_ITSELF_MAX;
+    call->answer_max = INFLUXDB_POINTS_MAX; /* 2.6 kB for each shard */
     enum fh_code code =
         ask_influxdb(server, call, "/debug/vars?ours=1", "application/json", &nothing, error);
     return code == FH_OK ? influxdb_judge_status(server, call, error) : code;

@@ -174,15 +174,6 @@ static enum fh_code send_until_whole(struct page_sending *sending)
     return code == FH_OK && partial ? nothing_is_refused(sending) : code;
 }
 
-static bool is_any_unfit(const struct carried_page *page)
-{
-    for (int i = 0; i < page->count; i++) {
-        if (page->ops[i].refused[0])
-            return true;
-    }
-    return false;
-}
-
 enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived *declared,
                            const struct carried_name *generation, struct carried_page *page,
                            struct fh_error *error)
@@ -204,7 +195,7 @@ enum fh_code influxdb_send(struct carried_server *base, const struct fh_derived 
     sending.lines = page->written;
     if (sending.lines) {
         sending.lines->page = page;
-        bool left_out = sending.kept && is_any_unfit(page);
+        bool left_out = sending.kept && carried_page_is_refused(page);
         if (!left_out && page->again && page->count)
             code = send_without_link(&sending);
         if (code == FH_OK && !left_out && !sending.refused)

@@ -283,15 +283,6 @@ static enum fh_code commit_link(struct sending *sending)
     return curves_commit(&sending->session, sql);
 }
 
-static bool is_any_refused(const struct carried_page *page)
-{
-    for (int i = 0; i < page->count; i++) {
-        if (page->ops[i].refused[0])
-            return true;
-    }
-    return false;
-}
-
 /* What is kept is there as a whole, or nothing of it is. */
 static enum fh_code send_curves(struct sending *sending, struct carried_server *base,
                                 const struct carried_name *generation, struct fh_error *error)
@@ -305,7 +296,7 @@ static enum fh_code send_curves(struct sending *sending, struct carried_server *
         code = curves_partitions_need(session, page->times, page->count);
     if (code == FH_OK)
         code = put_points(sending, 0, page->count);
-    if (code == FH_OK && !(page->kept && is_any_refused(sending->carried)))
+    if (code == FH_OK && !(page->kept && carried_page_is_refused(sending->carried)))
         code = commit_link(sending);
     curves_end(session);
     return code;

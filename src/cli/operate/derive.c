@@ -65,7 +65,7 @@ static int make_anew(struct derive_asking *derive, bool as_json)
 /* Of that life, and of others that began behind the same place and were lost, too. */
 static void print_former(const json_t *former)
 {
-    char count[40] = "Some, or none,"; /* it took too long to count them */
+    char count[40] = "An unknown number"; /* it took too long to count them */
     json_int_t facts = cli_number(former, "facts");
     if (facts >= 0)
         snprintf(count, sizeof count, "%lld", (long long)facts);
