@@ -25,8 +25,12 @@
 
 #include "base/crash.h"
 #include "work/gate.h"
+#include "world/world.h"
 
 #define TURNS_AT_ONCE 8 /* then other fibers get theirs */
+/* Those of a large batch may take this long until it is committed: nobody else can write
+ * meanwhile. */
+#define LARGE_RUN_NS INT64_C(3000000)
 
 static void run_member(void *argument)
 {
@@ -128,6 +132,17 @@ static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct 
     return code == FH_OK ? batch_finish(gate, gate->count - 1, ret_failed, error) : code;
 }
 
+static enum fh_code members_run_timed(struct work_gate *gate, int *ret_failed,
+                                      struct fh_error *error)
+{
+    struct world *world = gate->members[0].work->context->world;
+    int64_t began_ns = world_monotonic_ns(world);
+    enum fh_code code = members_run(gate, ret_failed, error);
+    if (gate->habits)
+        gate->habits->run_ns = (world_monotonic_ns(world) - began_ns) / gate->count + 1;
+    return code;
+}
+
 static enum fh_code apply_batch(struct work_context *context, struct work_gate *gate,
                                 struct work_fence *fence, enum store_mode mode, int *ret_failed,
                                 struct fh_error *error)
@@ -138,13 +153,13 @@ static enum fh_code apply_batch(struct work_context *context, struct work_gate *
         return code;
     }
     gate->store_work->joint = gate->count > 1;
-    gate->store_work->habits = gate->habits;
+    gate->store_work->habits = gate->habits ? &gate->habits->store : NULL;
     CRASH_POINT("cursor.opened");
     if (fence && fence->check(fence, gate->store_work, error) == WORK_IS_OVER)
         code = error->code;
     CRASH_POINT("cursor.moved");
     if (code == FH_OK)
-        code = members_run(gate, ret_failed, error);
+        code = members_run_timed(gate, ret_failed, error);
     if (code != FH_OK) {
         gate_cancel(gate);
         store_rollback(gate->store_work);
@@ -194,16 +209,25 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
     return code;
 }
 
+static bool runs_in_turn(const struct work_context *context, const struct work_batch_habits *habits)
+{
+    const struct engine *engine = context->store->engine;
+    return habits && !habits->asks && (!engine->server || engine_can(engine, ENGINE_DEFERS));
+}
+
+int work_batch_size(const struct work_context *context, const struct work_batch_habits *habits)
+{
+    bool quick = habits->run_ns && habits->run_ns <= LARGE_RUN_NS / WORK_BATCH_MAX;
+    return quick && runs_in_turn(context, habits) ? WORK_BATCH_MAX : WORK_BATCH_SMALL;
+}
+
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
                         struct work_fence *fence, struct work_batch_habits *habits, int *ret_failed,
                         struct fh_error *error)
 {
     FH_ASSERT(count > 0);
-    const struct engine *engine = context->store->engine;
-    struct work_gate gate = {.count = count, .coordinator = fiber_self()};
-    gate.habits = habits ? &habits->store : NULL;
-    gate.in_turn =
-        habits && !habits->asks && (!engine->server || engine_can(engine, ENGINE_DEFERS));
+    struct work_gate gate = {.count = count, .coordinator = fiber_self(), .habits = habits};
+    gate.in_turn = runs_in_turn(context, habits);
     gate.members = calloc((size_t)count, sizeof *gate.members);
     FH_ASSERT(gate.members != NULL);
     for (int i = 0; i < count; i++) {

@@ -40,8 +40,8 @@ struct work_gate {
     bool in_turn;
     bool runs;      /* that fiber */
     bool has_asked; /* one of them would have waited: for others' answers, or for a server's */
-    struct store_habits *habits; /* or NULL */
-    bool questioned;             /* one of them asks the store a question (work_gate_question) */
+    struct work_batch_habits *habits; /* or NULL */
+    bool questioned; /* one of them asks the store a question (work_gate_question) */
     struct fiber_queue questions;
 };
 

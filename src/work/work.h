@@ -387,8 +387,14 @@ void work_refuse_drawn(fh_work *w, const char *what, const json_t *data);
  * does after all, it is set, and all run anew, side by side. */
 struct work_batch_habits { /* of batches of one origin, kept by it */
     bool asks;
+    int64_t run_ns; /* of one unit of work in the last batch; 0: there was none yet */
     struct store_habits store;
 };
+#define WORK_BATCH_SMALL 240
+#define WORK_BATCH_MAX 480
+/* How many may be in the next one: up to WORK_BATCH_MAX where they are so quick that others don't
+ * wait for the store for long, else WORK_BATCH_SMALL. */
+int work_batch_size(const struct work_context *context, const struct work_batch_habits *habits);
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
                         struct work_fence *fence, struct work_batch_habits *habits, int *ret_failed,
                         struct fh_error *error);

@@ -5,6 +5,7 @@
 #include "../support/fixture.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "store/relational/relational.h"
@@ -218,6 +219,26 @@ static void one_that_peeks_after_it_used_the_store_stays_in_turn(void **state)
     assert_int_equal(strlen(batch.order), 2 * MEMBERS);
 }
 
+static void adds_slowly(fh_work *w)
+{
+    usleep(1000);
+    adds(w);
+}
+
+/* Who else would write waits for them. */
+static void only_quick_ones_that_do_not_ask_are_many(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct work_batch_habits unknown = {0}, quick = {.run_ns = 1},
+                             asking = {.run_ns = 1, .asks = true};
+    assert_int_equal(work_batch_size(&fixture->context, &unknown), WORK_BATCH_SMALL);
+    assert_int_equal(work_batch_size(&fixture->context, &quick), WORK_BATCH_MAX);
+    assert_int_equal(work_batch_size(&fixture->context, &asking), WORK_BATCH_SMALL);
+    struct batch slow = batch_of(state, (struct batch){.handler = adds_slowly, .habits = quick});
+    assert_int_equal(slow.code, FH_OK);
+    assert_int_equal(work_batch_size(&fixture->context, &slow.habits), WORK_BATCH_SMALL);
+}
+
 #define BATCH_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
@@ -231,6 +252,7 @@ int main(void)
         BATCH_TEST(none_begins_behind_a_fence_that_is_over),
         BATCH_TEST(a_conflict_runs_all_again_in_turn),
         BATCH_TEST(one_that_peeks_after_it_used_the_store_stays_in_turn),
+        BATCH_TEST(only_quick_ones_that_do_not_ask_are_many),
     };
     return cmocka_run_group_tests_name("work_batch", tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ int resync_at_once(const struct subscription *s)
 {
     return engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT)
                ? 1
-               : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
+               : portion_size(&s->together, work_batch_size(s->manager->context, &s->habits));
 }
 
 /* ---- transactions ---- */

@@ -331,15 +331,15 @@ static enum apply_verdict apply_verdict_of(struct apply *apply, enum fh_code cod
 enum apply_verdict apply_run(struct apply *apply)
 {
     struct subscription *s = apply->subscription;
-    bool parked[SUBSCRIBE_WORK_MAX] = {false}, covered[SUBSCRIBE_WORK_MAX] = {false};
-    bool leave_out[SUBSCRIBE_WORK_MAX] = {false};
+    bool parked[WORK_BATCH_MAX] = {false}, covered[WORK_BATCH_MAX] = {false};
+    bool leave_out[WORK_BATCH_MAX] = {false};
     struct cursor_fence fence = {.fence.check = cursor_fence_check,
                                  .apply = apply,
                                  .parked = parked,
                                  .covered = covered,
                                  .next = apply->next};
     bool outage = true;
-    FH_ASSERT(apply->count <= SUBSCRIBE_WORK_MAX && (!apply->park_error || apply->count == 1));
+    FH_ASSERT(apply->count <= WORK_BATCH_MAX && (!apply->park_error || apply->count == 1));
     fence.next.epoch = s->cursor.epoch;
     sync_heard(s->sync, apply->events, apply->count);
     apply->failed = -1;

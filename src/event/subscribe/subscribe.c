@@ -101,7 +101,7 @@ struct attempts {
     char why[sizeof(((struct fh_error *)NULL)->message)];
 };
 
-static const struct attempts fresh = {.together = SUBSCRIBE_WORK_MAX};
+static const struct attempts fresh = {.together = WORK_BATCH_MAX};
 
 /* An event has failed in a transaction of its own. */
 static void event_failed(struct subscription *s, const struct apply *apply,
@@ -214,7 +214,10 @@ static bool apply_next_events(struct subscription *s, struct attempts *attempts)
 {
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
+    int most = work_batch_size(s->manager->context, &s->habits);
     int count = left < attempts->together ? left : attempts->together;
+    if (count > most)
+        count = most;
     count = count_readable(batch, s->applied, count);
     if (engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */

@@ -40,11 +40,9 @@
 #include "event/manager.h"
 #include "store/ledger.h"
 
-/* Events in one answer (whose body has 1 MiB at most), and in one transaction. Each event's handler
- * has its own fiber for that time, and at most this many stacks are kept for the next
- * transaction. */
+/* Events in one answer (whose body has 1 MiB at most). How many of them are in one transaction
+ * depends on how long their handlers run (work_batch_size). */
 #define SUBSCRIBE_BATCH_MAX 480
-#define SUBSCRIBE_WORK_MAX 240
 /* Batches fetched but not yet applied, without the one in progress. */
 #define SUBSCRIBE_PREFETCH_MAX 2
 #define SUBSCRIBE_WAIT_S 20 /* the wait of a long poll */
