@@ -52,11 +52,11 @@ struct derived_carrier {
     struct carried_name trimmed; /* that served, when what is too old was removed last */
     int64_t trims_ns;            /* when it is removed next */
     /* Of facts that the server alone has. */
-    char life[ID_SIZE];     /* the owner's incarnation, at the last look */
-    struct kept_place from; /* behind it the next page begins: the cursor, or before it */
-    bool lacks;             /* the server lacks something, which this one sends again */
-    int64_t gaps;           /* as it noted that */
-    bool looked;            /* for what the server had before */
+    char life[ID_SIZE];        /* the owner's incarnation, at the last look */
+    struct carried_place from; /* behind it the next page begins: the cursor, or before it */
+    bool lacks;                /* the server lacks something, which this one sends again */
+    int64_t gaps;              /* as it noted that */
+    bool looked;               /* for what the server had before */
     struct carrier_settling {
         int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
         char id[ID_SIZE];

@@ -69,7 +69,7 @@ static enum fh_code begin_kept(struct carrier_change *change, struct store_work 
 
 /* As a look has found the server, at that number of gaps. */
 struct kept_settled {
-    struct kept_place place;
+    struct carried_place place;
     int64_t gaps;
 };
 
@@ -93,7 +93,7 @@ static enum fh_code note_settled(struct carrier_change *change, struct store_wor
 
 /* 29. The server was whole up to there when that began, and has been running since, for as long as
  * it needs: so it is durable now. What is whole now begins to settle. */
-static enum fh_code settle_kept(struct derived_carrier *carrier, const struct kept_place *whole,
+static enum fh_code settle_kept(struct derived_carrier *carrier, const struct carried_place *whole,
                                 int64_t began_ns, int64_t settle_s, int64_t running_s,
                                 bool *ret_more, struct fh_error *error)
 {
@@ -161,7 +161,7 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     struct carried_server *server = carrier->server;
     struct world *world = carrier->context->world;
     int64_t began_ns = world_monotonic_ns(world), settle_s = 0, running_s = 0;
-    struct kept_place whole;
+    struct carried_place whole;
     bool there = true;
     if (!is_look_due(carrier) && !has_unknown_gap(carrier) &&
         carrier->from.position >= carrier->look.trimmed)
@@ -303,7 +303,7 @@ static enum fh_code check_kept(const struct derived_carrier *carrier, struct fh_
 static enum fh_code note_found(struct carrier_change *change, struct store_work *work,
                                struct carrier_look *look, struct fh_error *error)
 {
-    const struct kept_place *whole = change->what;
+    const struct carried_place *whole = change->what;
     (void)work;
     (void)error;
     change->changed = look->record.serving.lost && whole->position >= look->trimmed;
@@ -320,7 +320,7 @@ static enum fh_code note_found(struct carrier_change *change, struct store_work 
 static enum fh_code look_for_lost_facts(struct derived_carrier *carrier, struct fh_error *error)
 {
     const struct carried_generation *serving = &carrier->look.record.serving;
-    struct kept_place whole = {0};
+    struct carried_place whole = {0};
     struct carrier_change change = {.carrier = carrier, .change = note_found, .what = &whole};
     bool there = true, due = is_look_due(carrier);
     enum fh_code code = FH_OK;

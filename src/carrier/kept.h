@@ -18,19 +18,15 @@ enum fh_code kept_count_former(struct derived_carrier *carrier, struct fh_error 
 
 /* kept_gaps.c: the server is whole up to there alone, or not `there`: notes it, and goes on from
  * there if the outbox has what follows. */
-enum fh_code kept_send_again(struct derived_carrier *carrier, const struct kept_place *whole,
+enum fh_code kept_send_again(struct derived_carrier *carrier, const struct carried_place *whole,
                              bool there, bool *ret_more, struct fh_error *error);
 /* It is whole up to the cursor, as this turn's look knows it: from now on it is asked. */
-enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct kept_place *whole,
+enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct carried_place *whole,
                              struct fh_error *error);
 
-/* kept_look.c: whether the present outbox has that event at that place, or had it: it begins at
- * `trimmed`. */
-enum fh_code kept_place_lives(struct store_work *work, const struct kept_place *place,
-                              int64_t trimmed, bool *ret, struct fh_error *error);
-/* How far the server is whole, up to a place of the present outbox. In any case not
+/* kept_look.c: how far the server is whole, up to a place of the present outbox. In any case not
  * before where the chain begins; *ret_there: there is such a generation. */
 enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
-                       struct kept_place *ret, bool *ret_there, struct fh_error *error);
+                       struct carried_place *ret, bool *ret_there, struct fh_error *error);
 
 #endif

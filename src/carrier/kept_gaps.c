@@ -16,20 +16,20 @@
 #include "base/crash.h"
 
 struct kept_gap {
-    struct kept_place whole; /* up to there it is */
-    int64_t gaps;            /* as the look before knew them; then as noted */
+    struct carried_place whole; /* up to there it is */
+    int64_t gaps;               /* as the look before knew them; then as noted */
     bool lost;
 };
 
 /* The cursor may be of a life that the owner has lost: it is not where this one is. */
 static enum fh_code bring_cursor_back(struct carrier_look *look, struct store_work *work,
-                                      const struct kept_place *whole, struct fh_error *error)
+                                      const struct carried_place *whole, struct fh_error *error)
 {
     struct carried_generation *serving = &look->record.serving;
-    struct kept_place cursor = {.position = serving->cursor};
+    struct carried_place cursor = {.position = serving->cursor};
     bool lives = true;
     memcpy(cursor.id, serving->kept.cursor_id, ID_SIZE);
-    enum fh_code code = kept_place_lives(work, &cursor, look->trimmed, &lives, error);
+    enum fh_code code = carried_place_lives(work, &cursor, look->trimmed, &lives, error);
     if (code != FH_OK || lives)
         return code;
     serving->cursor = whole->position;
@@ -59,7 +59,7 @@ static enum fh_code note_gap(struct carrier_change *change, struct store_work *w
     return FH_OK;
 }
 
-enum fh_code kept_send_again(struct derived_carrier *carrier, const struct kept_place *whole,
+enum fh_code kept_send_again(struct derived_carrier *carrier, const struct carried_place *whole,
                              bool there, bool *ret_more, struct fh_error *error)
 {
     const struct carried_generation *serving = &carrier->look.record.serving;
@@ -102,7 +102,7 @@ static enum fh_code note_no_gap(struct carrier_change *change, struct store_work
     return FH_OK;
 }
 
-enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct kept_place *whole,
+enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct carried_place *whole,
                              struct fh_error *error)
 {
     const struct carried_kept *kept = &carrier->look.record.serving.kept;

@@ -17,26 +17,12 @@
 struct kept_looking {
     struct kept_walk walk;
     struct carried_link last;
-    struct kept_place cursor, ends[CARRIED_LINKS_MAX], best; /* ends: of this batch, in order */
+    struct carried_place cursor, ends[CARRIED_LINKS_MAX], best; /* ends: of this batch, in order */
     int end_count;
     int64_t trimmed;
     bool lives; /* the present outbox has what is at the cursor */
     bool whole;
 };
-
-enum fh_code kept_place_lives(struct store_work *work, const struct kept_place *place,
-                              int64_t trimmed, bool *ret, struct fh_error *error)
-{
-    char id[ID_SIZE] = "", trimmed_id[ID_SIZE];
-    *ret = place->position < trimmed;
-    if (*ret)
-        return FH_OK;
-    enum fh_code code = carried_place_id(work, place->position, id, error);
-    if (code == FH_OK && !id[0]) /* or it was trimmed since, and is before all there is now */
-        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
-    *ret = code == FH_OK && (place->position < trimmed || strcmp(place->id, id) == 0);
-    return code;
-}
 
 static enum fh_code look_at_cursor(struct derived_carrier *carrier, struct kept_looking *looking,
                                    struct fh_error *error)
@@ -45,7 +31,7 @@ static enum fh_code look_at_cursor(struct derived_carrier *carrier, struct kept_
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = kept_place_lives(work, &looking->cursor, looking->trimmed, &looking->lives, error);
+    code = carried_place_lives(work, &looking->cursor, looking->trimmed, &looking->lives, error);
     store_rollback(work);
     return code;
 }
@@ -56,7 +42,7 @@ static void look_at_kept_link(void *context, const struct carried_link *link)
     looking->last = *link;
     if (!kept_walk_link(&looking->walk, link) || link->to > looking->cursor.position)
         return;
-    struct kept_place place = {.position = link->to};
+    struct carried_place place = {.position = link->to};
     memcpy(place.id, link->to_id, ID_SIZE);
     if (place.position == looking->cursor.position && strcmp(place.id, looking->cursor.id) == 0)
         looking->whole = looking->lives;
@@ -74,7 +60,7 @@ static enum fh_code find_kept_place(struct derived_carrier *carrier, struct kept
     if (code != FH_OK)
         return code;
     for (int i = looking->end_count - 1; i >= 0 && code == FH_OK && !lives; i--) {
-        code = kept_place_lives(work, &looking->ends[i], looking->trimmed, &lives, error);
+        code = carried_place_lives(work, &looking->ends[i], looking->trimmed, &lives, error);
         if (code == FH_OK && lives)
             looking->best = looking->ends[i];
     }
@@ -114,10 +100,10 @@ static enum fh_code look_at_kept_links(struct derived_carrier *carrier,
 }
 
 enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
-                       struct kept_place *ret, bool *ret_there, struct fh_error *error)
+                       struct carried_place *ret, bool *ret_there, struct fh_error *error)
 {
     struct kept_looking *looking = calloc(1, sizeof *looking);
-    struct kept_place began = {.position = serving->began};
+    struct carried_place began = {.position = serving->began};
     if (!looking)
         return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
     memcpy(began.id, serving->kept.began_id, ID_SIZE);

@@ -33,7 +33,7 @@ static void add_kept_place(struct kept_walk *walk, int64_t position, const char 
     memcpy(places->ids[places->count++], id, ID_SIZE);
 }
 
-void kept_walk_begin(struct kept_walk *walk, const struct kept_place *began)
+void kept_walk_begin(struct kept_walk *walk, const struct carried_place *began)
 {
     memset(walk, 0, sizeof *walk);
     add_kept_place(walk, began->position, began->id);

@@ -15,11 +15,6 @@
 #define KEPT_PLACES (CARRIED_SPAN_MAX + 1)
 #define CARRIED_LIVES_MAX 4 /* of one position that are remembered: the newest */
 
-struct kept_place {
-    int64_t position;
-    char id[ID_SIZE]; /* "" at 0 */
-};
-
 struct kept_walk {
     struct kept_places {
         int64_t position;
@@ -28,7 +23,7 @@ struct kept_walk {
     } reached[KEPT_PLACES]; /* at position % KEPT_PLACES */
 };
 
-void kept_walk_begin(struct kept_walk *walk, const struct kept_place *began);
+void kept_walk_begin(struct kept_walk *walk, const struct carried_place *began);
 /* Whether it leads on from what is reached. */
 bool kept_walk_link(struct kept_walk *walk, const struct carried_link *link);
 

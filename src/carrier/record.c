@@ -418,6 +418,20 @@ enum fh_code carried_place_id(struct store_work *work, int64_t position, char re
     return code;
 }
 
+enum fh_code carried_place_lives(struct store_work *work, const struct carried_place *place,
+                                 int64_t trimmed, bool *ret, struct fh_error *error)
+{
+    char id[ID_SIZE] = "", trimmed_id[ID_SIZE];
+    *ret = place->position < trimmed;
+    if (*ret)
+        return FH_OK;
+    enum fh_code code = carried_place_id(work, place->position, id, error);
+    if (code == FH_OK && !id[0]) /* or it was trimmed since, and is before all there is now */
+        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+    *ret = code == FH_OK && (place->position < trimmed || strcmp(place->id, id) == 0);
+    return code;
+}
+
 enum fh_code carried_kept_copy(const fh_service *service, struct store_work *from,
                                struct store_work *to, struct fh_error *error)
 {

@@ -127,6 +127,9 @@ enum fh_code carried_kept_copy(const fh_service *service, struct store_work *fro
 /* The id of the event at a position of the outbox that is not before what is trimmed; "" at 0. */
 enum fh_code carried_place_id(struct store_work *work, int64_t position, char ret[static ID_SIZE],
                               struct fh_error *error);
+/* Whether the outbox has that event at that place, or had it: it begins at `trimmed`. */
+enum fh_code carried_place_lives(struct store_work *work, const struct carried_place *place,
+                                 int64_t trimmed, bool *ret, struct fh_error *error);
 
 /* names.c: notes that these derived stores, up to NULL, are carried from now on, and no others;
  * what was carried before and is not any more is made anew if it ever is again. Before anything is

@@ -45,6 +45,12 @@ struct carried_name {
     bool kept; /* the server alone has its facts. Names of these are others than all that are not */
 };
 
+/* An event's: a store that was restored, or lost its last commits, gives positions out again. */
+struct carried_place {
+    int64_t position;
+    char id[ID_SIZE]; /* "" at 0 */
+};
+
 struct carried_link {
     int64_t from, to; /* positions; 0 <= from < to */
     /* Of facts that the server alone has: the ids of the events there, "" before the first one. A

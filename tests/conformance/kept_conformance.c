@@ -74,7 +74,7 @@ static void links_name_events_and_lead_to_the_cursor(void **state)
 {
     struct listing *listing = calloc(1, sizeof *listing);
     struct kept_walk *walk = calloc(1, sizeof *walk);
-    struct kept_place began = {0};
+    struct carried_place began = {0};
     bool reached = false;
     (void)state;
     for (int i = 0; i < 10; i++) {

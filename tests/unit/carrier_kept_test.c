@@ -560,7 +560,7 @@ static void ends_are_reached_by_their_events_alone(void **state)
     struct kept_walk *walk = calloc(1, sizeof *walk);
     (void)state;
     assert_non_null(walk);
-    kept_walk_begin(walk, &(struct kept_place){.position = 4, .id = "d"});
+    kept_walk_begin(walk, &(struct carried_place){.position = 4, .id = "d"});
     assert_false(kept_walk_link(walk, &(struct carried_link){4, 6, "x", "f"}));
     assert_true(kept_walk_link(walk, &(struct carried_link){4, 6, "d", "f"}));
     assert_true(kept_walk_link(walk, &(struct carried_link){4, 6, "d", "F"}));
@@ -581,7 +581,7 @@ static void the_longest_links_of_two_lives_are_both_reached(void **state)
     int64_t end = 4 + CARRIED_SPAN_MAX;
     (void)state;
     assert_non_null(walk);
-    kept_walk_begin(walk, &(struct kept_place){.position = 4, .id = "d"});
+    kept_walk_begin(walk, &(struct carried_place){.position = 4, .id = "d"});
     assert_true(kept_walk_link(walk, &(struct carried_link){4, end, "d", "one"}));
     assert_true(kept_walk_link(walk, &(struct carried_link){4, end, "d", "other"}));
     assert_true(kept_walk_link(walk, &(struct carried_link){end, end + 1, "other", "next"}));
