@@ -47,7 +47,8 @@ enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error
         carrier->settling.to = 0;
         carrier->walked = (struct carried_name){0};
     }
-    return look_committed(carrier, &carrier->look, error);
+    enum fh_code code = look_committed(carrier, &carrier->look, error);
+    return code == FH_OK && !carrier->kept ? carrier_watch(carrier, error) : code;
 }
 
 /* ---- Another generation ---- */

@@ -46,9 +46,14 @@ struct derived_carrier {
         bool alike;                        /* whoever writes derives as this program does */
     } look;
     struct portion rows;
-    struct carried_name walked;  /* the generation that serves, when it was walked last */
-    int64_t walks_ns;            /* when it is walked next */
-    bool drops;                  /* there may be older generations */
+    struct carried_name walked; /* the generation that serves, when it was walked last */
+    int64_t walks_ns;           /* when it is walked next */
+    bool drops;                 /* there may be older generations */
+    struct carrier_sent {       /* of each of two generations: the last event that was sent (37) */
+        struct carried_name generation;
+        struct carried_place place;
+    } sent[2];
+    bool set_back;               /* the outbox has lost what the last page should have followed */
     struct carried_name trimmed; /* that served, when what is too old was removed last */
     int64_t trims_ns;            /* when it is removed next */
     /* Of facts that the server alone has. */
@@ -64,6 +69,7 @@ struct derived_carrier {
     } settling;
     struct carrier_counters {
         uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
+        uint64_t set_back;              /* times that the outbox had lost what was sent (37) */
         uint64_t resent, left, formers; /* of facts that the server alone has */
     } counters;
 };

@@ -19,12 +19,20 @@
 static enum fh_code note_page(struct carrier_change *change, struct store_work *work,
                               struct carrier_look *look, struct fh_error *error)
 {
-    const struct carried_reading *reading = change->what;
+    struct carried_reading *reading = change->what;
     const struct carried_page *page = &reading->page;
     struct carried_generation *generation =
         carried_record_find(&look->record, &reading->generation);
-    (void)work;
-    if (!generation || generation->cursor >= page->link.to)
+    reading->noted = false;
+    if (!generation)
+        return FH_OK;
+    bool lives = false;
+    enum fh_code code = carried_place_lives(work, &reading->end, look->trimmed, &lives, error);
+    if (code != FH_OK)
+        return code;
+    if (!lives && !generation->lost)
+        generation->lost = change->changed = true;
+    if (!lives || generation->cursor >= page->link.to)
         return FH_OK;
     for (int i = 0; i < page->count; i++) {
         const struct carried_op *op = &page->ops[i];
@@ -38,7 +46,7 @@ static enum fh_code note_page(struct carrier_change *change, struct store_work *
     }
     generation->cursor = page->link.to;
     generation->filled |= reading->fills;
-    change->changed = true;
+    reading->noted = change->changed = true;
     return FH_OK;
 }
 
@@ -57,6 +65,7 @@ static enum fh_code send_page(struct derived_carrier *carrier, struct carried_re
     const struct carried_name *generation = &reading->generation;
     struct carried_server *server = carrier->server;
     struct carrier_change change = {.carrier = carrier, .change = note_page, .what = reading};
+    carrier_note_sent(carrier, generation, &reading->end); /* it may come, whatever is answered */
     enum fh_code code = server->ops->send(server, carrier->declared, generation, page, error);
     CRASH_POINT("carrier.sent");
     if (code == FH_NOT_FOUND)
@@ -64,9 +73,11 @@ static enum fh_code send_page(struct derived_carrier *carrier, struct carried_re
     if (code == FH_OK)
         code = carrier_change_run(&change, error);
     CRASH_POINT("carrier.noted");
-    reading->noted = code == FH_OK && change.changed;
+    reading->noted = code == FH_OK && reading->noted;
     if (reading->noted)
         count_page(carrier, page);
+    else if (code == FH_OK && change.changed)
+        carrier_count_set_back(carrier);
     return code;
 }
 
@@ -74,8 +85,14 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
                            const struct carried_generation *generation, bool *ret_more,
                            struct fh_error *error)
 {
-    struct carried_start start = {.generation = generation->name, .position = generation->cursor};
-    return carrier_carry_pages(carrier, &start, send_page, ret_more, error);
+    struct carried_start start = {.generation = generation->name,
+                                  .position = generation->cursor,
+                                  .sent = *carrier_sent(carrier, &generation->name)};
+    enum fh_code code = carrier_carry_pages(carrier, &start, send_page, ret_more, error);
+    if (code != FH_OK || !carrier->set_back)
+        return code;
+    *ret_more = true;
+    return carrier_lose_set_back(carrier, &start.generation, error);
 }
 
 /* ---- What the server has lost ---- */
@@ -154,5 +171,7 @@ enum fh_code carrier_walk(struct derived_carrier *carrier,
     carrier->counters.walks++;
     if (code == FH_OK && !*ret_whole)
         return carrier_lose(carrier, &name, error);
+    if (code == FH_OK)
+        code = carrier_look_beyond(carrier, &name, ret_whole, error);
     return code == FH_NOT_FOUND ? carrier_lose(carrier, &name, error) : code;
 }

@@ -123,9 +123,10 @@ static int ops_of_name(const struct carried_reading *reading, const json_t *ops)
 static void end_link(struct carried_reading *reading, const struct carried_event *event)
 {
     struct carried_link *link = &reading->page.link;
-    link->to = event->position;
+    link->to = reading->end.position = event->position;
+    memcpy(reading->end.id, event->id, ID_SIZE);
     if (reading->generation.kept) /* 24 */
-        snprintf(link->to_id, sizeof link->to_id, "%s", event->id);
+        memcpy(link->to_id, event->id, ID_SIZE);
 }
 
 /* It is the next page's first. */
@@ -381,7 +382,7 @@ void carried_page_follow(struct carried_reading *next, struct carried_reading *b
 {
     const struct carried_link *link = &before->page.link;
     *ret_start = (struct carried_start){.generation = before->generation, .position = link->to};
-    memcpy(ret_start->id, link->to_id, ID_SIZE);
+    memcpy(ret_start->id, before->end.id, ID_SIZE);
     next->spare = before->spare;
     for (int i = before->taken; i < before->read_count; i++) {
         *carried_page_event(next) = before->read[i];

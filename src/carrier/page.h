@@ -22,7 +22,9 @@ struct carried_event {
 struct carried_start {
     struct carried_name generation;
     int64_t position;
-    char id[ID_SIZE]; /* of facts that the server alone has: of the event there */
+    char id[ID_SIZE]; /* of the event there; "": it is not known */
+    /* The last event that this process has ever sent to the server; at 0: none. */
+    struct carried_place sent;
 };
 
 struct carried_reading {
@@ -33,6 +35,7 @@ struct carried_reading {
     int64_t slice_count;      /* of what is read at once: how many events so far, */
     size_t slice_end;         /* and the read_size at which it ends */
     struct carried_page page; /* link.to == link.from: there is nothing behind it yet */
+    struct carried_place end; /* the event at link.to */
     int capacity;
     size_t size;
     struct carried_held {
@@ -43,6 +46,7 @@ struct carried_reading {
     int held_count, held_capacity;
     struct carried_form form; /* of points and facts */
     bool more;                /* it has ended at its bounds: something follows */
+    bool set_back;            /* the outbox has lost what it follows (37): nothing may be sent */
     bool noted;               /* set by whoever sends it: what follows may be sent */
     bool fills;               /* its generation: the last of its rows are in it */
     struct carried_name generation;

@@ -11,8 +11,13 @@
  * gone on (2); the owner has another life (24).
  *
  * Its events are those that the outbox had when they were read, and an outbox changes only by being
- * trimmed. So what of them the page before did not take need not be read again.
+ * trimmed. So what of them the page before did not take need not be read again. But a replica that
+ * lacks the last commits may have taken over the owner's store. So what is read is sent only if the
+ * outbox still had, when it was read, the event that it follows, and the last one that was sent
+ * (37).
  */
+
+#include <string.h>
 
 #include "carrier/page.h"
 #include "carrier/parts.h"
@@ -21,12 +26,37 @@
 #define CARRIED_PAGES_MAX 64  /* in a turn, which looks at nothing else meanwhile */
 #define CARRIED_PAGES_MS 1000 /* after which none is got ahead */
 
+/* What follows is of the same outbox as what was read or sent before. After it was read, since on
+ * some engines each read is of its own moment. */
+static enum fh_code check_not_set_back(struct carried_reading *reading, struct store_work *work,
+                                       const struct carried_place *before,
+                                       const struct carried_place *sent, int64_t trimmed,
+                                       struct fh_error *error)
+{
+    const struct carried_place *places[] = {before, sent};
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < 2 && code == FH_OK && !reading->set_back; i++) {
+        bool lives = true;
+        if (places[i]->id[0] && (i == 0 || strcmp(places[i]->id, places[0]->id) != 0))
+            code = carried_place_lives(work, places[i], trimmed, &lives, error);
+        reading->set_back = code == FH_OK && !lives;
+    }
+    return code;
+}
+
 static enum fh_code get_page(struct derived_carrier *carrier, const struct carried_start *start,
                              struct carried_reading *reading, struct fh_error *error)
 {
     struct store_work *work;
     char id[ID_SIZE];
     int64_t trimmed = 0;
+    struct carried_place before = {.position = start->position};
+    memcpy(before.id, start->id, ID_SIZE);
+    if (reading->read_count) { /* by the page before, which did not take it */
+        const struct carried_event *last = &reading->read[reading->read_count - 1];
+        before.position = last->position;
+        memcpy(before.id, last->id, ID_SIZE);
+    }
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
@@ -35,7 +65,10 @@ static enum fh_code get_page(struct derived_carrier *carrier, const struct carri
     if (code == FH_OK && there)
         code = carried_page_read(reading, work, carrier->context->world, carrier->server->ops,
                                  carrier->declared, start, error);
+    if (code == FH_OK && there)
+        code = check_not_set_back(reading, work, &before, &start->sent, trimmed, error);
     store_rollback(work);
+    there = there && !reading->set_back;
     return code == FH_OK && there ? carried_page_make(reading, carrier->context->world) : code;
 }
 
@@ -100,6 +133,7 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
         spent = reading;
         reading = ahead.reading;
     }
+    carrier->set_back = code == FH_OK && reading.set_back;
     carried_page_release(&spent, world);
     carried_page_release(&reading, world);
     spare_release(&spare, carrier->server->ops);

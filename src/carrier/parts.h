@@ -58,4 +58,23 @@ enum fh_code carrier_walk(struct derived_carrier *carrier,
 enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
                           struct fh_error *error);
 
+/* set_back.c (37): the last event that the server was ever sent of a generation, as far as this
+ * process knows. */
+const struct carried_place *carrier_sent(struct derived_carrier *carrier,
+                                         const struct carried_name *generation);
+/* Before it is sent: it may come, whatever is answered. */
+void carrier_note_sent(struct derived_carrier *carrier, const struct carried_name *generation,
+                       const struct carried_place *end);
+/* As carrier_lose, since the outbox has lost what was sent; or only counts that. */
+enum fh_code carrier_lose_set_back(struct derived_carrier *carrier, const struct carried_name *name,
+                                   struct fh_error *error);
+void carrier_count_set_back(struct derived_carrier *carrier);
+/* While another one carries: whether the outbox still has what that had sent at the last look; if
+ * so, what it has sent by now. */
+enum fh_code carrier_watch(struct derived_carrier *carrier, struct fh_error *error);
+/* Behind a walk: notes that a generation is lost of which the server has a page beyond the end of
+ * the outbox. *ret_whole: it has not. */
+enum fh_code carrier_look_beyond(struct derived_carrier *carrier, const struct carried_name *name,
+                                 bool *ret_whole, struct fh_error *error);
+
 #endif

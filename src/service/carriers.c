@@ -92,14 +92,16 @@ static void tell_kept_lives(const struct carrying_fiber *fiber,
                     title, name, fiber->carriers->runtime->service->name, name);
 }
 
-/* What a turn has done that an operator may want to know. */
-static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counters *before)
+static void tell_lost(const struct carrying_fiber *fiber, const struct carrier_counters *before)
 {
-    int64_t now_ns = world_monotonic_ns(fiber->carriers->runtime->world);
-    unsigned more;
     const struct carrier_counters *now = &fiber->carrier.counters;
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
-    if (now->lost > before->lost && fiber->carrier.kept)
+    if (now->set_back > before->set_back)
+        log_warning("derived-set-back",
+                    "%s has some of the derived store %s that the service's own store has lost "
+                    "since: %s",
+                    title, name, fiber->carrier.kept ? "it stays there" : "it is made anew");
+    else if (now->lost > before->lost && fiber->carrier.kept)
         log_error("derived-facts-lost",
                   "%s has lost some of the derived store %s that nobody else has: `freehold derive "
                   "%s %s` says what",
@@ -108,6 +110,16 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
         log_warning("derived-lost",
                     "%s has lost something of the derived store %s, which is made anew", title,
                     name);
+}
+
+/* What a turn has done that an operator may want to know. */
+static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counters *before)
+{
+    int64_t now_ns = world_monotonic_ns(fiber->carriers->runtime->world);
+    unsigned more;
+    const struct carrier_counters *now = &fiber->carrier.counters;
+    const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
+    tell_lost(fiber, before);
     if (now->resent > before->resent)
         log_warning("derived-resent",
                     "%s has lost some of the derived store %s that the outbox has: it is sent "
@@ -246,8 +258,10 @@ static void look_on(struct carrying_fiber *fiber)
 {
     struct carriers *carriers = fiber->carriers;
     struct world *world = carriers->runtime->world;
+    struct carrier_counters before = fiber->carrier.counters;
     struct fh_error error;
     if (carrier_look_again(&fiber->carrier, &error) == FH_OK) {
+        tell_lost(fiber, &before);
         fiber->settled = fiber->carrier.look.record.serving.kept.settled;
         carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
     }

@@ -198,7 +198,8 @@ void carriers_write_metrics(struct text *text, const struct runtime *runtime)
         [DERIVED_OPS] = {"freehold_derived_carried_total", "counter", "Values carried to it."},
         [DERIVED_BEGUN] = {"freehold_derived_anew_total", "counter", "Times it was made anew."},
         [DERIVED_LOST] = {"freehold_derived_lost_total", "counter",
-                          "Times that its server had lost something of it."},
+                          "Times that its server had lost something of it, or had some that the "
+                          "service's store had lost."},
         [DERIVED_FACTS_LOST] = {"freehold_derived_facts_lost", "gauge",
                                 "1: its server has lost facts that nobody else has."},
         [DERIVED_FAILURES] = {"freehold_derived_failures_total", "counter",

@@ -132,6 +132,7 @@ static inline struct keeping_accepting keeping_accept_loss(void)
 struct keeping_restoring {
     struct carried_record record;
     int64_t position;
+    const char *also; /* SQL that does the same to its own tables; or NULL */
 };
 
 /* The store is as of when it had that position and record. */
@@ -149,6 +150,8 @@ static inline void keeping_restore_entry(void *argument)
     snprintf(sql, sizeof sql, "UPDATE fh_counter SET position = %lld",
              (long long)restoring->position);
     FH_ASSERT(sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
+    if (restoring->also)
+        FH_ASSERT(sql_run(work, restoring->also, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
     FH_ASSERT(carried_record_write(work, carrying_declared()->name, &restoring->record, &error) ==
               FH_OK);
     FH_ASSERT(store_commit(work, &error) == FH_OK);
@@ -163,6 +166,12 @@ static inline void keeping_restore_owner(struct keeping_restoring *restoring)
     carrying_ledger(&ledger);
 }
 
+/* A replica that lacks the last commits has taken over: the incarnation is the same. */
+static inline void keeping_set_back_owner(struct keeping_restoring *restoring)
+{
+    harness_run(&carrying.fixture->harness, keeping_restore_entry, restoring);
+}
+
 /* Until the next one. */
 static inline struct keeping_restoring *keeping_back_up_owner(void)
 {
@@ -170,6 +179,7 @@ static inline struct keeping_restoring *keeping_back_up_owner(void)
     const struct carrying_ledger *ledger = carrying_ledger(NULL);
     restoring.record = ledger->record;
     restoring.position = ledger->position;
+    restoring.also = NULL;
     return &restoring;
 }
 

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An owner whose store has lost its last commits, as a replica without them took its server's place
+ * (37): its incarnation is the same, and positions are given out again, so nothing in the store
+ * tells. What was sent to a server of those commits is there, and may hide what has their positions
+ * now. Whoever sends, or looks on while another one does, remembers the last event that was sent,
+ * and finds it missing. Whoever begins, and so remembers nothing, sees that the server has more
+ * than the outbox, as long as not as much has been committed since.
+ */
+
+#include <string.h>
+
+#include "carrier/parts.h"
+
+/* ---- What was sent ---- */
+
+/* That of another generation is forgotten first where it is older. */
+static struct carrier_sent *sent_of(struct derived_carrier *carrier,
+                                    const struct carried_name *generation)
+{
+    struct carrier_sent *sent = carrier->sent;
+    for (int i = 0; i < 2; i++) {
+        if (carried_name_compare(&sent[i].generation, generation) == 0)
+            return &sent[i];
+    }
+    sent += carried_name_compare(&sent[0].generation, &sent[1].generation) > 0;
+    *sent = (struct carrier_sent){.generation = *generation};
+    return sent;
+}
+
+const struct carried_place *carrier_sent(struct derived_carrier *carrier,
+                                         const struct carried_name *generation)
+{
+    return &sent_of(carrier, generation)->place;
+}
+
+void carrier_note_sent(struct derived_carrier *carrier, const struct carried_name *generation,
+                       const struct carried_place *end)
+{
+    struct carrier_sent *sent = sent_of(carrier, generation);
+    if (sent->place.position < end->position)
+        sent->place = *end;
+}
+
+void carrier_count_set_back(struct derived_carrier *carrier)
+{
+    carrier->counters.lost++;
+    carrier->counters.set_back++;
+}
+
+enum fh_code carrier_lose_set_back(struct derived_carrier *carrier, const struct carried_name *name,
+                                   struct fh_error *error)
+{
+    carrier->counters.set_back++;
+    return carrier_lose(carrier, name, error);
+}
+
+/* Whether what was sent is in the outbox; if so, what is at the cursor is the last that was. */
+static enum fh_code watch_sent(struct derived_carrier *carrier,
+                               const struct carried_generation *generation, bool *ret_lives,
+                               struct fh_error *error)
+{
+    struct carried_place cursor = {.position = generation->cursor};
+    struct carrier_sent *sent = sent_of(carrier, &generation->name);
+    struct store_work *work;
+    *ret_lives = true;
+    enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    if (sent->place.position)
+        code = carried_place_lives(work, &sent->place, carrier->look.trimmed, ret_lives, error);
+    if (code == FH_OK && *ret_lives)
+        code = carried_place_id(work, cursor.position, cursor.id, error);
+    store_rollback(work);
+    if (code == FH_OK && *ret_lives && cursor.id[0])
+        carrier_note_sent(carrier, &generation->name, &cursor);
+    return code;
+}
+
+enum fh_code carrier_watch(struct derived_carrier *carrier, struct fh_error *error)
+{
+    const struct carried_record *record = &carrier->look.record;
+    const struct carried_generation *generations[] = {&record->serving, &record->filling};
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < 2 && code == FH_OK; i++) {
+        bool lives = true;
+        if (generations[i]->name.number)
+            code = watch_sent(carrier, generations[i], &lives, error);
+        if (code != FH_OK || lives)
+            continue;
+        code = carrier_lose_set_back(carrier, &generations[i]->name, error);
+    }
+    return code;
+}
+
+/* ---- What the server has beyond the outbox ---- */
+
+static void see_end(void *context, const struct carried_link *link)
+{
+    int64_t *end = context;
+    if (link->to > *end)
+        *end = link->to;
+}
+
+struct beyond {
+    struct carried_name generation;
+    int64_t end; /* of a link */
+};
+
+static enum fh_code note_beyond(struct carrier_change *change, struct store_work *work,
+                                struct carrier_look *look, struct fh_error *error)
+{
+    const struct beyond *beyond = change->what;
+    struct carried_generation *generation = carried_record_find(&look->record, &beyond->generation);
+    (void)work;
+    (void)error;
+    if (generation && !generation->lost && look->position < beyond->end)
+        generation->lost = change->changed = true;
+    return FH_OK;
+}
+
+/* 37. The server has a page of what the outbox does not have, or did not when this turn began. */
+enum fh_code carrier_look_beyond(struct derived_carrier *carrier, const struct carried_name *name,
+                                 bool *ret_whole, struct fh_error *error)
+{
+    const struct carried_link after = {.from = carrier->look.position,
+                                       .to = carrier->look.position};
+    struct beyond beyond = {.generation = *name};
+    struct carrier_change change = {.carrier = carrier, .change = note_beyond, .what = &beyond};
+    int count = 0;
+    enum fh_code code =
+        carrier->server->ops->links(carrier->server, carrier->declared, name, &after,
+                                    CARRIED_LINKS_MAX, see_end, &beyond.end, &count, error);
+    if (code == FH_OK && count)
+        code = carrier_change_run(&change, error);
+    if (change.changed)
+        carrier_count_set_back(carrier);
+    *ret_whole = !change.changed;
+    return code;
+}
