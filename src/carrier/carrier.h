@@ -27,6 +27,7 @@
 #define CARRIED_FACTS_MAX 16384 /* of the owner's points or facts, in a page, if they fit */
 #define CARRIED_TRIM_MS 3600000 /* from one trim to the next, at least */
 #define CARRIED_ASKS_MAX 4      /* of one question, where another generation serves each time */
+#define CARRIED_SENT_MAX 4      /* generations of which it is known what was sent */
 #define CARRIED_DROPS_MAX 8     /* generations found and dropped at once */
 
 struct derived_carrier {
@@ -49,10 +50,10 @@ struct derived_carrier {
     struct carried_name walked; /* the generation that serves, when it was walked last */
     int64_t walks_ns;           /* when it is walked next */
     bool drops;                 /* there may be older generations */
-    struct carrier_sent {       /* of each of two generations: the last event that was sent (37) */
+    struct carrier_sent {       /* of the newest generations: the last event that was sent (37) */
         struct carried_name generation;
         struct carried_place place;
-    } sent[2];
+    } sent[CARRIED_SENT_MAX];
     bool set_back;               /* the outbox has lost what the last page should have followed */
     struct carried_name trimmed; /* that served, when what is too old was removed last */
     int64_t trims_ns;            /* when it is removed next */

@@ -14,18 +14,29 @@
 
 /* ---- What was sent ---- */
 
-/* That of another generation is forgotten first where it is older. */
+static bool is_of_record(const struct derived_carrier *carrier, const struct carried_name *name)
+{
+    const struct carried_record *record = &carrier->look.record;
+    return name->number && (carried_name_compare(name, &record->serving.name) == 0 ||
+                            carried_name_compare(name, &record->filling.name) == 0);
+}
+
+/* Where there is no room, that of the oldest one is forgotten which neither serves nor is filled.
+ */
 static struct carrier_sent *sent_of(struct derived_carrier *carrier,
                                     const struct carried_name *generation)
 {
-    struct carrier_sent *sent = carrier->sent;
-    for (int i = 0; i < 2; i++) {
-        if (carried_name_compare(&sent[i].generation, generation) == 0)
-            return &sent[i];
+    struct carrier_sent *spare = NULL;
+    for (int i = 0; i < CARRIED_SENT_MAX; i++) {
+        struct carrier_sent *sent = &carrier->sent[i];
+        if (carried_name_compare(&sent->generation, generation) == 0)
+            return sent;
+        if (!is_of_record(carrier, &sent->generation) &&
+            (!spare || carried_name_compare(&sent->generation, &spare->generation) < 0))
+            spare = sent;
     }
-    sent += carried_name_compare(&sent[0].generation, &sent[1].generation) > 0;
-    *sent = (struct carrier_sent){.generation = *generation};
-    return sent;
+    *spare = (struct carrier_sent){.generation = *generation};
+    return spare;
 }
 
 const struct carried_place *carrier_sent(struct derived_carrier *carrier,

@@ -5,7 +5,8 @@
  * restored, the outbox is trimmed as far as nobody needs it. Whatever is answered is what the
  * service had at one time, never earlier than what was answered before; and once it is quiet all of
  * it is found. So with items, with points, which are corrected, and with facts. FREEHOLD_SEED
- * repeats one seed. At the end, bugs on purpose, each of which this must find.
+ * repeats one seed. Where the owner loses its last commits (37), its carriers go on living, and
+ * both know what they have sent. At the end, bugs on purpose, each of which this must find.
  */
 
 #include "../support/carrying.h"
@@ -23,6 +24,10 @@ struct chance {
     bool unnoticed;                      /* the server has lost something since the last walk */
     struct carried_name unnoticed_in;
     bool quiet;
+    int unnoticed_by; /* carriers that have taken no turn since the owner lost commits: bits */
+    int set_backs;
+    bool set_back;  /* the owner may lose its last commits */
+    int kept_count; /* of `past`: what it has, if it does; 0: all */
     char wrong[512];
 };
 
@@ -94,8 +99,47 @@ static void ask_something(void)
         return;
     chance.unnoticed = false;
     carrying_ask_here(&answer);
-    if (answer.code == FH_OK)
+    if (answer.code == FH_OK && !chance.unnoticed_by)
         judge_answer(&answer);
+}
+
+/* ---- The owner's last commits ---- */
+
+static void run_sql(const char *const *statements)
+{
+    struct store_work *work;
+    struct fh_error error;
+    FH_ASSERT(store_begin(carrying.fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, &error) ==
+              FH_OK);
+    for (; *statements; statements++)
+        FH_ASSERT(sql_run(work, *statements, NULL, 0, NULL, NULL, NULL, &error) == FH_OK);
+    FH_ASSERT(store_commit(work, &error) == FH_OK);
+}
+
+#define TABLES(X) X(item) X(fh_meta) X(fh_counter) X(fh_outbox) X(fh_last_of_key)
+
+/* A replica has all that there is. */
+static void replicate(void)
+{
+#define REPLICATED(name)                                                                           \
+    "DROP TABLE IF EXISTS kept_" #name, "CREATE TABLE kept_" #name " AS SELECT * FROM " #name,
+    static const char *const statements[] = {TABLES(REPLICATED) NULL};
+    run_sql(statements);
+    chance.kept_count = chance.past_count;
+}
+
+/* It takes over. What is answered may be of what was lost, until somebody has noticed. */
+static void take_replica(void)
+{
+#define TAKEN(name) "DELETE FROM " #name, "INSERT INTO " #name " SELECT * FROM kept_" #name,
+    static const char *const statements[] = {TABLES(TAKEN) NULL};
+    if (!chance.kept_count)
+        return;
+    run_sql(statements);
+    chance.unnoticed_by = 3;
+    chance.set_backs++;
+    chance.past_count = chance.kept_count;
+    chance.answered = chance.kept_count = 0; /* another one has to be made */
 }
 
 /* ---- What happens ---- */
@@ -103,7 +147,11 @@ static void ask_something(void)
 static void take_turn(int number)
 {
     struct carrying_turn turn = {.carrier = number};
+    bool unnoticed = chance.unnoticed_by & 1 << number;
+    int set_backs = chance.set_backs;
     carrying_turn_entry(&turn);
+    if (unnoticed && turn.code == FH_OK && set_backs == chance.set_backs)
+        chance.unnoticed_by &= ~(1 << number);
 }
 
 /* Within a request of one carrier: the other one, the service, or a late request. */
@@ -116,9 +164,11 @@ static void do_something_meanwhile(struct memory_server *server, bool done)
     within = true;
     enum memory_fault fault = server->fault;
     server->fault = MEMORY_WELL;
-    int what = draw(4);
+    int what = draw(chance.set_back ? 5 : 4);
     if (what == 0)
         change_item();
+    else if (what == 4)
+        take_replica();
     else if (what == 1)
         memory_deliver(server);
     else
@@ -160,6 +210,8 @@ static void do_something(void)
         carrying.server->fault = (enum memory_fault)draw(MEMORY_LATER + 1);
     else if (what == 14)
         memory_deliver(carrying.server);
+    else if (chance.set_back && what >= 15 && what <= 16)
+        draw(2) ? replicate() : take_replica();
     else if (what == 15)
         trim_what_nobody_needs();
     else if (what == 16)
@@ -178,7 +230,10 @@ static void become_quiet(void)
     struct carrying_answer answer = {0};
     carrying.server->between = NULL;
     carrying.server->fault = MEMORY_WELL;
-    carrying_restart(0);
+    if (!chance.set_back)
+        carrying_restart(0);
+    else
+        take_turn(1);
     for (int i = 0; i < 100 && turn.more; i++)
         carrying_turn_entry(&turn);
     while (memory_deliver(carrying.server))
@@ -205,33 +260,33 @@ static void play(void *argument)
 }
 
 /* Of every second seed each unit of work is a page of its own, so that there are pages ahead. */
-static void play_seed(uint64_t seed, bool quiet)
+static void play_seed(uint64_t seed, bool quiet, bool set_back)
 {
     static struct carried_server_ops small;
     small = memory_ops;
     small.page_ops = 1;
     carrying.server->base.ops = seed % 2 ? &small : &memory_ops;
-    chance = (struct chance){.state = seed * 7919 + 1, .quiet = quiet};
+    chance = (struct chance){.state = seed * 7919 + 1, .quiet = quiet, .set_back = set_back};
     carrying.server->between = do_something_meanwhile;
     harness_run(&carrying.fixture->harness, play, NULL);
 }
 
 /* ---- Tests ---- */
 
-static void play_again(void **state, int derived, uint64_t seed, bool quiet)
+static void play_again(void **state, int derived, uint64_t seed, bool quiet, bool set_back)
 {
     carrying_tear_down(state);
     carrying_set_up(state);
     carrying_begin(derived);
-    play_seed(seed, quiet);
+    play_seed(seed, quiet, set_back);
 }
 
-static void play_all_seeds(void **state, int derived)
+static void play_all_seeds(void **state, int derived, bool set_back)
 {
     const char *given = getenv("FREEHOLD_SEED");
     uint64_t first = given ? strtoull(given, NULL, 10) : 1;
     for (uint64_t seed = first; seed < first + (given ? 1 : SEEDS); seed++) {
-        play_again(state, derived, seed, false);
+        play_again(state, derived, seed, set_back, set_back);
         if (chance.wrong[0])
             fail_msg("FREEHOLD_SEED=%llu: %s", (unsigned long long)seed, chance.wrong);
     }
@@ -239,17 +294,22 @@ static void play_all_seeds(void **state, int derived)
 
 static void what_is_answered_is_of_one_time_whatever_happens(void **state)
 {
-    play_all_seeds(state, CARRYING_ITEMS);
+    play_all_seeds(state, CARRYING_ITEMS, false);
 }
 
 static void points_are_of_one_time_whatever_happens(void **state)
 {
-    play_all_seeds(state, CARRYING_MEASURED);
+    play_all_seeds(state, CARRYING_MEASURED, false);
 }
 
 static void facts_are_of_one_time_whatever_happens(void **state)
 {
-    play_all_seeds(state, CARRYING_SOLD);
+    play_all_seeds(state, CARRYING_SOLD, false);
+}
+
+static void what_is_answered_is_of_commits_that_are_there(void **state)
+{
+    play_all_seeds(state, CARRYING_ITEMS, true);
 }
 
 static bool finds(void **state, int derived, void (*break_it)(struct memory_server *server))
@@ -259,7 +319,7 @@ static bool finds(void **state, int derived, void (*break_it)(struct memory_serv
         carrying_set_up(state);
         carrying_begin(derived);
         break_it(carrying.server);
-        play_seed(seed, true);
+        play_seed(seed, true, false);
         if (chance.wrong[0])
             return true;
     }
@@ -304,6 +364,7 @@ int main(void)
         CHANCE_TEST(what_is_answered_is_of_one_time_whatever_happens),
         CHANCE_TEST(points_are_of_one_time_whatever_happens),
         CHANCE_TEST(facts_are_of_one_time_whatever_happens),
+        CHANCE_TEST(what_is_answered_is_of_commits_that_are_there),
         CHANCE_TEST(a_server_that_overwrites_is_found_out),
         CHANCE_TEST(a_server_that_forgets_tombstones_is_found_out),
         CHANCE_TEST(a_server_that_appends_facts_is_found_out),
