@@ -14,6 +14,7 @@ import uuid
 
 import pytest
 from conftest import FREEHOLD, System, build_crash_programs, wait_for
+from set_back import Replica
 from test_columns_clickhouse import AT_ONCE, GAUGES, SUM, Server
 
 PROGRAM = pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "crash_gauges_7"
@@ -141,6 +142,23 @@ def test_what_a_restored_service_derives_is_carried_beside_its_lost_life(gauges,
     (former,) = wait_for("the lost life is counted", lambda: gauges.kept().get("formers"))
     assert former["facts"] == 3 * AT_ONCE, former
     assert gauges.kept()["losses"] == []
+
+
+def test_what_follows_lost_commits_counts_beside_what_was_lost(gauges, tmp_path):
+    """A replica that lacks them takes over, while the instances go on: positions are given out again."""
+    before = wait_for("it can be asked", gauges.counted)[0] // AT_ONCE
+    replica = Replica(gauges.system, "gauges-postgresql", tmp_path)
+    for _ in range(4):
+        gauges.add()
+    gauges.await_all(before + 4)
+    replica.take_over()
+    gauges.added += 10
+    for _ in range(6):
+        gauges.add()
+    gauges.await_all(before + 4 + 6)
+    for pid in gauges.pids():
+        os.kill(pid, signal.SIGKILL)
+    gauges.await_all(before + 4 + 6)
 
 
 def test_facts_that_are_not_kept_need_a_store_that_has_them(tmp_path):

@@ -18,6 +18,7 @@ import pytest
 
 import mongodb
 from conftest import FREEHOLD, ROOT, System, build_crash_programs, folder_for, wait_for
+from set_back import Replica
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
 RECORDS = {"mongodb": "documents_", "redis": "keys_"}
@@ -120,6 +121,13 @@ def shelf(request):
     one.system.stop(check=False)
 
 
+@pytest.fixture(params=["postgresql", "mariadb"])
+def replicated(request):
+    one = shelf_on(request.param, folder_for(request))
+    yield one, f"shelf-{request.param}"
+    one.system.stop(check=False)
+
+
 @pytest.fixture
 def mortal(request, monkeypatch):
     """It dies at the point that its file `crash` names."""
@@ -185,6 +193,25 @@ def test_an_upgrade_that_derives_otherwise_makes_it_anew_once_all_derive_alike(s
     wait_for("it is carried", lambda: shelf.derived()["state"] in ("carrying", "carried by another instance"))
     shelf.edition(2)
     wait_for("it is made anew", lambda: shelf.total("novels") == 0 and shelf.total("novel") == shelf.added)
+
+
+def test_what_was_lost_with_the_last_commits_is_found_no_more(replicated, tmp_path):
+    """A replica that lacks them takes over, while the instances go on: positions are given out again."""
+    shelf, server = replicated
+    wait_for("it can be asked", lambda: shelf.total("old") == 0)
+    for _ in range(10):
+        shelf.add("an old book")
+    replica = Replica(shelf.system, server, tmp_path)
+    for _ in range(5):
+        shelf.add("a lost book")
+    wait_for("they are found", lambda: (shelf.total("old"), shelf.total("lost")) == (10, 5))
+    replica.take_over()
+    for _ in range(7):
+        shelf.add("a new book")
+    wait_for("what there is is found, and nothing else",
+             lambda: (shelf.total("old"), shelf.total("lost"), shelf.total("new")) == (10, 0, 7))
+    said = shelf.system.command("logs", "shelf", "--state", shelf.system.state).stdout
+    assert "OpenSearch has some of the derived store books that the service's own store has lost since" in said, said
 
 
 @pytest.mark.parametrize("point", ["alike.settling", "alike.settled"])
