@@ -97,28 +97,6 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
 
 /* ---- What the server has lost ---- */
 
-static enum fh_code note_lost(struct carrier_change *change, struct store_work *work,
-                              struct carrier_look *look, struct fh_error *error)
-{
-    struct carried_generation *generation = carried_record_find(&look->record, change->what);
-    (void)work;
-    (void)error;
-    if (generation && !generation->lost)
-        generation->lost = change->changed = true;
-    return FH_OK;
-}
-
-enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
-                          struct fh_error *error)
-{
-    struct carried_name lost = *name;
-    struct carrier_change change = {.carrier = carrier, .change = note_lost, .what = &lost};
-    enum fh_code code = carrier_change_run(&change, error);
-    CRASH_POINT("carrier.lost");
-    carrier->counters.lost += change.changed;
-    return code;
-}
-
 struct walking {
     struct carried_walk walk;
     struct carried_link last;

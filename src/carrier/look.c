@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "carrier/alike.h"
 #include "carrier/parts.h"
 #include "store/ledger.h"
@@ -127,5 +128,29 @@ enum fh_code carrier_change_run(struct carrier_change *change, struct fh_error *
         else
             code = end_unchanged(work, code, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    return code;
+}
+
+/* ---- A generation that is lost ---- */
+
+static enum fh_code note_lost(struct carrier_change *change, struct store_work *work,
+                              struct carrier_look *look, struct fh_error *error)
+{
+    struct carried_generation *generation = carried_record_find(&look->record, change->what);
+    (void)work;
+    (void)error;
+    if (generation && !generation->lost)
+        generation->lost = change->changed = true;
+    return FH_OK;
+}
+
+enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
+                          struct fh_error *error)
+{
+    struct carried_name lost = *name;
+    struct carrier_change change = {.carrier = carrier, .change = note_lost, .what = &lost};
+    enum fh_code code = carrier_change_run(&change, error);
+    CRASH_POINT("carrier.lost");
+    carrier->counters.lost += change.changed;
     return code;
 }

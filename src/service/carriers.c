@@ -92,7 +92,8 @@ static void tell_kept_lives(const struct carrying_fiber *fiber,
                     title, name, fiber->carriers->runtime->service->name, name);
 }
 
-static void tell_lost(const struct carrying_fiber *fiber, const struct carrier_counters *before)
+static void tell_carried_losses(const struct carrying_fiber *fiber,
+                                const struct carrier_counters *before)
 {
     const struct carrier_counters *now = &fiber->carrier.counters;
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
@@ -119,7 +120,7 @@ static void tell_turn(struct carrying_fiber *fiber, const struct carrier_counter
     unsigned more;
     const struct carrier_counters *now = &fiber->carrier.counters;
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
-    tell_lost(fiber, before);
+    tell_carried_losses(fiber, before);
     if (now->resent > before->resent)
         log_warning("derived-resent",
                     "%s has lost some of the derived store %s that the outbox has: it is sent "
@@ -261,7 +262,7 @@ static void look_on(struct carrying_fiber *fiber)
     struct carrier_counters before = fiber->carrier.counters;
     struct fh_error error;
     if (carrier_look_again(&fiber->carrier, &error) == FH_OK) {
-        tell_lost(fiber, &before);
+        tell_carried_losses(fiber, &before);
         fiber->settled = fiber->carrier.look.record.serving.kept.settled;
         carriers_alike_looked(carriers->runtime, fiber->carrier.look.alike);
     }
