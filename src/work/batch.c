@@ -218,7 +218,8 @@ static bool runs_in_turn(const struct work_context *context, const struct work_b
 int work_batch_size(const struct work_context *context, const struct work_batch_habits *habits)
 {
     bool quick = habits->run_ns && habits->run_ns <= LARGE_RUN_NS / WORK_BATCH_MAX;
-    return quick && runs_in_turn(context, habits) ? WORK_BATCH_MAX : WORK_BATCH_SMALL;
+    bool embedded = !context->store->engine->server; /* on PostgreSQL it was no faster */
+    return embedded && quick && runs_in_turn(context, habits) ? WORK_BATCH_MAX : WORK_BATCH_SMALL;
 }
 
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,

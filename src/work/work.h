@@ -392,8 +392,8 @@ struct work_batch_habits { /* of batches of one origin, kept by it */
 };
 #define WORK_BATCH_SMALL 240
 #define WORK_BATCH_MAX 480
-/* How many may be in the next one: up to WORK_BATCH_MAX where they are so quick that others don't
- * wait for the store for long, else WORK_BATCH_SMALL. */
+/* How many may be in the next one: WORK_BATCH_MAX where the store is embedded and they are so quick
+ * that others don't wait for it for long, else WORK_BATCH_SMALL. */
 int work_batch_size(const struct work_context *context, const struct work_batch_habits *habits);
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
                         struct work_fence *fence, struct work_batch_habits *habits, int *ret_failed,
