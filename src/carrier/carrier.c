@@ -60,7 +60,9 @@ static void begin_generation(struct carrier_change *change, struct store_work *w
     struct carried_generation *filling = &look->record.filling;
     *filling = (struct carried_generation){.began = look->position, .cursor = look->position};
     memcpy(filling->name.incarnation, work->store->incarnation, ID_SIZE);
-    filling->name.number = ++look->record.last;
+    const int64_t *last = change->what; /* of the server's */
+    look->record.last = (*last > look->record.last ? *last : look->record.last) + 1;
+    filling->name.number = look->record.last;
     derived_digest(change->carrier->declared, filling->digest);
     change->changed = true;
 }
@@ -117,12 +119,15 @@ static enum fh_code begin_anyway(struct carrier_change *change, struct store_wor
 
 enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error)
 {
-    struct carrier_change change = {.carrier = carrier, .change = begin_anyway};
+    int64_t last;
+    struct carrier_change change = {.carrier = carrier, .change = begin_anyway, .what = &last};
     if (carrier->kept)
         return error_set(error, FH_CONFLICT,
                          "The derived store %s can't be made anew: its server alone has it.",
                          carrier->declared->name);
-    enum fh_code code = carrier_change_run(&change, error);
+    enum fh_code code = carrier_last_number(carrier, &last, error);
+    if (code == FH_OK)
+        code = carrier_change_run(&change, error);
     carrier->counters.begun += code == FH_OK;
     return code;
 }
@@ -245,6 +250,20 @@ static enum fh_code turn_serving(struct derived_carrier *carrier, bool *ret_more
     return code;
 }
 
+/* Once, before its own rows are beyond what the server may have of commits that were lost. */
+static enum fh_code look_at_filling(struct derived_carrier *carrier,
+                                    const struct carried_generation *filling, bool *ret_whole,
+                                    struct fh_error *error)
+{
+    *ret_whole = true;
+    if (carried_name_compare(&carrier->filled, &filling->name) == 0)
+        return FH_OK;
+    enum fh_code code = carrier_look_beyond(carrier, &filling->name, ret_whole, error);
+    if (code == FH_OK && *ret_whole)
+        carrier->filled = filling->name;
+    return code;
+}
+
 static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more,
                                  struct fh_error *error)
 {
@@ -257,7 +276,15 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
     if (filling->cursor == filling->began)
         code = server->ops->make(server, carrier->declared, &filling->name, error);
     CRASH_POINT("carrier.made");
-    if (code == FH_OK && !filling->listed)
+    bool whole = true;
+    if (code == FH_OK)
+        code = look_at_filling(carrier, filling, &whole, error);
+    *ret_more |= code == FH_OK && !whole;
+    if (code == FH_NOT_FOUND)
+        return carrier_lose(carrier, &filling->name, error);
+    if (code != FH_OK || !whole)
+        return code;
+    if (!filling->listed)
         code =
             (searched ? carrier_fill_state : carrier_fill_facts)(carrier, filling, ret_more, error);
     if (code == FH_OK)
@@ -270,11 +297,15 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
 static enum fh_code turn_begin(struct derived_carrier *carrier, bool *ret_more,
                                struct fh_error *error)
 {
-    struct carrier_change change = {.carrier = carrier, .change = begin_where_needed};
+    int64_t last;
+    struct carrier_change change = {
+        .carrier = carrier, .change = begin_where_needed, .what = &last};
     enum fh_code code = look_committed(carrier, &carrier->look, error);
     if (code != FH_OK || !carrier->look.alike || !needs_another(carrier, &carrier->look))
         return code;
-    code = carrier_change_run(&change, error);
+    code = carrier_last_number(carrier, &last, error);
+    if (code == FH_OK)
+        code = carrier_change_run(&change, error);
     CRASH_POINT("carrier.begun");
     carrier->counters.begun += change.changed;
     *ret_more |= change.changed;

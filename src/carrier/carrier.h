@@ -54,9 +54,10 @@ struct derived_carrier {
         struct carried_name generation;
         struct carried_place place;
     } sent[CARRIED_SENT_MAX];
-    bool set_back;               /* the outbox has lost what the last page should have followed */
-    struct carried_name trimmed; /* that served, when what is too old was removed last */
-    int64_t trims_ns;            /* when it is removed next */
+    struct carried_place missing; /* what the last page should have followed, if that is lost */
+    struct carried_name filled;   /* the generation that is filled, once it was looked at */
+    struct carried_name trimmed;  /* that served, when what is too old was removed last */
+    int64_t trims_ns;             /* when it is removed next */
     /* Of facts that the server alone has. */
     char life[ID_SIZE];        /* the owner's incarnation, at the last look */
     struct carried_place from; /* behind it the next page begins: the cursor, or before it */

@@ -89,10 +89,11 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
                                   .position = generation->cursor,
                                   .sent = *carrier_sent(carrier, &generation->name)};
     enum fh_code code = carrier_carry_pages(carrier, &start, send_page, ret_more, error);
-    if (code != FH_OK || !carrier->set_back)
+    if (code != FH_OK || !carrier->missing.id[0])
         return code;
     *ret_more = true;
-    return carrier_lose_set_back(carrier, &start.generation, error);
+    const struct carried_place missing = carrier->missing;
+    return carrier_lose_set_back(carrier, &start.generation, &missing, error);
 }
 
 /* ---- What the server has lost ---- */

@@ -282,7 +282,7 @@ static enum fh_code carry_kept(struct derived_carrier *carrier, bool *ret_more,
                                   .position = carrier->from.position};
     memcpy(start.id, carrier->from.id, ID_SIZE);
     enum fh_code code = carrier_carry_pages(carrier, &start, send_kept_page, ret_more, error);
-    if (code == FH_OK && carrier->set_back) { /* how far it is whole is looked for at once */
+    if (code == FH_OK && carrier->missing.id[0]) { /* how far it is whole is looked for at once */
         carrier->counters.set_back++;
         carrier->walked = (struct carried_name){0};
         *ret_more = true;

@@ -44,11 +44,12 @@ struct carried_reading {
         void *room; /* of `spare` */
     } * held;       /* what ops point into, besides the texts that were read */
     int held_count, held_capacity;
-    struct carried_form form; /* of points and facts */
-    bool more;                /* it has ended at its bounds: something follows */
-    bool set_back;            /* the outbox has lost what it follows (37): nothing may be sent */
-    bool noted;               /* set by whoever sends it: what follows may be sent */
-    bool fills;               /* its generation: the last of its rows are in it */
+    struct carried_form form;     /* of points and facts */
+    bool more;                    /* it has ended at its bounds: something follows */
+    struct carried_place missing; /* what it follows, if the outbox has lost that (37): nothing of
+                                   * it may be sent. Else "" */
+    bool noted;                   /* set by whoever sends it: what follows may be sent */
+    bool fills;                   /* its generation: the last of its rows are in it */
     struct carried_name generation;
     char life[ID_SIZE]; /* of facts that the server alone has: the owner's, when it was read */
     const struct carried_server_ops *server;

@@ -35,11 +35,12 @@ static enum fh_code check_not_set_back(struct carried_reading *reading, struct s
 {
     const struct carried_place *places[] = {before, sent};
     enum fh_code code = FH_OK;
-    for (int i = 0; i < 2 && code == FH_OK && !reading->set_back; i++) {
+    for (int i = 0; i < 2 && code == FH_OK && !reading->missing.id[0]; i++) {
         bool lives = true;
         if (places[i]->id[0] && (i == 0 || strcmp(places[i]->id, places[0]->id) != 0))
             code = carried_place_lives(work, places[i], trimmed, &lives, error);
-        reading->set_back = code == FH_OK && !lives;
+        if (code == FH_OK && !lives)
+            reading->missing = *places[i];
     }
     return code;
 }
@@ -68,7 +69,7 @@ static enum fh_code get_page(struct derived_carrier *carrier, const struct carri
     if (code == FH_OK && there)
         code = check_not_set_back(reading, work, &before, &start->sent, trimmed, error);
     store_rollback(work);
-    there = there && !reading->set_back;
+    there = there && !reading->missing.id[0];
     return code == FH_OK && there ? carried_page_make(reading, carrier->context->world) : code;
 }
 
@@ -133,7 +134,7 @@ enum fh_code carrier_carry_pages(struct derived_carrier *carrier, const struct c
         spent = reading;
         reading = ahead.reading;
     }
-    carrier->set_back = code == FH_OK && reading.set_back;
+    carrier->missing = code == FH_OK ? reading.missing : (struct carried_place){0};
     carried_page_release(&spent, world);
     carried_page_release(&reading, world);
     spare_release(&spare, carrier->server->ops);

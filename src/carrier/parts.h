@@ -65,16 +65,21 @@ const struct carried_place *carrier_sent(struct derived_carrier *carrier,
 /* Before it is sent: it may come, whatever is answered. */
 void carrier_note_sent(struct derived_carrier *carrier, const struct carried_name *generation,
                        const struct carried_place *end);
-/* As carrier_lose, since the outbox has lost what was sent; or only counts that. */
+/* As carrier_lose, if the outbox has lost what was sent. */
 enum fh_code carrier_lose_set_back(struct derived_carrier *carrier, const struct carried_name *name,
-                                   struct fh_error *error);
+                                   const struct carried_place *missing, struct fh_error *error);
+/* A generation was noted as lost for that. */
 void carrier_count_set_back(struct derived_carrier *carrier);
 /* While another one carries: whether the outbox still has what that had sent at the last look; if
  * so, what it has sent by now. */
 enum fh_code carrier_watch(struct derived_carrier *carrier, struct fh_error *error);
-/* Behind a walk: notes that a generation is lost of which the server has a page beyond the end of
- * the outbox. *ret_whole: it has not. */
+/* Notes that a generation is lost of which the server has a page beyond the end of the outbox.
+ * *ret_whole: it has not. */
 enum fh_code carrier_look_beyond(struct derived_carrier *carrier, const struct carried_name *name,
                                  bool *ret_whole, struct fh_error *error);
+/* The greatest number that the server has of generations of this incarnation: an owner that is set
+ * back would give it out again (18). */
+enum fh_code carrier_last_number(struct derived_carrier *carrier, int64_t *ret,
+                                 struct fh_error *error);
 
 #endif

@@ -8,6 +8,7 @@
  * than the outbox, as long as not as much has been committed since.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "carrier/parts.h"
@@ -21,8 +22,7 @@ static bool is_of_record(const struct derived_carrier *carrier, const struct car
                             carried_name_compare(name, &record->filling.name) == 0);
 }
 
-/* Where there is no room, that of the oldest one is forgotten which neither serves nor is filled.
- */
+/* Where there is no room, the oldest that neither serves nor is filled is forgotten. */
 static struct carrier_sent *sent_of(struct derived_carrier *carrier,
                                     const struct carried_name *generation)
 {
@@ -59,47 +59,88 @@ void carrier_count_set_back(struct derived_carrier *carrier)
     carrier->counters.set_back++;
 }
 
-enum fh_code carrier_lose_set_back(struct derived_carrier *carrier, const struct carried_name *name,
-                                   struct fh_error *error)
+struct set_back {
+    struct carried_name generation;
+    struct carried_place missing;
+};
+
+static enum fh_code note_set_back(struct carrier_change *change, struct store_work *work,
+                                  struct carrier_look *look, struct fh_error *error)
 {
-    carrier->counters.set_back++;
-    return carrier_lose(carrier, name, error);
+    const struct set_back *set_back = change->what;
+    struct carried_generation *generation =
+        carried_record_find(&look->record, &set_back->generation);
+    bool lives = false;
+    if (!generation || generation->lost)
+        return FH_OK;
+    enum fh_code code = carried_place_lives(work, &set_back->missing, look->trimmed, &lives, error);
+    if (code == FH_OK && !lives)
+        generation->lost = change->changed = true;
+    return code;
+}
+
+enum fh_code carrier_lose_set_back(struct derived_carrier *carrier, const struct carried_name *name,
+                                   const struct carried_place *missing, struct fh_error *error)
+{
+    struct set_back set_back = {.generation = *name, .missing = *missing};
+    struct carrier_change change = {.carrier = carrier, .change = note_set_back, .what = &set_back};
+    enum fh_code code = carrier_change_run(&change, error);
+    if (code == FH_OK && change.changed)
+        carrier_count_set_back(carrier);
+    return code;
 }
 
 /* Whether what was sent is in the outbox; if so, what is at the cursor is the last that was. */
-static enum fh_code watch_sent(struct derived_carrier *carrier,
-                               const struct carried_generation *generation, bool *ret_lives,
-                               struct fh_error *error)
+static enum fh_code watch_sent(struct derived_carrier *carrier, struct store_work *work,
+                               struct carried_record *record, const struct carried_name *name,
+                               bool *ret_lives, struct fh_error *error)
 {
-    struct carried_place cursor = {.position = generation->cursor};
-    struct carrier_sent *sent = sent_of(carrier, &generation->name);
-    struct store_work *work;
+    const struct carried_generation *generation = carried_record_find(record, name);
+    const struct carried_place *sent = carrier_sent(carrier, name);
+    struct carried_place cursor = {0};
+    enum fh_code code = FH_OK;
     *ret_lives = true;
+    if (!generation || generation->lost)
+        return FH_OK;
+    cursor.position = generation->cursor;
+    if (sent->position)
+        code = carried_place_lives(work, sent, carrier->look.trimmed, ret_lives, error);
+    if (code == FH_OK && *ret_lives)
+        code = carried_place_id(work, cursor.position, cursor.id, error);
+    if (code == FH_OK && *ret_lives && cursor.id[0])
+        carrier_note_sent(carrier, name, &cursor);
+    return code;
+}
+
+/* Cursor and outbox as of one moment. */
+static enum fh_code watch_generation(struct derived_carrier *carrier,
+                                     const struct carried_name *name, struct fh_error *error)
+{
+    struct carried_record *record = NULL;
+    struct store_work *work;
+    bool lives = true;
     enum fh_code code = store_begin(carrier->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    if (sent->place.position)
-        code = carried_place_lives(work, &sent->place, carrier->look.trimmed, ret_lives, error);
-    if (code == FH_OK && *ret_lives)
-        code = carried_place_id(work, cursor.position, cursor.id, error);
+    code = carried_record_get(work, carrier->declared->name, &record, error);
+    if (code == FH_OK)
+        code = watch_sent(carrier, work, record, name, &lives, error);
     store_rollback(work);
-    if (code == FH_OK && *ret_lives && cursor.id[0])
-        carrier_note_sent(carrier, &generation->name, &cursor);
-    return code;
+    free(record);
+    if (code != FH_OK || lives)
+        return code;
+    const struct carried_place missing = *carrier_sent(carrier, name);
+    return carrier_lose_set_back(carrier, name, &missing, error);
 }
 
 enum fh_code carrier_watch(struct derived_carrier *carrier, struct fh_error *error)
 {
-    const struct carried_record *record = &carrier->look.record;
-    const struct carried_generation *generations[] = {&record->serving, &record->filling};
+    const struct carried_name names[] = {carrier->look.record.serving.name,
+                                         carrier->look.record.filling.name};
     enum fh_code code = FH_OK;
     for (int i = 0; i < 2 && code == FH_OK; i++) {
-        bool lives = true;
-        if (generations[i]->name.number)
-            code = watch_sent(carrier, generations[i], &lives, error);
-        if (code != FH_OK || lives)
-            continue;
-        code = carrier_lose_set_back(carrier, &generations[i]->name, error);
+        if (names[i].number)
+            code = watch_generation(carrier, &names[i], error);
     }
     return code;
 }
@@ -144,8 +185,27 @@ enum fh_code carrier_look_beyond(struct derived_carrier *carrier, const struct c
                                     CARRIED_LINKS_MAX, see_end, &beyond.end, &count, error);
     if (code == FH_OK && count)
         code = carrier_change_run(&change, error);
-    if (change.changed)
+    if (code == FH_OK && change.changed)
         carrier_count_set_back(carrier);
-    *ret_whole = !change.changed;
+    *ret_whole = code == FH_OK && !change.changed;
+    return code;
+}
+
+static void see_number(void *context, const struct carried_name *name)
+{
+    struct carried_name *last = context;
+    if (!name->kept && strcmp(name->incarnation, last->incarnation) == 0 &&
+        name->number > last->number)
+        last->number = name->number;
+}
+
+enum fh_code carrier_last_number(struct derived_carrier *carrier, int64_t *ret,
+                                 struct fh_error *error)
+{
+    struct carried_name last = {.number = 0};
+    memcpy(last.incarnation, carrier->context->store->incarnation, ID_SIZE);
+    enum fh_code code = carrier->server->ops->generations(carrier->server, carrier->declared,
+                                                          see_number, &last, error);
+    *ret = last.number;
     return code;
 }

@@ -99,15 +99,15 @@ static void tell_carried_losses(const struct carrying_fiber *fiber,
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
     if (now->set_back > before->set_back)
         log_warning("derived-set-back",
-                    "%s has some of the derived store %s that the service's own store has lost "
-                    "since: %s",
+                    "%s still has, of the derived store %s, what the service's own store has lost: "
+                    "%s",
                     title, name, fiber->carrier.kept ? "it stays there" : "it is made anew");
-    else if (now->lost > before->lost && fiber->carrier.kept)
+    if (now->lost > before->lost && fiber->carrier.kept)
         log_error("derived-facts-lost",
                   "%s has lost some of the derived store %s that nobody else has: `freehold derive "
                   "%s %s` says what",
                   title, name, fiber->carriers->runtime->service->name, name);
-    else if (now->lost > before->lost)
+    else if (now->lost > before->lost && now->set_back == before->set_back)
         log_warning("derived-lost",
                     "%s has lost something of the derived store %s, which is made anew", title,
                     name);

@@ -138,7 +138,7 @@ static enum fh_code members_run_timed(struct work_gate *gate, int *ret_failed,
     struct world *world = gate->members[0].work->context->world;
     int64_t began_ns = world_monotonic_ns(world);
     enum fh_code code = members_run(gate, ret_failed, error);
-    if (gate->habits)
+    if (gate->habits && code == FH_OK)
         gate->habits->run_ns = (world_monotonic_ns(world) - began_ns) / gate->count + 1;
     return code;
 }

@@ -613,6 +613,7 @@ def reads(shop, user, lamp, order):
 def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away):
     user, lamp = new_user(shop), new_product(shop, 50)
     order = ended(shop, place(shop, user, (lamp, 1)))
+    wait_for("it can be searched", lambda: shop.http("GET", "/api/search?q=lamp").status == 200)
     pid = shop.pid(away)
     os.kill(pid, signal.SIGKILL)
     for service, path in reads(shop, user, lamp, order).items():

@@ -215,6 +215,7 @@ UNIT = {
     "newer_version_sent": "event_versions",
     "newest_saga_first": "saga_turns",
     "nothing_claimed": "event_relay",
+    "number_given_out_again": "carrier_set_back",
     "old_ends_before_the_new_is_ready": "system_instances",
     "other_lives_taken": "event_carried",
     "overload_kept": "call_turns",

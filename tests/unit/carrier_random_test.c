@@ -6,7 +6,8 @@
  * service had at one time, never earlier than what was answered before; and once it is quiet all of
  * it is found. So with items, with points, which are corrected, and with facts. FREEHOLD_SEED
  * repeats one seed. Where the owner loses its last commits (37), its carriers go on living, and
- * both know what they have sent. At the end, bugs on purpose, each of which this must find.
+ * both know what they have sent, or die, and begin again before more is committed. At the end, bugs
+ * on purpose, each of which this must find.
  */
 
 #include "../support/carrying.h"
@@ -196,6 +197,22 @@ static void lose_something(void)
     chance.unnoticed_in = record_now()->serving.name;
 }
 
+/* What those that died have sent came, or never will; and one begins before more is committed. */
+static void take_replica_as_all_die(void)
+{
+    void (*between)(struct memory_server * server, bool done) = carrying.server->between;
+    take_replica();
+    carrying.server->between = NULL;
+    carrying.server->fault = MEMORY_WELL;
+    while (memory_deliver(carrying.server))
+        ;
+    for (int i = 0; i < 2; i++) {
+        carrying_restart(i);
+        take_turn(i);
+    }
+    carrying.server->between = between;
+}
+
 static void do_something(void)
 {
     struct fh_error error;
@@ -210,8 +227,10 @@ static void do_something(void)
         carrying.server->fault = (enum memory_fault)draw(MEMORY_LATER + 1);
     else if (what == 14)
         memory_deliver(carrying.server);
-    else if (chance.set_back && what >= 15 && what <= 16)
-        draw(2) ? replicate() : take_replica();
+    else if (chance.set_back && what == 15)
+        replicate();
+    else if (chance.set_back && what == 16)
+        draw(2) ? take_replica() : take_replica_as_all_die();
     else if (what == 15)
         trim_what_nobody_needs();
     else if (what == 16)

@@ -142,6 +142,43 @@ static void what_the_server_has_beyond_the_outbox_is_noticed_by_whoever_begins(v
     assert_int_equal(carrying.carriers[0].counters.lost, 1);
 }
 
+/* 18: the store has forgotten that number, and the server has not. */
+static void a_generation_s_number_is_not_given_out_again(void **state)
+{
+    (void)state;
+    write_items(0, 2);
+    carrying_settle(0);
+    struct keeping_restoring *restoring = back_up_items(2);
+    write_items(2, LOST);
+    assert_int_equal(carrying_make_anew(), FH_OK);
+    carrying_settle(0);
+    assert_made_anew(2);
+    keeping_set_back_owner(restoring);
+    carrying_restart(0);
+    carrying_turn(0);
+    write_items(20, LOST + 1);
+    carrying_settle(0);
+    assert_made_anew(3);
+}
+
+/* Its own rows would soon be beyond what the server has of it. */
+static void one_that_is_filled_is_looked_at_as_well(void **state)
+{
+    (void)state;
+    write_items(0, 2);
+    carrying_settle(0);
+    assert_int_equal(carrying_make_anew(), FH_OK);
+    struct keeping_restoring *restoring = back_up_items(2);
+    write_items(2, 1);
+    carrying_turn(0);
+    keeping_set_back_owner(restoring);
+    carrying_restart(0);
+    carrying_turn(0);
+    write_items(20, LOST);
+    carrying_settle(0);
+    assert_made_anew(3);
+}
+
 static void look_on(void *argument)
 {
     enum fh_code *code = argument;
@@ -172,10 +209,12 @@ static void whoever_has_looked_on_knows_too(void **state)
         write_items(20, LOST + ahead);
         carrying_restart(0);
         carrying_settle(0);
-        look_on_once();
+        for (int i = 0; i < 3; i++)
+            look_on_once();
         carrying_settle(0);
         assert_made_anew(ahead + 2);
         assert_int_equal(carrying.carriers[1].counters.lost, ahead + 1);
+        assert_int_equal(carrying.carriers[1].counters.set_back, ahead + 1);
     }
 }
 
@@ -304,6 +343,8 @@ int main(void)
         ITEMS_TEST(what_is_under_way_meanwhile_is_made_anew),
         ITEMS_TEST(what_comes_late_is_made_anew),
         ITEMS_TEST(what_the_server_has_beyond_the_outbox_is_noticed_by_whoever_begins),
+        ITEMS_TEST(a_generation_s_number_is_not_given_out_again),
+        ITEMS_TEST(one_that_is_filled_is_looked_at_as_well),
         ITEMS_TEST(whoever_has_looked_on_knows_too),
         ITEMS_TEST(what_is_carried_meanwhile_is_not_lost),
         KEPT_TEST(facts_at_positions_that_are_given_out_again_are_carried),
