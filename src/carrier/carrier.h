@@ -100,7 +100,7 @@ enum fh_code carrier_begin_kept(struct derived_carrier *carrier, struct fh_error
 enum fh_code carrier_look_again(struct derived_carrier *carrier, struct fh_error *error);
 
 /* Begins another generation although nothing is wrong with the one that serves. FH_CONFLICT: one is
- * being filled already. On a fiber. */
+ * being filled already. It fails where the server can't be asked. On a fiber. */
 enum fh_code carrier_make_anew(struct derived_carrier *carrier, struct fh_error *error);
 
 /* Goes on although the server has lost facts that nobody else has: *ret says which. FH_CONFLICT: it
