@@ -203,4 +203,19 @@ static inline void keeping_end(void)
     keeping_count = 0;
 }
 
+static inline int keeping_set_up(void **state, int derived)
+{
+    carrying_set_up(state);
+    carrying_begin_kept(derived);
+    keeping_begin();
+    return 0;
+}
+
+static inline int keeping_tear_down(void **state)
+{
+    keeping_end();
+    carrying_refuses = NULL;
+    return carrying_tear_down(state);
+}
+
 #endif

@@ -592,22 +592,12 @@ static void the_longest_links_of_two_lives_are_both_reached(void **state)
 
 static int set_up_kept(void **state)
 {
-    carrying_set_up(state);
-    carrying_begin_kept(CARRYING_SOLD);
-    keeping_begin();
-    return 0;
-}
-
-static int tear_down_kept(void **state)
-{
-    keeping_end();
-    carrying_refuses = NULL;
-    return carrying_tear_down(state);
+    return keeping_set_up(state, CARRYING_SOLD);
 }
 
 int main(void)
 {
-#define KEPT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_kept, tear_down_kept)
+#define KEPT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_kept, keeping_tear_down)
     static const struct CMUnitTest tests[] = {
         KEPT_TEST(the_server_alone_has_them),
         KEPT_TEST(alike_ones_of_a_unit_of_work_are_two),

@@ -186,21 +186,12 @@ static void an_event_without_a_life_stops_it(void **state)
 
 static int set_up_points(void **state)
 {
-    carrying_set_up(state);
-    carrying_begin_kept(CARRYING_MEASURED);
-    keeping_begin();
-    return 0;
-}
-
-static int tear_down_points(void **state)
-{
-    keeping_end();
-    return carrying_tear_down(state);
+    return keeping_set_up(state, CARRYING_MEASURED);
 }
 
 int main(void)
 {
-#define POINTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_points, tear_down_points)
+#define POINTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_points, keeping_tear_down)
     static const struct CMUnitTest tests[] = {
         POINTS_TEST(a_point_is_as_it_was_written_last),
         POINTS_TEST(the_last_of_a_unit_of_work_counts),
