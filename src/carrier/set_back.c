@@ -207,5 +207,10 @@ enum fh_code carrier_last_number(struct derived_carrier *carrier, int64_t *ret,
     enum fh_code code = carrier->server->ops->generations(carrier->server, carrier->declared,
                                                           see_number, &last, error);
     *ret = last.number;
+    if (code == FH_OK && last.number >= CARRIED_NUMBER_MAX) /* whoever made that */
+        return error_set(error, FH_UNSUPPORTED,
+                         "The derived store %s has a generation %lld on its server, and none can "
+                         "follow it: expected it to be removed there.",
+                         carrier->declared->name, (long long)last.number);
     return code;
 }

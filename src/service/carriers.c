@@ -99,9 +99,9 @@ static void tell_carried_losses(const struct carrying_fiber *fiber,
     const char *name = fiber->carrier.declared->name, *title = fiber->driver->title;
     if (now->set_back > before->set_back)
         log_warning("derived-set-back",
-                    "%s still has, of the derived store %s, what the service's own store has lost: "
-                    "%s",
-                    title, name, fiber->carrier.kept ? "it stays there" : "it is made anew");
+                    "%s still holds some of the derived store %s that the service's own store has "
+                    "lost; %s",
+                    title, name, fiber->carrier.kept ? "that stays there" : "it is made anew");
     if (now->lost > before->lost && fiber->carrier.kept)
         log_error("derived-facts-lost",
                   "%s has lost some of the derived store %s that nobody else has: `freehold derive "

@@ -161,6 +161,23 @@ static void a_generation_s_number_is_not_given_out_again(void **state)
     assert_made_anew(3);
 }
 
+/* Whoever has made it there: no record could be read that names the next one. */
+static void none_follows_the_greatest_number(void **state)
+{
+    struct carried_name name = {.number = CARRIED_NUMBER_MAX};
+    struct carried_server *server = &carrying.server->base;
+    struct fh_error error;
+    (void)state;
+    memcpy(name.incarnation, carrying.fixture->context.store->incarnation, ID_SIZE);
+    assert_int_equal(server->ops->make(server, carrying_declared(), &name, &error), FH_OK);
+    write_items(0, 2);
+    assert_int_equal(carrying_turn(0).code, FH_UNSUPPORTED);
+    assert_int_equal(carrying_ledger(NULL)->record.last, 0);
+    assert_int_equal(server->ops->drop(server, carrying_declared(), &name, &error), FH_OK);
+    carrying_settle(0);
+    assert_made_anew(1);
+}
+
 /* Its own rows would soon be beyond what the server has of it. */
 static void one_that_is_filled_is_looked_at_as_well(void **state)
 {
@@ -321,20 +338,11 @@ static void facts_under_way_meanwhile_hide_none(void **state)
 
 static int set_up_kept(void **state)
 {
-    carrying_set_up(state);
-    carrying_begin_kept(CARRYING_SOLD);
-    keeping_begin();
-    return 0;
-}
-
-static int tear_down_kept(void **state)
-{
-    keeping_end();
-    return carrying_tear_down(state);
+    return keeping_set_up(state, CARRYING_SOLD);
 }
 
 #define ITEMS_TEST(name) cmocka_unit_test_setup_teardown(name, carrying_set_up, carrying_tear_down)
-#define KEPT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_kept, tear_down_kept)
+#define KEPT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_kept, keeping_tear_down)
 
 int main(void)
 {
@@ -344,6 +352,7 @@ int main(void)
         ITEMS_TEST(what_comes_late_is_made_anew),
         ITEMS_TEST(what_the_server_has_beyond_the_outbox_is_noticed_by_whoever_begins),
         ITEMS_TEST(a_generation_s_number_is_not_given_out_again),
+        ITEMS_TEST(none_follows_the_greatest_number),
         ITEMS_TEST(one_that_is_filled_is_looked_at_as_well),
         ITEMS_TEST(whoever_has_looked_on_knows_too),
         ITEMS_TEST(what_is_carried_meanwhile_is_not_lost),
