@@ -69,10 +69,10 @@ static enum fh_code read_hit(struct hit *hit, struct store_work *work, int64_t i
     text_add(&sql, "SELECT r.key, r.body");
     for (int i = 0; fields[i].name; i++) {
         if (derived_is_kept_text(&fields[i]))
-            text_printf(&sql, ", x.t%d", i);
+            text_printf(&sql, ", x.c%d", question_text_column(question->declared, i));
     }
     text_printf(&sql,
-                " FROM fh_derived_%lld AS r JOIN fh_derived_%lld_text AS x ON x.rowid = r.id"
+                " FROM fh_derived_%lld AS r JOIN fh_derived_%lld_text_content AS x ON x.id = r.id"
                 " WHERE r.id = ?1",
                 (long long)question->number, (long long)question->number);
     FH_ASSERT(!sql.overflow);

@@ -36,6 +36,11 @@ static inline bool question_has_text(const struct question *question)
 {
     return question->match.length > 0;
 }
+/* Its last word may go on. */
+static inline bool question_is_unfinished(const struct question *question)
+{
+    return question_has_text(question) && question->match.data[question->match.length - 1] == '*';
+}
 static inline bool question_is_ranked(const struct question *question)
 {
     return question_has_text(question) && question->sort < 0;

@@ -14,8 +14,9 @@
  * Then each row of the page is read, and highlighted (hits.c). Pages order rows of the same place
  * by their ids, so that no page gives one twice.
  *
- * The rank is FTS5's bm25, less for what fits better. It counts how often a word occurs in all
- * rows, so it moves a little while others write, and with it the edge between two pages.
+ * The rank is bm25 (rank.c), less for what fits better. Of several words it counts how often each
+ * occurs in all rows, so it moves a little while others write, and with it the edge between two
+ * pages.
  */
 
 #include <stdio.h>
@@ -53,7 +54,8 @@ static void add_filters(struct searching *searching, const char *id, int first)
 static void add_rank(struct searching *searching)
 {
     const struct question *question = searching->question;
-    text_printf(&searching->sql, ", bm25(fh_derived_%lld_text", (long long)question->number);
+    text_printf(&searching->sql, ", fh_rank(fh_derived_%lld_text, d.sz, %d",
+                (long long)question->number, question_is_unfinished(question));
     for (const struct fh_derived_field *field = question->declared->fields; field->name; field++) {
         if (field->use & FH_TEXT)
             text_printf(&searching->sql, ", %d.0", field->weight ? field->weight : 1);
@@ -70,11 +72,14 @@ static void add_search_source(struct searching *searching)
     if (question_has_text(question)) {
         char id[48];
         snprintf(id, sizeof id, "fh_derived_%lld_text.rowid", number);
-        text_add(sql, "(SELECT rowid AS id");
+        text_printf(sql, "(SELECT %s AS id", id);
         if (question_is_ranked(question))
             add_rank(searching);
-        text_printf(sql, " FROM fh_derived_%lld_text WHERE fh_derived_%lld_text MATCH ?1", number,
-                    number);
+        text_printf(sql, " FROM fh_derived_%lld_text", number);
+        if (question_is_ranked(question))
+            text_printf(sql, " LEFT JOIN fh_derived_%lld_text_docsize AS d ON d.id = %s", number,
+                        id);
+        text_printf(sql, " WHERE fh_derived_%lld_text MATCH ?1", number);
         add_filters(searching, id, 0);
         /* Not taken apart for the join: else a match is ranked for each of its values. */
         text_add(sql, " LIMIT -1)");

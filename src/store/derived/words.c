@@ -10,6 +10,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "store/derived/rank.h"
+
 #define WORDS_SQL_SIZE 8192
 
 struct word_splitter {
@@ -26,7 +28,8 @@ static enum fh_code words_no_memory(struct fh_error *error)
 static sqlite3 *open_words(void)
 {
     sqlite3 *memory = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(":memory:", &memory, flags, NULL) == SQLITE_OK)
         return memory;
     sqlite3_close(memory);
@@ -35,25 +38,13 @@ static sqlite3 *open_words(void)
 
 /* ---- Splitting ---- */
 
-static fts5_api *api_of(sqlite3 *memory)
-{
-    fts5_api *api = NULL;
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(memory, "SELECT fts5(?1)", -1, &statement, NULL) == SQLITE_OK) {
-        sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", NULL);
-        sqlite3_step(statement);
-    }
-    sqlite3_finalize(statement);
-    return api;
-}
-
 /* The words of derived_tokenizer, one argument each. */
 static bool make_tokenizer(struct word_splitter *splitter, const struct fh_derived *declared)
 {
     char spelled[64], *rest = spelled;
     const char *words[8] = {NULL};
     int count = 0;
-    fts5_api *api = api_of(splitter->memory);
+    fts5_api *api = derived_fts5_api(splitter->memory);
     void *context;
     derived_tokenizer(declared, spelled, sizeof spelled);
     for (char *word; (word = strtok_r(rest, " ", &rest)) && count < 8;)
