@@ -543,6 +543,41 @@ static void a_highlight_is_html_that_can_be_shown_as_it_is(struct conformance *c
     EXPECT(highlights(c, "brave list", "marks", "<mark>list</mark>\nall"));
 }
 
+/* Of few texts it is made in memory, of many in the store. */
+static void a_highlight_is_the_same_wherever_it_is_made(struct conformance *c)
+{
+    char text[1400], key[16], after[4096];
+    int compared = 0;
+    EXPECT(prepare(c, &plain, 1) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    for (int i = 0; i < THINGS; i++) {
+        size_t length = 0;
+        for (int j = 0; j < 100; j++)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%d%s",
+                                       (i + j) % 17 ? "word" : "Other <", (i + 2 * j) % 13,
+                                       j % 11 ? " " : ". ");
+        snprintf(key, sizeof key, "t%02d", i);
+        EXPECT(put_in(c, work, key, thing(i, "Word1 thing", text, "things", "x")) == FH_OK);
+    }
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    struct fh_search search = {
+        .text = "\"word2 word4\" other wor", .highlight = "text", .prefix = true, .limit = THINGS};
+    json_t *all = ask(c, &search), *hit;
+    size_t i;
+    EXPECT(json_array_size(json_object_get(all, "hits")) > 40);
+    search.limit = 1;
+    json_array_foreach (json_object_get(all, "hits"), i, hit) {
+        json_t *page = ask(c, &search);
+        const json_t *alone = json_array_get(json_object_get(page, "hits"), 0);
+        compared += json_equal(hit, alone) && json_object_get(hit, "highlight");
+        snprintf(after, sizeof after, "%s", json_string_at(page, "next"));
+        search.after = after;
+        json_decref(page);
+    }
+    EXPECT(compared == (int)json_array_size(json_object_get(all, "hits")));
+    json_decref(all);
+}
+
 /* ---- Pages ---- */
 
 static void make_things(struct conformance *c)
@@ -749,6 +784,7 @@ int main(void)
         CASE_OF(a_value_that_was_lost_is_an_error_and_no_hit, keeps_derived),
         CASE_OF(a_hit_has_its_value_as_it_was_derived, keeps_derived),
         CASE_OF(a_highlight_is_html_that_can_be_shown_as_it_is, keeps_derived),
+        CASE_OF(a_highlight_is_the_same_wherever_it_is_made, keeps_derived),
         CASE_OF(pages_are_whole_in_every_order_over_ties, keeps_derived),
         CASE_OF(a_cursor_is_of_its_question_alone, keeps_derived),
         CASE_OF(large_values_and_long_answers_come_whole, keeps_derived),

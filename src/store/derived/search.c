@@ -24,6 +24,9 @@
 #include "base/json.h"
 #include "store/derived/best.h"
 #include "store/derived/facets.h"
+#include "store/derived/words.h"
+
+#define HIGHLIGHT_IN_MEMORY_MAX ((size_t)32 << 10) /* of texts, which takes a millisecond */
 
 struct searching {
     struct store_work *work;
@@ -263,6 +266,33 @@ static json_t *next_cursor(const struct searching *searching)
     return cursor;
 }
 
+static size_t searched_size(const struct question *question, const json_t *hit)
+{
+    const json_t *value = json_object_get(hit, "value");
+    size_t size = 0, i;
+    json_t *one;
+    for (const struct fh_derived_field *field = question->declared->fields; field->name; field++) {
+        const json_t *member = field->use & FH_TEXT ? json_object_get(value, field->name) : NULL;
+        size += json_string_length(member);
+        json_array_foreach (member, i, one)
+            size += json_string_length(one);
+    }
+    return size;
+}
+
+/* Mostly quicker in memory: in the store all that match are walked through once more. */
+static enum fh_code highlight_page(struct searching *searching, json_t *hits)
+{
+    const struct question *question = searching->question;
+    size_t size = 0, i;
+    json_t *hit;
+    json_array_foreach (hits, i, hit)
+        size += searched_size(question, hit);
+    if (size <= HIGHLIGHT_IN_MEMORY_MAX)
+        return word_highlight(question, hits, searching->error);
+    return question_highlight(question, searching->work, &searching->best, hits, searching->error);
+}
+
 static enum fh_code read_page(struct searching *searching)
 {
     const struct question *question = searching->question;
@@ -278,7 +308,7 @@ static enum fh_code read_page(struct searching *searching)
             json_array_append_new(hits, hit);
     }
     if (code == FH_OK)
-        code = question_highlight(question, searching->work, best, hits, searching->error);
+        code = highlight_page(searching, hits);
     json_t *cursor = code == FH_OK ? next_cursor(searching) : NULL;
     if (code == FH_OK && json_object_set_new(searching->answer, "next", cursor) != 0)
         code = error_set(searching->error, FH_NO_MEMORY, "There is no memory for an answer.");

@@ -138,13 +138,14 @@ static bool prepare_words_sql(sqlite3 *memory, struct text *sql, sqlite3_stmt **
     return prepared;
 }
 
+/* In a transaction that never ends: else FTS5 writes its index with each row. */
 static bool create_words_table(struct word_highlighting *highlighting, struct text *sql)
 {
-    sqlite3_stmt *create = NULL;
     derived_words_sql(sql, highlighting->question->declared, "words");
-    bool created = prepare_words_sql(highlighting->memory, sql, &create) &&
-                   sqlite3_step(create) == SQLITE_DONE;
-    sqlite3_finalize(create);
+    FH_ASSERT(!sql->overflow);
+    bool created = sqlite3_exec(highlighting->memory, "BEGIN", NULL, NULL, NULL) == SQLITE_OK &&
+                   sqlite3_exec(highlighting->memory, sql->data, NULL, NULL, NULL) == SQLITE_OK;
+    text_clear(sql);
     return created;
 }
 
