@@ -64,6 +64,7 @@ struct derived_carrier {
     bool lacks;                /* the server lacks something, which this one sends again */
     int64_t gaps;              /* as it noted that */
     bool looked;               /* for what the server had before */
+    int64_t links;             /* that the last look has walked */
     struct carrier_settling {
         int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
         char id[ID_SIZE];
@@ -71,8 +72,8 @@ struct derived_carrier {
     } settling;
     struct carrier_counters {
         uint64_t pages, ops, refused, walks, lost, begun, switched, dropped, trims;
-        uint64_t set_back;              /* times that the outbox had lost what was sent (37) */
-        uint64_t resent, left, formers; /* of facts that the server alone has */
+        uint64_t set_back; /* times that the outbox had lost what was sent (37) */
+        uint64_t resent, left, formers, milestones; /* of facts that the server alone has */
     } counters;
 };
 

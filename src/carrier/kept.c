@@ -70,7 +70,7 @@ static enum fh_code begin_kept(struct carrier_change *change, struct store_work 
 /* As a look has found the server, at that number of gaps. */
 struct kept_settled {
     struct carried_place place;
-    int64_t gaps;
+    int64_t gaps, began_ns;
 };
 
 static enum fh_code note_settled(struct carrier_change *change, struct store_work *work,
@@ -100,7 +100,7 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ca
     struct carrier_settling *settling = &carrier->settling;
     int64_t for_s = (began_ns - settling->began_ns) / 1000000000;
     int64_t gaps = carrier->look.record.serving.kept.gaps;
-    struct kept_settled settled = {.gaps = gaps};
+    struct kept_settled settled = {.gaps = gaps, .began_ns = began_ns};
     struct carrier_change change = {.carrier = carrier, .change = note_settled, .what = &settled};
     if (!settle_s) {
         settled.place = *whole;
@@ -108,6 +108,7 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ca
         settled.place.position = settling->to;
         memcpy(settled.place.id, settling->id, ID_SIZE);
         settled.gaps = settling->gaps;
+        settled.began_ns = settling->began_ns;
     } else if (settling->to && for_s < settle_s) {
         return FH_OK; /* it goes on settling */
     }
@@ -120,6 +121,8 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ca
     enum fh_code code = carrier_change_run(&change, error);
     CRASH_POINT("kept.settled");
     *ret_more |= change.changed; /* so that it is seen at once */
+    if (code == FH_OK && change.changed)
+        code = kept_place_milestone(carrier, &settled.place, settled.began_ns, error);
     return code;
 }
 

@@ -25,8 +25,20 @@ enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct carri
                              struct fh_error *error);
 
 /* kept_look.c: how far the server is whole, up to a place of the present outbox. In any case not
- * before where the chain begins; *ret_there: there is such a generation. */
+ * before where the chain begins; *ret_there: there is such a generation. All links are walked, but
+ * for those before the record's milestone, if the server has it. */
 enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
                        struct carried_place *ret, bool *ret_there, struct fh_error *error);
+/* The same from a milestone on. *ret_there: the server has that, too. */
+enum fh_code kept_look_from(struct derived_carrier *carrier,
+                            const struct carried_generation *serving,
+                            const struct carried_milestone *milestone, struct carried_place *ret,
+                            bool *ret_there, struct fh_error *error);
+
+/* kept_milestone.c: up to `place` it has settled, as a look found it that began then. Places a
+ * milestone there if a look has many links to walk. */
+enum fh_code kept_place_milestone(struct derived_carrier *carrier,
+                                  const struct carried_place *place, int64_t began_ns,
+                                  struct fh_error *error);
 
 #endif

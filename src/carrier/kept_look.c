@@ -22,6 +22,8 @@ struct kept_looking {
     int64_t trimmed;
     bool lives; /* the present outbox has what is at the cursor */
     bool whole;
+    const struct carried_milestone *milestone; /* NULL: from where the chain begins */
+    bool passed;                               /* the server has it */
 };
 
 static enum fh_code look_at_cursor(struct derived_carrier *carrier, struct kept_looking *looking,
@@ -44,6 +46,7 @@ static void look_at_kept_link(void *context, const struct carried_link *link)
         return;
     struct carried_place place = {.position = link->to};
     memcpy(place.id, link->to_id, ID_SIZE);
+    looking->passed = true;
     if (place.position == looking->cursor.position && strcmp(place.id, looking->cursor.id) == 0)
         looking->whole = looking->lives;
     if (looking->end_count < CARRIED_LINKS_MAX)
@@ -77,20 +80,22 @@ static bool has_looked_on(const struct carried_link *before, const struct carrie
     return order > 0 || (order == 0 && strcmp(last->to_id, before->to_id) > 0);
 }
 
+/* Behind `after`, which is before where the walk begins. */
 static enum fh_code look_at_kept_links(struct derived_carrier *carrier,
-                                       const struct carried_generation *serving,
+                                       const struct carried_generation *serving, int64_t after,
                                        struct kept_looking *looking, struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
     struct carried_link before;
     enum fh_code code;
     int count = 0;
-    looking->last = (struct carried_link){.to = serving->began};
+    looking->last = (struct carried_link){.from = after, .to = after};
     do {
         before = looking->last;
         looking->end_count = 0;
         code = server->ops->links(server, carrier->declared, &serving->name, &before,
                                   CARRIED_LINKS_MAX, look_at_kept_link, looking, &count, error);
+        carrier->links += count;
         if (code == FH_OK && !looking->whole)
             code = find_kept_place(carrier, looking, error);
     } while (code == FH_OK && !looking->whole && count == CARRIED_LINKS_MAX &&
@@ -99,29 +104,70 @@ static enum fh_code look_at_kept_links(struct derived_carrier *carrier,
     return code;
 }
 
-enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
-                       struct carried_place *ret, bool *ret_there, struct fh_error *error)
+/* From the milestone on, or from where the chain begins. */
+static enum fh_code walk_kept_chain(struct derived_carrier *carrier,
+                                    const struct carried_generation *serving,
+                                    const struct carried_milestone *milestone,
+                                    struct kept_looking *looking, struct fh_error *error)
 {
-    struct kept_looking *looking = calloc(1, sizeof *looking);
     struct carried_place began = {.position = serving->began};
-    if (!looking)
-        return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
     memcpy(began.id, serving->kept.began_id, ID_SIZE);
     looking->cursor.position = serving->cursor;
     memcpy(looking->cursor.id, serving->kept.cursor_id, ID_SIZE);
     looking->trimmed = carrier->look.trimmed;
     looking->best = began;
-    kept_walk_begin(&looking->walk, &began);
     enum fh_code code = look_at_cursor(carrier, looking, error);
-    looking->whole = looking->lives && serving->cursor == serving->began;
-    if (code == FH_OK)
-        code = look_at_kept_links(carrier, serving, looking, error);
-    *ret_there = code != FH_NOT_FOUND;
-    if (code == FH_OK)
-        *ret = looking->whole ? looking->cursor : looking->best;
-    else if (code == FH_NOT_FOUND)
-        *ret = began;
+    if (code != FH_OK)
+        return code;
+    if (milestone) { /* before its link nothing is reached */
+        began.position = milestone->place.position - 1;
+        memcpy(began.id, milestone->name, ID_SIZE);
+    }
+    kept_walk_begin(&looking->walk, &began);
+    looking->milestone = milestone;
+    looking->whole = !milestone && looking->lives && serving->cursor == serving->began;
+    carrier->links = 0;
     carrier->counters.walks++;
+    return look_at_kept_links(carrier, serving, began.position, looking, error);
+}
+
+enum fh_code kept_look_from(struct derived_carrier *carrier,
+                            const struct carried_generation *serving,
+                            const struct carried_milestone *milestone, struct carried_place *ret,
+                            bool *ret_there, struct fh_error *error)
+{
+    struct kept_looking *looking = calloc(1, sizeof *looking);
+    if (!looking)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
+    enum fh_code code = walk_kept_chain(carrier, serving, milestone, looking, error);
+    *ret_there = code != FH_NOT_FOUND && (!milestone || looking->passed);
+    *ret = code == FH_OK && looking->whole ? looking->cursor : looking->best;
+    if (code == FH_NOT_FOUND) {
+        *ret = (struct carried_place){.position = serving->began};
+        memcpy(ret->id, serving->kept.began_id, ID_SIZE);
+    }
     free(looking);
     return code == FH_NOT_FOUND ? FH_OK : code;
+}
+
+/* One of a life that the owner has lost says nothing of where the present one's chain leads. */
+static bool has_milestone(const struct derived_carrier *carrier,
+                          const struct carried_generation *serving)
+{
+    const struct carried_milestone *milestone = &serving->kept.milestone;
+    return milestone->name[0] && milestone->place.position > serving->began &&
+           strcmp(milestone->life, carrier->life) == 0;
+}
+
+/* Without its milestone the server is one of before, or lacks more than that. */
+enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
+                       struct carried_place *ret, bool *ret_there, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    *ret_there = false;
+    if (has_milestone(carrier, serving))
+        code = kept_look_from(carrier, serving, &serving->kept.milestone, ret, ret_there, error);
+    if (code != FH_OK || *ret_there)
+        return code;
+    return kept_look_from(carrier, serving, NULL, ret, ret_there, error);
 }

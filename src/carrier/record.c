@@ -126,6 +126,14 @@ static bool take_formers(const json_t *from, struct carried_kept *kept)
     return true;
 }
 
+static bool take_milestone(const json_t *from, struct carried_milestone *milestone)
+{
+    return !from || (take_carried_text(from, "name", milestone->name, ID_SIZE) &&
+                     take_carried_text(from, "life", milestone->life, ID_SIZE) &&
+                     take_carried_text(from, "id", milestone->place.id, ID_SIZE) &&
+                     take_carried_place(from, "position", &milestone->place.position));
+}
+
 static bool take_kept(const json_t *from, struct carried_kept *kept)
 {
     kept->made = json_is_true(json_object_get(from, "made"));
@@ -136,6 +144,7 @@ static bool take_kept(const json_t *from, struct carried_kept *kept)
            take_carried_place(from, "settled", &kept->settled) &&
            take_carried_place(from, "whole", &kept->whole) &&
            (!json_object_get(from, "gaps") || take_carried_place(from, "gaps", &kept->gaps)) &&
+           take_milestone(json_object_get(from, "milestone"), &kept->milestone) &&
            take_losses(json_object_get(from, "losses"), kept) &&
            take_formers(json_object_get(from, "formers"), kept);
 }
@@ -217,11 +226,16 @@ static json_t *kept_json(const struct carried_kept *kept)
                                                  kept->formers[i].incarnation, "position",
                                                  (json_int_t)kept->formers[i].position, "facts",
                                                  (json_int_t)kept->formers[i].facts));
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o}", "began_id",
+    json_t *milestone = NULL;
+    if (kept->milestone.name[0])
+        milestone = json_pack("{s:s, s:s, s:s, s:I}", "name", kept->milestone.name, "life",
+                              kept->milestone.life, "id", kept->milestone.place.id, "position",
+                              (json_int_t)kept->milestone.place.position);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o*}", "began_id",
                      kept->began_id, "cursor_id", kept->cursor_id, "life", kept->life, "made",
                      kept->made, "lacks", kept->lacks, "gaps", (json_int_t)kept->gaps, "settled",
                      (json_int_t)kept->settled, "whole", (json_int_t)kept->whole, "losses", losses,
-                     "formers", formers);
+                     "formers", formers, "milestone", milestone);
 }
 
 static json_t *generation_json(const struct carried_generation *generation)

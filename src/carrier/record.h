@@ -48,10 +48,18 @@ struct carried_former {
     int64_t position, facts;
 };
 
+/* A link of its own on the server, from `name` to a place: with it there is all that is before that
+ * place (38). No name: there is none. */
+struct carried_milestone {
+    struct carried_place place;
+    char name[ID_SIZE], life[ID_SIZE]; /* life: the owner's incarnation, when it was placed */
+};
+
 /* Of facts that a server alone has (23 to 30): they are in one generation, which serves from the
  * beginning and is never made anew. */
 struct carried_kept {
     char began_id[ID_SIZE], cursor_id[ID_SIZE]; /* of the events there */
+    struct carried_milestone milestone;
     int64_t settled; /* up to here it is durable there: the outbox is kept behind it */
     int64_t whole;   /* if it is lost: up to here it is whole */
     bool made;       /* it has been carried to since it began, or began again */

@@ -13,7 +13,8 @@
  *
  *     values   under keys, with versions. What is gone is a tombstone, a value that says so, which
  *              questions leave out and which stays as long as its generation
- *     links    (from, to): the page that ends at `to` began at `from`. Named by both
+ *     links    (from, to): the page that ends at `to` began at `from`. Named by both. Of what the
+ *              server alone has one may be a milestone, which begins at a name (38)
  *
  * Functions run on fibers and may park. Failures of all of them:
  *
@@ -33,6 +34,7 @@
 #define CARRIED_OPS_MAX 1000               /* in a page, unless one event has more */
 #define CARRIED_SIZE_MAX ((size_t)4 << 20) /* of their text, unless one event has more */
 #define CARRIED_SPAN_MAX 4096              /* positions from one end of a link to the other */
+#define CARRIED_WALKED_MAX 10000           /* links, before there is to be a milestone */
 #define CARRIED_REASON_SIZE 128
 #define CARRIED_KEY_SIZE 64
 #define CARRIED_NUMBER_MAX (INT64_C(1) << 53) /* of generations and positions */
@@ -54,7 +56,8 @@ struct carried_place {
 struct carried_link {
     int64_t from, to; /* positions; 0 <= from < to */
     /* Of facts that the server alone has: the ids of the events there, "" before the first one. A
-     * restored owner gives positions out again (24). Else "". */
+     * restored owner gives positions out again (24). Of a milestone `from_id` is its name, and so
+     * is the page's `life`. Else "". */
     char from_id[ID_SIZE], to_id[ID_SIZE];
 };
 
@@ -113,6 +116,8 @@ struct carried_server_ops {
     unsigned models;  /* 1u << enum fh_model: those it can hold */
     int page_ops;     /* what it likes in a page; 0: CARRIED_OPS_MAX */
     size_t page_size; /* and of their text; 0: CARRIED_SIZE_MAX */
+    /* How many links a look may walk before there is to be a milestone; 0: CARRIED_WALKED_MAX */
+    int look_links;
 
     /* Makes a generation, empty, if it is missing. FH_INVALID: it is there, and was made by another
      * declaration. */

@@ -70,19 +70,12 @@ static void list_entry(void *argument)
     free(ledger);
 }
 
-static void links_name_events_and_lead_to_the_cursor(void **state)
+static void assert_links_lead_to_the_cursor(void)
 {
     struct listing *listing = calloc(1, sizeof *listing);
     struct kept_walk *walk = calloc(1, sizeof *walk);
     struct carried_place began = {0};
     bool reached = false;
-    (void)state;
-    for (int i = 0; i < 10; i++) {
-        keeping_write_facts(i, 1);
-        carrying_settle(i % 2);
-    }
-    begin_carrier(1);
-    carrying_settle(1);
     harness_run(&carrying.fixture->harness, list_entry, listing);
     if (listing->code != FH_OK)
         fail_msg("%s", listing->error.message);
@@ -100,6 +93,59 @@ static void links_name_events_and_lead_to_the_cursor(void **state)
     assert_true(reached);
     free(walk);
     free(listing);
+}
+
+static void links_name_events_and_lead_to_the_cursor(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        keeping_write_facts(i, 1);
+        carrying_settle(i % 2);
+    }
+    begin_carrier(1);
+    carrying_settle(1);
+    assert_links_lead_to_the_cursor();
+}
+
+static const struct carried_server_ops *own_ops;
+
+static enum fh_code settles_at_once(struct carried_server *server, int64_t *ret_settle_s,
+                                    int64_t *ret_running_s, struct fh_error *error)
+{
+    enum fh_code code = own_ops->settles(server, ret_settle_s, ret_running_s, error);
+    *ret_settle_s = 0;
+    *ret_running_s += 1000; /* it may have been started a moment ago */
+    return code;
+}
+
+/* A milestone is among the links, and takes no other one's place. */
+static void a_look_begins_at_a_milestone(void **state)
+{
+    struct carried_server_ops ops = *bed_server->ops;
+    (void)state;
+    own_ops = bed_server->ops;
+    ops.settles = settles_at_once;
+    ops.look_links = 4;
+    bed_server->ops = &ops;
+    for (int i = 0; i < 10; i++) {
+        keeping_write_facts(i, 1);
+        carrying_settle(0);
+    }
+    begin_carrier(1);
+    carrying_settle(1);
+    assert_int_equal(carrying.carriers[1].counters.milestones, 1);
+    assert_int_equal(keeping_serving()->kept.milestone.place.position, 10);
+    begin_carrier(0);
+    carrying_settle(0);
+    assert_int_equal(carrying.carriers[0].links, 2);
+    assert_links_lead_to_the_cursor();
+    keeping_assert_all_answered();
+    wipe();
+    begin_carrier(0);
+    carrying_settle(0);
+    assert_int_equal(carrying.carriers[0].counters.resent, 1);
+    keeping_assert_all_answered();
+    bed_server->ops = own_ops;
 }
 
 /* ---- Cases ---- */
@@ -256,6 +302,7 @@ int main(void)
         void (*run)(void **state);
     } cases[] = {
         CASE(links_name_events_and_lead_to_the_cursor),
+        CASE(a_look_begins_at_a_milestone),
         CASE(each_counts_once_with_two_carriers_at_a_time),
         CASE(what_was_wiped_is_sent_again_by_the_outbox),
         CASE(what_nobody_has_stops_it_until_that_is_accepted),

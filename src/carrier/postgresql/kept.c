@@ -16,10 +16,13 @@ enum fh_code curves_settles(struct carried_server *base, int64_t *ret_settle_s,
     struct curves_server *server = curves_of(base);
     struct curves_session session = {0};
     *ret_settle_s = 0;
-    *ret_running_s = INT64_MAX;
+    *ret_running_s = 0;
     enum fh_code code = curves_begin(&session, server, &server->carrying, 0, error);
     if (code == FH_OK)
-        code = curves_run(&session, "SELECT current_setting('server_encoding')");
+        code = curves_run(&session, "SELECT current_setting('server_encoding'), floor(extract(epoch"
+                                    " FROM clock_timestamp() - pg_postmaster_start_time()))::int8");
+    if (code == FH_OK)
+        *ret_running_s = curves_integer(&session, 0, 1);
     if (code == FH_OK && strcmp(curves_text(&session, 0, 0), "UTF8") != 0)
         code = error_set(error, FH_UNSUPPORTED,
                          "The encoding of the database at %.100s is not UTF8: it can't be the only "

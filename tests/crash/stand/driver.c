@@ -17,6 +17,8 @@ static struct {
     char away[256];
 } files[FILES_MAX];
 
+static struct carried_server_ops file_ops;
+
 static void ask_whether_away(struct memory_server *server, bool done)
 {
     (void)done;
@@ -51,7 +53,10 @@ static enum fh_code open_file(struct world *world, const json_t *options, const 
         FH_ASSERT(++at < FILES_MAX);
     files[at].server = server;
     snprintf(files[at].away, sizeof files[at].away, "%s.away", path);
-    server->base.ops = &memory_ops; /* of this process */
+    file_ops = memory_ops;
+    file_ops.look_links = 1;
+    server->base.ops = &file_ops; /* of this process */
+    server->running_s = 1 << 20;
     server->between = ask_whether_away;
     *ret = &server->base;
     return FH_OK;
