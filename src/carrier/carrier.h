@@ -18,6 +18,7 @@
 #include "carrier/kept_walk.h"
 #include "carrier/record.h"
 #include "carrier/server.h"
+#include "carrier/walk.h"
 #include "work/work.h"
 
 #define CARRIED_WALK_MS 600000  /* from the end of one walk to the next, at least */
@@ -26,6 +27,7 @@
 #define CARRIED_ROWS_MAX 500    /* of `state`, in a page */
 #define CARRIED_FACTS_MAX 16384 /* of the owner's points or facts, in a page, if they fit */
 #define CARRIED_TRIM_MS 3600000 /* from one trim to the next, at least */
+#define CARRIED_ALL_MS 86400000 /* from one walk of all kept links to the next, at least */
 #define CARRIED_ASKS_MAX 4      /* of one question, where another generation serves each time */
 #define CARRIED_SENT_MAX 4      /* generations of which it is known what was sent */
 #define CARRIED_DROPS_MAX 8     /* generations found and dropped at once */
@@ -49,8 +51,14 @@ struct derived_carrier {
     struct portion rows;
     struct carried_name walked; /* the generation that serves, when it was walked last */
     int64_t walks_ns;           /* when it is walked next */
-    bool drops;                 /* there may be older generations */
-    struct carrier_sent {       /* of the newest generations: the last event that was sent (37) */
+    struct carrier_walking {
+        struct carried_name generation; /* number 0: no walk is under way */
+        struct carried_walk walk;
+        struct carried_link last; /* that was walked */
+        int64_t spent_ns;
+    } walking;
+    bool drops;           /* there may be older generations */
+    struct carrier_sent { /* of the newest generations: the last event that was sent (37) */
         struct carried_name generation;
         struct carried_place place;
     } sent[CARRIED_SENT_MAX];
@@ -64,7 +72,14 @@ struct derived_carrier {
     bool lacks;                /* the server lacks something, which this one sends again */
     int64_t gaps;              /* as it noted that */
     bool looked;               /* for what the server had before */
-    int64_t links;             /* that the last look has walked */
+    int64_t links_shown;       /* to the last look */
+    int64_t walks_all_ns;      /* when a look is to walk all links next, not from a milestone on */
+    struct carrier_placing {
+        struct carried_milestone milestone; /* that was answered; no name: there is none */
+        char replaces[ID_SIZE];             /* the record's then */
+        int64_t began_ns, gaps;             /* of the look that found all whole up to there */
+    } placing;
+    int64_t places_ns; /* when one is to be sent next, at the earliest */
     struct carrier_settling {
         int64_t to; /* up to there it is whole since began_ns; 0: nothing settles */
         char id[ID_SIZE];

@@ -121,8 +121,8 @@ static enum fh_code settle_kept(struct derived_carrier *carrier, const struct ca
     enum fh_code code = carrier_change_run(&change, error);
     CRASH_POINT("kept.settled");
     *ret_more |= change.changed; /* so that it is seen at once */
-    if (code == FH_OK && change.changed)
-        code = kept_place_milestone(carrier, &settled.place, settled.began_ns, error);
+    if (code == FH_OK)
+        kept_send_milestone(carrier, &settled.place, settled.began_ns, running_s);
     return code;
 }
 
@@ -180,6 +180,8 @@ static enum fh_code look_where_due(struct derived_carrier *carrier, bool *ret_mo
     carrier->from = whole;
     carrier->lacks = false;
     code = kept_note_whole(carrier, &whole, error);
+    if (code == FH_OK)
+        code = kept_note_milestone(carrier, running_s, error);
     if (code != FH_OK)
         return code;
     return settle_kept(carrier, &whole, began_ns, settle_s, running_s, ret_more, error);

@@ -25,20 +25,25 @@ enum fh_code kept_note_whole(struct derived_carrier *carrier, const struct carri
                              struct fh_error *error);
 
 /* kept_look.c: how far the server is whole, up to a place of the present outbox. In any case not
- * before where the chain begins; *ret_there: there is such a generation. All links are walked, but
- * for those before the record's milestone, if the server has it. */
+ * before where the chain begins; *ret_there: there is such a generation. Links before the
+ * record's milestone are not walked, if all is whole from there on; but once by each carrier, and
+ * then once a day. */
 enum fh_code kept_look(struct derived_carrier *carrier, const struct carried_generation *serving,
                        struct carried_place *ret, bool *ret_there, struct fh_error *error);
-/* The same from a milestone on. *ret_there: the server has that, too. */
-enum fh_code kept_look_from(struct derived_carrier *carrier,
-                            const struct carried_generation *serving,
-                            const struct carried_milestone *milestone, struct carried_place *ret,
-                            bool *ret_there, struct fh_error *error);
+/* Whether the server has a milestone, and links lead on from there to the cursor, which the outbox
+ * has. */
+enum fh_code kept_leads_on(struct derived_carrier *carrier,
+                           const struct carried_generation *serving,
+                           const struct carried_milestone *milestone, bool *ret,
+                           struct fh_error *error);
 
-/* kept_milestone.c: up to `place` it has settled, as a look found it that began then. Places a
- * milestone there if a look has many links to walk. */
-enum fh_code kept_place_milestone(struct derived_carrier *carrier,
-                                  const struct carried_place *place, int64_t began_ns,
-                                  struct fh_error *error);
+/* kept_milestone.c: up to `place` it has settled, as a look found it that began then, on a server
+ * that has been running for so long. Sends a milestone if a look has many links to walk. That is
+ * never needed, so it does not fail, but is tried again later. */
+void kept_send_milestone(struct derived_carrier *carrier, const struct carried_place *place,
+                         int64_t began_ns, int64_t running_s);
+/* A later look has found the server whole up to the cursor: notes the one that was sent. */
+enum fh_code kept_note_milestone(struct derived_carrier *carrier, int64_t running_s,
+                                 struct fh_error *error);
 
 #endif

@@ -48,6 +48,7 @@ static enum fh_code note_gap(struct carrier_change *change, struct store_work *w
     gap->gaps = ++serving->kept.gaps;
     gap->lost = gap->whole.position < look->trimmed;
     serving->kept.lacks = change->changed = true;
+    serving->kept.milestone = (struct carried_milestone){0};
     /* It was more than not settled. What the outbox has it keeps, also where some is lost. */
     int64_t settled = gap->lost ? look->trimmed : gap->whole.position;
     if (settled < serving->kept.settled)

@@ -147,6 +147,7 @@ static enum fh_code give_up(struct carrier_change *change, struct store_work *wo
     if (kept->settled > look->trimmed)
         kept->settled = look->trimmed;
     kept->gaps++;
+    kept->milestone = (struct carried_milestone){0};
     change->changed = true;
     enum fh_code code = carried_place_id(work, serving->began, kept->began_id, error);
     if (serving->cursor < serving->began) { /* what was not carried yet was trimmed, too */

@@ -129,7 +129,6 @@ static bool take_formers(const json_t *from, struct carried_kept *kept)
 static bool take_milestone(const json_t *from, struct carried_milestone *milestone)
 {
     return !from || (take_carried_text(from, "name", milestone->name, ID_SIZE) &&
-                     take_carried_text(from, "life", milestone->life, ID_SIZE) &&
                      take_carried_text(from, "id", milestone->place.id, ID_SIZE) &&
                      take_carried_place(from, "position", &milestone->place.position));
 }
@@ -228,8 +227,8 @@ static json_t *kept_json(const struct carried_kept *kept)
                                                  (json_int_t)kept->formers[i].facts));
     json_t *milestone = NULL;
     if (kept->milestone.name[0])
-        milestone = json_pack("{s:s, s:s, s:s, s:I}", "name", kept->milestone.name, "life",
-                              kept->milestone.life, "id", kept->milestone.place.id, "position",
+        milestone = json_pack("{s:s, s:s, s:I}", "name", kept->milestone.name, "id",
+                              kept->milestone.place.id, "position",
                               (json_int_t)kept->milestone.place.position);
     return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o*}", "began_id",
                      kept->began_id, "cursor_id", kept->cursor_id, "life", kept->life, "made",

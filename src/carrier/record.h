@@ -48,11 +48,11 @@ struct carried_former {
     int64_t position, facts;
 };
 
-/* A link of its own on the server, from `name` to a place: with it there is all that is before that
- * place (38). No name: there is none. */
+/* A link of its own on the server, from `name` to a place: if the server has it, it has all up to
+ * that place (38). No name: there is none. */
 struct carried_milestone {
     struct carried_place place;
-    char name[ID_SIZE], life[ID_SIZE]; /* life: the owner's incarnation, when it was placed */
+    char name[ID_SIZE];
 };
 
 /* Of facts that a server alone has (23 to 30): they are in one generation, which serves from the

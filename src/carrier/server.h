@@ -34,7 +34,7 @@
 #define CARRIED_OPS_MAX 1000               /* in a page, unless one event has more */
 #define CARRIED_SIZE_MAX ((size_t)4 << 20) /* of their text, unless one event has more */
 #define CARRIED_SPAN_MAX 4096              /* positions from one end of a link to the other */
-#define CARRIED_WALKED_MAX 10000           /* links, before there is to be a milestone */
+#define CARRIED_WALKED_MAX 10000           /* links, at a time */
 #define CARRIED_REASON_SIZE 128
 #define CARRIED_KEY_SIZE 64
 #define CARRIED_NUMBER_MAX (INT64_C(1) << 53) /* of generations and positions */
@@ -99,9 +99,11 @@ struct carried_page {
     /* In the order in which they were published, of the outbox up to link.to. Of one key there may
      * be several, and a row among them of the same position as another, which says the same. */
     struct carried_op *ops;
-    int count;          /* may be 0: there is a link all the same */
-    void *written;      /* what `write` has made of it; NULL: it has not */
-    char life[ID_SIZE]; /* of facts that the server alone has: the owner's incarnation; else "" */
+    int count;     /* may be 0: there is a link all the same */
+    void *written; /* what `write` has made of it; NULL: it has not */
+    /* Of facts that the server alone has: the owner's incarnation, or a milestone's name; else ""
+     */
+    char life[ID_SIZE];
     bool again; /* of these: its end was noted before. So where its link is, nobody looks for
                    what it lacks: it must not be there before all ops are known to be taken */
 };
@@ -116,7 +118,8 @@ struct carried_server_ops {
     unsigned models;  /* 1u << enum fh_model: those it can hold */
     int page_ops;     /* what it likes in a page; 0: CARRIED_OPS_MAX */
     size_t page_size; /* and of their text; 0: CARRIED_SIZE_MAX */
-    /* How many links a look may walk before there is to be a milestone; 0: CARRIED_WALKED_MAX */
+    /* How many links are walked in a turn, or, where there are milestones, shown to a look before
+     * another one is sent. 0, but in tests: CARRIED_WALKED_MAX */
     int look_links;
 
     /* Makes a generation, empty, if it is missing. FH_INVALID: it is there, and was made by another

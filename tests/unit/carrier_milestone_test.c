@@ -35,65 +35,103 @@ static uint64_t resent(void)
     return carrying.carriers[0].counters.resent;
 }
 
+/* One look sends it, and another one notes it. */
+static void place(void)
+{
+    carrying.carriers[0].places_ns = 0;
+    look_now();
+    look_now();
+}
+
 /* ---- Placed ---- */
 
 static void a_look_walks_what_is_behind_it(void **state)
 {
     (void)state;
     write_pages(0, 3);
-    look_now();
+    place();
     assert_string_equal(milestone()->name, "");
     write_pages(3, 20);
     look_now();
+    assert_string_equal(milestone()->name, "");
+    write_pages(23, 1);
+    look_now();
     assert_int_equal(milestone()->place.position, 23);
-    assert_string_equal(milestone()->life, carrying.fixture->context.store->incarnation);
     assert_int_equal(carrying.carriers[0].counters.milestones, 1);
-    write_pages(23, 2);
-    carrying_restart(0);
-    carrying_settle(0);
-    assert_int_equal(carrying.carriers[0].links, 4); /* the two that end there, and two more */
+    write_pages(24, 1);
     look_now();
-    assert_int_equal(carrying.carriers[0].counters.milestones, 0);
+    assert_int_equal(carrying.carriers[0].links_shown, 4); /* two that end there, and two more */
     write_pages(25, 3);
-    look_now();
-    assert_int_equal(carrying.carriers[0].counters.milestones, 1);
+    place();
+    assert_int_equal(carrying.carriers[0].counters.milestones, 2);
     assert_int_equal(milestone()->place.position, 28);
     assert_int_equal(resent(), 0);
     keeping_assert_all_answered();
+}
+
+/* Each carrier once, and then once a day. */
+static void all_links_are_walked_now_and_then(void **state)
+{
+    (void)state;
+    write_pages(0, 10);
+    place();
+    assert_int_equal(milestone()->place.position, 10);
+    look_now();
+    assert_int_equal(carrying.carriers[0].links_shown, 2);
+    carrying.carriers[0].walks_all_ns = 0;
+    look_now();
+    assert_true(carrying.carriers[0].links_shown > 10);
+    carrying_restart(0);
+    carrying_settle(0);
+    assert_true(carrying.carriers[0].links_shown > 10);
 }
 
 static void nothing_new_places_none(void **state)
 {
     (void)state;
     write_pages(0, 10);
-    look_now();
+    place();
     for (int i = 0; i < 3; i++)
-        look_now();
+        place();
     assert_int_equal(carrying.carriers[0].counters.milestones, 1);
+}
+
+static void many_links_at_rest_get_one(void **state)
+{
+    (void)state;
+    ops.look_links = 1000;
+    write_pages(0, 10);
+    place();
+    assert_int_equal(keeping_serving()->kept.settled, 10);
+    ops.look_links = LINKS;
+    carrying_restart(0);
+    place();
+    assert_int_equal(milestone()->place.position, 10);
 }
 
 /* ---- Not placed ---- */
 
+/* It is never needed, so nothing fails, and it is not tried again at once. */
 static void one_that_was_not_answered_is_not_noted(void **state)
 {
     static const enum memory_fault faults[] = {MEMORY_LATER, MEMORY_UNANSWERED, MEMORY_AWAY};
     (void)state;
     write_pages(0, 10);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        write_pages(10 + (int)i, 1);
+        carrying.carriers[0].places_ns = 0;
         carrying.server->fault = faults[i]; /* of the page that has no facts */
-        carrying.carriers[0].walks_ns = 0;
-        struct carrying_turn turn = carrying_turn(0);
-        for (int turns = 0; turns < 3 && turn.code == FH_OK; turns++)
-            turn = carrying_turn(0);
-        assert_true(turn.code == FH_UNAVAILABLE || turn.code == FH_OUTCOME_UNKNOWN);
+        look_now();
+        int sends = carrying.server->sends;
+        look_now();
+        look_now();
         assert_string_equal(milestone()->name, "");
+        assert_int_equal(carrying.server->sends, sends);
     }
-    memory_back_up(carrying.server);
     assert_true(memory_deliver(carrying.server));
-    write_pages(13, 1);
     look_now();
-    assert_int_equal(milestone()->place.position, 14);
+    assert_string_equal(milestone()->name, "");
+    place();
+    assert_int_equal(milestone()->place.position, 10);
     keeping_assert_all_answered();
 }
 
@@ -101,48 +139,98 @@ static void a_server_that_was_started_anew_gets_none(void **state)
 {
     (void)state;
     write_pages(0, 10);
+    int sends = carrying.server->sends;
+    carrying.server->running_s = 0;
+    look_now();
+    assert_int_equal(carrying.server->sends, sends);
+    carrying.server->running_s = 1000;
+    look_now(); /* it is sent */
+    assert_int_equal(carrying.server->sends, sends + 1);
     carrying.server->running_s = 0;
     look_now();
     assert_string_equal(milestone()->name, "");
-    write_pages(10, 1);
     carrying.server->running_s = 1000;
-    look_now();
-    assert_int_equal(milestone()->place.position, 11);
+    place();
+    assert_int_equal(milestone()->place.position, 10);
 }
 
-static int looks_left;
-
-static enum fh_code
-restored_before_links(struct carried_server *server, const struct fh_derived *declared,
-                      const struct carried_name *generation, const struct carried_link *after,
-                      int limit, void (*visit)(void *context, const struct carried_link *link),
-                      void *context, int *ret_count, struct fh_error *error)
-{
-    if (looks_left-- == 0)
-        memory_restore(carrying.server);
-    return memory_ops.links(server, declared, generation, after, limit, visit, context, ret_count,
-                            error);
-}
-
-/* Restored while it ran, so that nothing but a look tells: after the milestone was written to what
- * had been there before, or with it. */
+/* Restored while it ran, so that nothing but a look tells; what it lacks is sent again, or was sent
+ * late, before anybody looks. */
 static void a_server_that_was_restored_meanwhile_gets_none(void **state)
 {
     (void)state;
     write_pages(0, 4);
     memory_back_up(carrying.server);
     write_pages(4, 6);
-    ops.links = restored_before_links;
-    for (int looks = 1; looks <= 2; looks++) {
-        looks_left = looks;
-        look_now();
-        assert_string_equal(milestone()->name, "");
-        looks_left = -1;
-        look_now(); /* what it lacks is sent again */
-        write_pages(9 + looks, 1);
-        keeping_assert_all_answered();
-    }
+    look_now(); /* it is sent */
+    memory_restore(carrying.server);
+    look_now();
+    look_now();
+    assert_string_equal(milestone()->name, "");
+    keeping_assert_all_answered();
     assert_true(resent() > 0);
+    write_pages(10, 2);
+    place();
+    assert_int_equal(milestone()->place.position, 12);
+}
+
+static void one_that_the_server_lost_is_not_noted(void **state)
+{
+    (void)state;
+    write_pages(0, 10);
+    memory_back_up(carrying.server);
+    look_now(); /* it is sent */
+    memory_restore(carrying.server);
+    look_now();
+    assert_string_equal(milestone()->name, "");
+}
+
+/* ---- Other ways through the outbox ---- */
+
+/* The other carrier sends a page that begins before the place, and ends behind it. */
+static void pass_over(int first)
+{
+    keeping_write_facts(first, 2);
+    carrying_settle(1);
+    assert_int_equal(keeping_serving()->cursor, first + 2);
+}
+
+/* 10: no link leads on from there. */
+static void one_that_others_pass_over_says_nothing(void **state)
+{
+    (void)state;
+    write_pages(0, 9);
+    carrying_settle(1);
+    write_pages(9, 1);
+    place();
+    assert_int_equal(milestone()->place.position, 10);
+    pass_over(10);
+    carrying_restart(1);
+    carrying_settle(1);
+    look_now();
+    assert_int_equal(resent() + carrying.carriers[1].counters.resent, 0);
+    assert_false(keeping_serving()->kept.lacks);
+    keeping_assert_all_answered();
+}
+
+static void one_that_others_have_passed_over_is_not_noted(void **state)
+{
+    (void)state;
+    write_pages(0, 9);
+    carrying_settle(1);
+    write_pages(9, 1);
+    look_now(); /* it is sent */
+    pass_over(10);
+    carrying.carriers[1].walks_ns = 0;
+    carrying_settle(1);
+    keeping_trim(keeping_serving()->kept.settled);
+    carrying_settle(0);
+    look_now();
+    look_now();
+    assert_int_equal(carrying.carriers[0].counters.lost, 0);
+    assert_int_equal(resent(), 0);
+    assert_false(keeping_serving()->lost);
+    keeping_assert_all_answered();
 }
 
 /* ---- What the server loses ---- */
@@ -153,7 +241,7 @@ static void a_server_of_before_it_is_walked_from_the_beginning(void **state)
     write_pages(0, 6);
     memory_back_up(carrying.server);
     write_pages(6, 6);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 12);
     memory_restore(carrying.server);
     look_now();
@@ -161,7 +249,8 @@ static void a_server_of_before_it_is_walked_from_the_beginning(void **state)
     keeping_assert_all_answered();
     assert_int_equal(carrying.carriers[0].counters.lost, 0);
     write_pages(12, 6);
-    look_now();
+    place();
+    place();
     assert_int_equal(milestone()->place.position, 18);
 }
 
@@ -169,12 +258,11 @@ static void what_is_lost_behind_it_is_sent_again(void **state)
 {
     (void)state;
     write_pages(0, 8);
-    look_now();
+    place();
     memory_back_up(carrying.server);
     write_pages(8, 3);
     memory_restore(carrying.server);
-    carrying_restart(0);
-    carrying_settle(0);
+    look_now();
     assert_int_equal(resent(), 1);
     assert_int_equal(keeping_serving()->kept.settled, 8);
     keeping_assert_all_answered();
@@ -186,7 +274,7 @@ static void a_loss_that_is_accepted_begins_behind_it(void **state)
     write_pages(0, 3);
     memory_back_up(carrying.server);
     write_pages(3, 7);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 10);
     keeping_trim(10);
     memory_restore(carrying.server);
@@ -212,17 +300,17 @@ static void a_restored_owner_begins_at_the_one_that_it_knew(void **state)
 {
     (void)state;
     write_pages(0, 6);
-    look_now();
+    place();
     struct keeping_restoring *restoring = keeping_back_up_owner();
     write_pages(6, 6);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 12);
     keeping_restore_owner(restoring);
     carrying_restart(0);
     write_pages(12, 6);
-    look_now();
+    place();
+    place();
     assert_int_equal(milestone()->place.position, 12); /* of its own life */
-    assert_string_equal(milestone()->life, carrying.fixture->context.store->incarnation);
     assert_int_equal(keeping_serving()->kept.former_count, 1);
     keeping_assert_all_answered();
 }
@@ -235,21 +323,22 @@ static void one_of_a_lost_life_is_no_beginning(void **state)
     write_pages(0, 2);
     struct keeping_restoring restoring = *keeping_back_up_owner();
     write_pages(2, 6);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 8);
     restoring.record = carrying_ledger(NULL)->record;
     keeping_restore_owner(&restoring);
+    carrying_restart(0);
+    ops.look_links = 1000; /* it stays */
     for (int i = 0; i < 5; i++) {
-        carrying_restart(0);
-        ops.look_links = 1000; /* it stays */
         write_pages(8 + 3 * i, 3);
         keeping_trim(1 + 3 * i);
+        look_now();
         keeping_assert_all_answered();
     }
-    assert_int_equal(milestone()->place.position, 8);
+    assert_string_equal(milestone()->name, "");
     ops.look_links = LINKS;
     write_pages(23, 1);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 18);
 }
 
@@ -258,15 +347,15 @@ static void an_owner_that_is_set_back_begins_at_the_one_that_it_knows(void **sta
 {
     (void)state;
     write_pages(0, 6);
-    look_now();
+    place();
     struct keeping_restoring *restoring = keeping_back_up_owner();
     write_pages(6, 8);
-    look_now();
+    place();
     assert_int_equal(milestone()->place.position, 14);
     keeping_set_back_owner(restoring);
     write_pages(14, 9);
-    assert_int_equal(milestone()->place.position, 6);
-    look_now();
+    place();
+    place();
     assert_int_equal(milestone()->place.position, 15);
     keeping_assert_all_answered();
 }
@@ -278,11 +367,11 @@ static void another_carrier_s_is_as_good(void **state)
     (void)state;
     write_pages(0, 6);
     carrying_settle(1);
-    look_now();
+    place();
     struct carried_milestone placed = *milestone();
     carrying.carriers[1].walks_ns = 0;
     carrying_settle(1);
-    assert_int_equal(carrying.carriers[1].links, 2);
+    assert_int_equal(carrying.carriers[1].links_shown, 3); /* it has sent one, too: in vain */
     assert_string_equal(milestone()->name, placed.name);
     keeping_assert_all_answered();
 }
@@ -363,7 +452,7 @@ static void look_both_ways(void *argument)
     struct carried_generation *serving = &probe.look.record.serving;
     if (!serving->name.number)
         return;
-    memcpy(probe.life, carrying.fixture->context.store->incarnation, ID_SIZE);
+    probe.walks_all_ns = INT64_MAX;
     assert_int_equal(kept_look(&probe, serving, &looked->with, &looked->there_with, &error), FH_OK);
     serving->kept.milestone.name[0] = '\0';
     assert_int_equal(kept_look(&probe, serving, &looked->without, &looked->there_without, &error),
@@ -376,6 +465,9 @@ static void turn_by_chance(int number)
     carrying.server->between = do_something_within;
     carrying.server->fault = draw(3) ? MEMORY_WELL : (enum memory_fault)draw(MEMORY_LATER + 1);
     carrying.carriers[number].walks_ns = draw(2) ? 0 : carrying.carriers[number].walks_ns;
+    carrying.carriers[number].walks_all_ns = draw(4) ? INT64_MAX : 0;
+    carrying.carriers[number].places_ns = 0;
+    ops.page_ops = 1 + draw(3);
     uint64_t before = carrying.carriers[number].counters.milestones;
     carrying_turn(number);
     placed += (int)(carrying.carriers[number].counters.milestones - before);
@@ -423,7 +515,6 @@ static void play(void **state, uint64_t first)
     static struct keeping_restoring restoring;
     keeping_tear_down(state);
     set_up(state);
-    ops.page_ops = 1;
     ops.look_links = 2;
     ops.links = links_by_chance;
     restoring.position = -1;
@@ -457,10 +548,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_look_walks_what_is_behind_it),
+        CASE(all_links_are_walked_now_and_then),
         CASE(nothing_new_places_none),
+        CASE(many_links_at_rest_get_one),
         CASE(one_that_was_not_answered_is_not_noted),
         CASE(a_server_that_was_started_anew_gets_none),
         CASE(a_server_that_was_restored_meanwhile_gets_none),
+        CASE(one_that_the_server_lost_is_not_noted),
+        CASE(one_that_others_pass_over_says_nothing),
+        CASE(one_that_others_have_passed_over_is_not_noted),
         CASE(a_server_of_before_it_is_walked_from_the_beginning),
         CASE(what_is_lost_behind_it_is_sent_again),
         CASE(a_loss_that_is_accepted_begins_behind_it),

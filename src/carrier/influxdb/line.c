@@ -19,8 +19,9 @@
  *                     in the day of the ops that it is of; below the day AT is the last digits of
  *                     `to`, of which the others are ERA, and how far `from` is before it.
  *                     Where the server alone has the points, with the ids of both events, and as a
- *                     tag the life of who sends it: in one life a position is of one event,
- *                     unless commits were lost (docs/operate/replicas.md)
+ *                     tag the life of who sends it, or a milestone's name: in one life a
+ *                     position is of one event, unless commits were lost
+ *                     (docs/operate/replicas.md)
  *
  * The server writes the points of a request that are in one of its shards (whole days) as one entry
  * of a log, and those of several shards side by side. So a part is there if, and only if, the
