@@ -160,12 +160,15 @@ static enum fh_code switch_where_level(struct derived_carrier *carrier,
                                        const struct carried_generation *filling, bool *ret_more,
                                        struct fh_error *error)
 {
-    bool whole = false;
+    bool whole = true, over = false;
     struct carried_name name = filling->name;
     struct carrier_change change = {.carrier = carrier, .change = let_it_serve, .what = &name};
     if (!may_serve(carrier, &carrier->look)) /* as of before the last page: the next turn sees it */
         return FH_OK;
-    enum fh_code code = carrier_walk(carrier, filling, &whole, error);
+    enum fh_code code = FH_OK;
+    carrier->walking.generation = (struct carried_name){0}; /* up to where it is now */
+    while (code == FH_OK && whole && !over)
+        code = carrier_walk(carrier, filling, &whole, &over, error);
     *ret_more |= code == FH_OK && !whole;
     if (code != FH_OK || !whole)
         return code;
@@ -215,20 +218,26 @@ static enum fh_code drop_older(struct derived_carrier *carrier, bool *ret_more,
 
 /* ---- A turn ---- */
 
-/* As soon as one begins to carry, and at intervals. */
+/* As soon as one begins to carry, and at intervals; of many links a part in each turn, while pages
+ * are carried on. */
 static enum fh_code walk_where_due(struct derived_carrier *carrier,
                                    const struct carried_generation *serving, bool *ret_whole,
-                                   struct fh_error *error)
+                                   bool *ret_more, struct fh_error *error)
 {
     int64_t began_ns = world_monotonic_ns(carrier->context->world);
+    bool over = true;
     *ret_whole = true;
     if (carried_name_compare(&carrier->walked, &serving->name) == 0 && began_ns < carrier->walks_ns)
         return FH_OK;
-    enum fh_code code = carrier_walk(carrier, serving, ret_whole, error);
+    enum fh_code code = carrier_walk(carrier, serving, ret_whole, &over, error);
     if (code != FH_OK)
         return code;
     int64_t now_ns = world_monotonic_ns(carrier->context->world);
-    int64_t rest_ns = CARRIED_WALK_REST * (now_ns - began_ns);
+    carrier->walking.spent_ns += now_ns - began_ns;
+    *ret_more |= !over;
+    if (!over)
+        return FH_OK;
+    int64_t rest_ns = CARRIED_WALK_REST * carrier->walking.spent_ns;
     int64_t least_ns = CARRIED_WALK_MS * INT64_C(1000000);
     carrier->walked = serving->name;
     carrier->walks_ns = now_ns + (rest_ns > least_ns ? rest_ns : least_ns);
@@ -243,7 +252,7 @@ static enum fh_code turn_serving(struct derived_carrier *carrier, bool *ret_more
     bool whole;
     if (!carrier_goes_on(carrier, &carrier->look, serving))
         return FH_OK;
-    enum fh_code code = walk_where_due(carrier, serving, &whole, error);
+    enum fh_code code = walk_where_due(carrier, serving, &whole, ret_more, error);
     if (code == FH_OK && whole)
         return carrier_carry(carrier, serving, ret_more, error);
     *ret_more |= code == FH_OK;
@@ -279,7 +288,7 @@ static enum fh_code turn_filling(struct derived_carrier *carrier, bool *ret_more
     bool whole = true;
     if (code == FH_OK)
         code = look_at_filling(carrier, filling, &whole, error);
-    *ret_more |= code == FH_OK && !whole;
+    *ret_more |= code == FH_NOT_FOUND || (code == FH_OK && !whole);
     if (code == FH_NOT_FOUND)
         return carrier_lose(carrier, &filling->name, error);
     if (code != FH_OK || !whole)

@@ -98,14 +98,9 @@ enum fh_code carrier_carry(struct derived_carrier *carrier,
 
 /* ---- What the server has lost ---- */
 
-struct walking {
-    struct carried_walk walk;
-    struct carried_link last;
-};
-
 static void walk_link(void *context, const struct carried_link *link)
 {
-    struct walking *walking = context;
+    struct carrier_walking *walking = context;
     carried_walk_link(&walking->walk, link);
     walking->last = *link;
 }
@@ -115,42 +110,61 @@ static bool has_walked_on(const struct carried_link *before, const struct carrie
     return last->to > before->to || (last->to == before->to && last->from > before->from);
 }
 
-/* Links behind the cursor are of pages that are not noted yet: they are not asked for. Nor is a
- * server asked again that shows none behind those that it has shown. */
-static enum fh_code walk_links(struct derived_carrier *carrier,
-                               const struct carried_generation *generation, struct walking *walking,
-                               struct fh_error *error)
+/* Links behind the cursor, as it was when this began, are of pages that were not noted then: they
+ * are not asked for. Nor is a server asked again that shows none behind those that it has shown. */
+static enum fh_code walk_links(struct derived_carrier *carrier, struct carrier_walking *walking,
+                               bool *ret_over, struct fh_error *error)
 {
     struct carried_server *server = carrier->server;
-    struct carried_link before;
-    enum fh_code code;
-    int count = 0;
-    walking->last = (struct carried_link){.to = generation->began};
+    int most = server->ops->look_links ? server->ops->look_links : CARRIED_WALKED_MAX;
+    int count = 0, walked = 0;
+    enum fh_code code = FH_OK;
+    *ret_over = walking->walk.whole;
+    while (code == FH_OK && !*ret_over && walked < most) {
+        const struct carried_link before = walking->last;
+        int limit = most - walked < CARRIED_LINKS_MAX ? most - walked : CARRIED_LINKS_MAX;
+        code = server->ops->links(server, carrier->declared, &walking->generation, &before, limit,
+                                  walk_link, walking, &count, error);
+        *ret_over = walking->walk.whole || count < limit ||
+                    !has_walked_on(&before, &walking->last) ||
+                    walking->last.to > walking->walk.cursor;
+        walked += count;
+    }
+    return code;
+}
+
+/* A carrier that remembers nothing looks beyond the outbox's end before it sends (37). */
+static enum fh_code walk_begin(struct derived_carrier *carrier,
+                               const struct carried_generation *generation, bool *ret_whole,
+                               struct fh_error *error)
+{
+    struct carrier_walking *walking = &carrier->walking;
+    *ret_whole = true;
+    if (carried_name_compare(&walking->generation, &generation->name) == 0)
+        return FH_OK;
+    *walking = (struct carrier_walking){.last = {.to = generation->began}};
     carried_walk_begin(&walking->walk, generation->began, generation->cursor);
-    do {
-        before = walking->last;
-        code = server->ops->links(server, carrier->declared, &generation->name, &before,
-                                  CARRIED_LINKS_MAX, walk_link, walking, &count, error);
-    } while (code == FH_OK && !walking->walk.whole && count == CARRIED_LINKS_MAX &&
-             has_walked_on(&before, &walking->last) && walking->last.to <= generation->cursor);
+    enum fh_code code = carrier_look_beyond(carrier, &generation->name, ret_whole, error);
+    if (code == FH_OK)
+        walking->generation = generation->name;
     return code;
 }
 
 enum fh_code carrier_walk(struct derived_carrier *carrier,
                           const struct carried_generation *generation, bool *ret_whole,
-                          struct fh_error *error)
+                          bool *ret_over, struct fh_error *error)
 {
     const struct carried_name name = generation->name;
-    struct walking *walking = calloc(1, sizeof *walking);
-    if (!walking)
-        return error_set(error, FH_NO_MEMORY, "There is no memory to look for what is lost.");
-    enum fh_code code = walk_links(carrier, generation, walking, error);
-    *ret_whole = code == FH_OK && walking->walk.whole;
-    free(walking);
+    struct carrier_walking *walking = &carrier->walking;
+    enum fh_code code = walk_begin(carrier, generation, ret_whole, error);
+    *ret_over = true;
+    if (code == FH_OK && *ret_whole)
+        code = walk_links(carrier, walking, ret_over, error);
+    if (code == FH_OK ? !*ret_over : code != FH_NOT_FOUND)
+        return code; /* it goes on from there */
+    bool lost = code == FH_NOT_FOUND || (*ret_whole && !walking->walk.whole);
+    walking->generation = (struct carried_name){0};
     carrier->counters.walks++;
-    if (code == FH_OK && !*ret_whole)
-        return carrier_lose(carrier, &name, error);
-    if (code == FH_OK)
-        code = carrier_look_beyond(carrier, &name, ret_whole, error);
-    return code == FH_NOT_FOUND ? carrier_lose(carrier, &name, error) : code;
+    *ret_whole = *ret_whole && !lost;
+    return lost ? carrier_lose(carrier, &name, error) : FH_OK;
 }

@@ -51,10 +51,12 @@ enum fh_code carrier_fill_state(struct derived_carrier *carrier,
 enum fh_code carrier_fill_facts(struct derived_carrier *carrier,
                                 const struct carried_generation *generation, bool *ret_more,
                                 struct fh_error *error);
-/* Walks the links of a generation; notes that it is lost. *ret_whole: it is not. */
+/* Walks the links of a generation up to its cursor, and notes that it is lost. So many at a time:
+ * *ret_over: all, and as long as it is not the next call goes on. *ret_whole: it is not lost, as
+ * far as is known. */
 enum fh_code carrier_walk(struct derived_carrier *carrier,
                           const struct carried_generation *generation, bool *ret_whole,
-                          struct fh_error *error);
+                          bool *ret_over, struct fh_error *error);
 enum fh_code carrier_lose(struct derived_carrier *carrier, const struct carried_name *name,
                           struct fh_error *error);
 

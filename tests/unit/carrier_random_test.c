@@ -119,9 +119,12 @@ static void run_sql(const char *const *statements)
 
 #define TABLES(X) X(item) X(fh_meta) X(fh_counter) X(fh_outbox) X(fh_last_of_key)
 
-/* A replica has all that there is. */
+/* A replica has all that there is. Not where a loss was not noticed yet: once it took over, and
+ * those had died who have noticed since, nobody would know of it. */
 static void replicate(void)
 {
+    if (chance.unnoticed_by)
+        return;
 #define REPLICATED(name)                                                                           \
     "DROP TABLE IF EXISTS kept_" #name, "CREATE TABLE kept_" #name " AS SELECT * FROM " #name,
     static const char *const statements[] = {TABLES(REPLICATED) NULL};
@@ -197,10 +200,13 @@ static void lose_something(void)
     chance.unnoticed_in = record_now()->serving.name;
 }
 
-/* What those that died have sent came, or never will; and one begins before more is committed. */
+/* What those that died have sent came, or never will; and one begins before more is committed. Who
+ * has not noticed that commits were lost before does not die: nobody would. */
 static void take_replica_as_all_die(void)
 {
     void (*between)(struct memory_server * server, bool done) = carrying.server->between;
+    if (!chance.kept_count || chance.unnoticed_by)
+        return;
     take_replica();
     carrying.server->between = NULL;
     carrying.server->fault = MEMORY_WELL;
@@ -253,7 +259,7 @@ static void become_quiet(void)
         carrying_restart(0);
     else
         take_turn(1);
-    for (int i = 0; i < 100 && turn.more; i++)
+    for (int i = 0; i < 500 && turn.more; i++)
         carrying_turn_entry(&turn);
     while (memory_deliver(carrying.server))
         ;
@@ -278,12 +284,14 @@ static void play(void *argument)
     become_quiet();
 }
 
-/* Of every second seed each unit of work is a page of its own, so that there are pages ahead. */
+/* Of every second seed each unit of work is a page of its own, so that there are pages ahead, and a
+ * walk is made of several turns. */
 static void play_seed(uint64_t seed, bool quiet, bool set_back)
 {
     static struct carried_server_ops small;
     small = memory_ops;
     small.page_ops = 1;
+    small.look_links = 1 + (int)(seed / 2 % 3);
     carrying.server->base.ops = seed % 2 ? &small : &memory_ops;
     chance = (struct chance){.state = seed * 7919 + 1, .quiet = quiet, .set_back = set_back};
     carrying.server->between = do_something_meanwhile;

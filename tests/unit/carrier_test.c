@@ -131,6 +131,47 @@ static void a_hole_stays_visible(void **state)
     carrying_assert_found("a=apple b=bread c=cheese ");
 }
 
+/* 11: a part of them in each turn. */
+static void pages_are_carried_while_many_links_are_walked(void **state)
+{
+    struct carried_server_ops ops = memory_ops;
+    char name[16];
+    (void)state;
+    ops.look_links = 3;
+    carrying.server->base.ops = &ops;
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "apple%d", i);
+        carrying_item("a", name);
+        carrying_settle(0);
+    }
+    carrying_restart(0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "bread%d", i);
+        carrying_item("b", name);
+        assert_true(carrying_turn(0).more);
+        carrying_assert_found(carrying_expected());
+        assert_int_equal(carrying.carriers[0].counters.walks, 0);
+        carrying.server->away = true; /* it goes on from where it was */
+        carrying_turn(0);
+        carrying.server->away = false;
+    }
+    carrying_settle(0);
+    assert_int_equal(carrying.carriers[0].counters.walks, 1);
+    assert_int_equal(carrying.carriers[0].counters.lost, 0);
+    memory_back_up(carrying.server);
+    carrying_item("c", "cheese");
+    carrying_settle(0);
+    memory_restore(carrying.server);
+    carrying_item("d", "dill");
+    carrying_restart(0);
+    for (int i = 0; i < 3; i++)
+        carrying_turn(0);
+    assert_int_equal(carrying.carriers[0].counters.lost, 0);
+    carrying_settle(0);
+    assert_int_equal(carrying.carriers[0].counters.lost, 1);
+    carrying_assert_found(carrying_expected());
+}
+
 static void a_server_that_shows_the_same_links_again_is_not_asked_for_ever(void **state)
 {
     (void)state;
@@ -540,6 +581,7 @@ int main(void)
         CARRIER_TEST(a_cursor_only_rises),
         CARRIER_TEST(a_server_that_was_emptied_is_noticed_and_filled_anew),
         CARRIER_TEST(a_hole_stays_visible),
+        CARRIER_TEST(pages_are_carried_while_many_links_are_walked),
         CARRIER_TEST(a_server_that_shows_the_same_links_again_is_not_asked_for_ever),
         CARRIER_TEST(a_generation_that_lost_all_while_it_is_filled_is_begun_again),
         CARRIER_TEST(what_was_trimmed_before_it_was_carried_makes_it_anew),
