@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/derived/rank.h"
+#include "store/derived/fts5.h"
 
 #define ROWS 400
 #define WORDS 24u
@@ -54,7 +54,7 @@ static sqlite3 *open_rows(void)
     sqlite3_stmt *insert;
     char one[TEXT_SIZE], other[TEXT_SIZE];
     assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(derived_rank_register(db), SQLITE_OK);
+    assert_int_equal(derived_fts5_register(db), SQLITE_OK);
     run_plain(db, "BEGIN");
     run_plain(db, "CREATE VIRTUAL TABLE rows USING fts5(one, other)");
     assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO rows VALUES (?1, ?2)", -1, &insert, NULL),
@@ -125,7 +125,7 @@ static void it_is_that_of_fts5_for_several_phrases(void **state)
     sqlite3_close(db);
 }
 
-/* Of one phrase: the same order, and the same whatever else is written. */
+/* Of one phrase: the same order. */
 static void one_phrase_is_as_rare_as_any(void **state)
 {
     char match[40];
@@ -170,7 +170,7 @@ static void an_unfinished_word_counts_as_the_rarest_other_one(void **state)
         double rarity = rarity_of_word(db, one), most = rarity > 1 ? rarity : 1;
         memcpy(first, ranked, sizeof first);
         rare += rarity > 1;
-        found += rank_rows(db, match, 1);
+        found += rank_rows(db, match, 2);
         for (int row = 1; row <= ROWS; row++) {
             double expected = first[row].rank * rarity + last[row].rank * most;
             assert_true(!ranked[row].count || is_about(ranked[row].rank, expected));
@@ -180,13 +180,24 @@ static void an_unfinished_word_counts_as_the_rarest_other_one(void **state)
     sqlite3_close(db);
 }
 
-/* As where its table is damaged: it is said, as FTS5 says it, and no rank is made up. */
-static void a_row_without_sizes_is_an_error(void **state)
+/* FTS5 leaves out what has no word, here the last phrase: then none of the others is unfinished. */
+static void a_phrase_without_a_word_is_none(void **state)
 {
     (void)state;
+    seed = 19;
+    sqlite3 *db = open_rows();
+    assert_true(rank_rows(db, "\"w3\" \"w1\" \"-\"*", 3) > 1);
+    for (int row = 1; row <= ROWS; row++)
+        assert_true(is_about(ranked[row].rank, ranked[row].bm25));
+    sqlite3_close(db);
+}
+
+/* As where its table is damaged: it is said, as FTS5 says it, and no rank is made up. */
+static void assert_corrupt_after(const char *damage)
+{
     seed = 17;
     sqlite3 *db = open_rows();
-    run_plain(db, "DELETE FROM rows_docsize WHERE id % 2");
+    run_plain(db, damage);
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_prepare_v2(db,
                                         "SELECT fh_rank(rows, d.sz, 0) FROM rows LEFT JOIN"
@@ -202,13 +213,24 @@ static void a_row_without_sizes_is_an_error(void **state)
     sqlite3_close(db);
 }
 
+static void a_row_whose_sizes_are_damaged_is_an_error(void **state)
+{
+    (void)state;
+    assert_corrupt_after("DELETE FROM rows_docsize WHERE id % 2");
+    assert_corrupt_after("UPDATE rows_docsize SET sz = x''");
+    assert_corrupt_after("UPDATE rows_docsize SET sz = x'80'");
+    assert_corrupt_after("UPDATE rows_docsize SET sz = x'0180'");
+    assert_corrupt_after("UPDATE rows_docsize SET sz = x'010101'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_that_of_fts5_for_several_phrases),
         cmocka_unit_test(one_phrase_is_as_rare_as_any),
         cmocka_unit_test(an_unfinished_word_counts_as_the_rarest_other_one),
-        cmocka_unit_test(a_row_without_sizes_is_an_error),
+        cmocka_unit_test(a_phrase_without_a_word_is_none),
+        cmocka_unit_test(a_row_whose_sizes_are_damaged_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "engine/sqlite/internal.h"
-#include "store/derived/rank.h"
+#include "store/derived/fts5.h"
 
 enum fh_code sqlite_lock(struct sqlite_store *store, struct fh_error *error)
 {
@@ -73,7 +73,7 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     if (result == SQLITE_OK)
         result = sqlite_configure(connection->db, writing);
     if (result == SQLITE_OK && !writing)
-        result = derived_rank_register(connection->db);
+        result = derived_fts5_register(connection->db);
     if (result == SQLITE_OK && writing) {
         sqlite_statements_watch(connection);
         /* Others don't write; but whoever reads the log's index while it changes takes the writer's

@@ -13,9 +13,6 @@
 #include "base/json.h"
 #include "store/derived/best.h"
 
-#define MARK_BEGINS '\2'
-#define MARK_ENDS '\3'
-#define HIGHLIGHT_WORDS 32 /* FTS5 takes up to 64 */
 #define HTML_SIZE_MAX ((size_t)8 * DERIVED_VALUE_SIZE_MAX)
 
 struct hit {
@@ -105,8 +102,8 @@ static void add_html(struct text *html, const char *text, size_t length)
 {
     bool marked = false;
     for (size_t i = 0; i < length; i++) {
-        bool is_mark = text[i] == MARK_BEGINS || text[i] == MARK_ENDS;
-        if (is_mark && marked != (text[i] == MARK_BEGINS)) {
+        bool is_mark = text[i] == DERIVED_MARK_BEGINS || text[i] == DERIVED_MARK_ENDS;
+        if (is_mark && marked != (text[i] == DERIVED_MARK_BEGINS)) {
             marked = !marked;
             text_add(html, marked ? "<mark>" : "</mark>");
         } else if (!is_mark && html_of(text[i])) {
@@ -156,10 +153,8 @@ static bool take_highlight(void *context, const struct sql_row *row)
 
 void derived_snippet_sql(struct text *sql, const char *table, int column)
 {
-    text_printf(sql,
-                "SELECT rowid, snippet(%s, %d, char(%d), char(%d), '\u2026', %d) FROM %s WHERE %s "
-                "MATCH ?1",
-                table, column, MARK_BEGINS, MARK_ENDS, HIGHLIGHT_WORDS, table, table);
+    text_printf(sql, "SELECT rowid, fh_excerpt(%s, %d) FROM %s WHERE %s MATCH ?1", table, column,
+                table, table);
 }
 
 static char *hit_ids_text(const struct best *best)

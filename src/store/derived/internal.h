@@ -38,7 +38,10 @@ void derived_tokenizer(const struct fh_derived *declared, char *ret, size_t size
 /* The statement that makes a table of FTS5 with what is declared as FH_TEXT. */
 void derived_words_sql(struct text *sql, const struct fh_derived *declared, const char *table);
 
-/* hits.c. The columns of a statement that reads ids and highlights of an FTS5 table, of one of its
+/* Between these stands what an excerpt has found. */
+#define DERIVED_MARK_BEGINS '\2'
+#define DERIVED_MARK_ENDS '\3'
+/* hits.c. The columns of a statement that reads ids and excerpts of an FTS5 table, of one of its
  * columns, where ?1 is found. */
 void derived_snippet_sql(struct text *sql, const char *table, int column);
 /* As HTML; NULL: there is no memory. */

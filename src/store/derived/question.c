@@ -80,8 +80,10 @@ static enum fh_code check_search_text(const char *text, struct fh_error *error)
                          SEARCH_TEXT_LENGTH_MAX, SEARCH_WORDS_MAX);
 }
 
-static void add_match_word(struct text *match, const char *word, size_t length)
+static void add_match_word(struct question *question, const char *word, size_t length)
 {
+    struct text *match = &question->match;
+    question->phrases++;
     text_add(match, match->length ? " \"" : "\"");
     text_append(match, word, length);
     text_add(match, "\"");
@@ -99,7 +101,7 @@ static enum fh_code take_search_text(struct question *question, struct fh_error 
         if (at[strspn(at, SPACE)] == '\0')
             break;
         if (length > 0 && strspn(at, SPACE) < length)
-            add_match_word(&question->match, at, length);
+            add_match_word(question, at, length);
         at += length;
         quoted ^= *at == '"';
         if (*at == '"')
@@ -197,7 +199,8 @@ static void hash_question(const struct question *question, const char *values,
     char *filter =
         search->filter ? json_dumps(search->filter, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     crypto_generichash_init(&state, NULL, 0, sizeof hash);
-    hash_question_text(&state, "search 1");
+    /* What a rank is counts as part of the question: one of before is of another (rank.c). */
+    hash_question_text(&state, question_is_ranked(question) ? "search 2" : "search 1");
     hash_question_text(&state, question->declared->name);
     hash_question_text(&state, question->match.data);
     hash_question_text(&state, filter);

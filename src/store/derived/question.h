@@ -17,6 +17,7 @@ struct question {
     int sort;          /* the field's; -1: by rank, or without text by key */
     int highlight;     /* the field's; -1: none */
     struct text match; /* in the language of FTS5; empty: everything */
+    int phrases;       /* in it */
     int filter_count;
     int filters[QUESTION_FILTERS_MAX]; /* fields */
     /* The parameters: the match, if there is one, and the filters' values. */

@@ -7,23 +7,24 @@
  *
  *     sizes        the row's in the table's _docsize, which whoever asks joins; FTS5's own reads it
  *                  by a statement for each match, as is done here without them
- *     unfinished   1: the last phrase is one that may go on
+ *     unfinished   how many phrases there are, if the last one may go on; else 0. FTS5 leaves out
+ *                  those without a word, and so perhaps that one: then all others are finished
  *     weight       of each column
  *
  * How rare a word is, among all rows, is counted by a walk over those that have it. Of a question
- * for one word, or one phrase, it is a factor that all matches have: there it is 1, and the rank
- * does not move while others write. A word that may go on is a merge of many; it counts as much as
- * the rarest of the others, which are finished, but not less than one that every fourth row has.
+ * for one word, or one phrase, it is a factor that all matches have: there it is 1. A word that may
+ * go on is a merge of many; it counts as much as the rarest of the others, which are finished, but
+ * not less than one that every fourth row has.
  */
 
-#include "store/derived/rank.h"
+#include "store/derived/fts5.h"
+#include "store/derived/internal.h"
 
 #include <math.h>
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RANK_WEIGHTS_MAX 32
+#define RANK_WEIGHTS_MAX DERIVED_FIELDS_MAX
 #define SATURATION 1.2 /* k1 and b, as FTS5 has them */
 #define NORMALIZATION 0.75
 #define RARITY_MIN 1e-6         /* of a word that more than half of the rows have */
@@ -93,7 +94,7 @@ static int ranking_begin(const Fts5ExtensionApi *api, Fts5Context *fts, int coun
             i + RANK_ARGUMENTS < count ? sqlite3_value_double(values[i + RANK_ARGUMENTS]) : 1;
     if (result == SQLITE_OK)
         result = weigh_phrases(api, fts, ranking,
-                               phrases > 0 && count > 1 && sqlite3_value_int(values[1]));
+                               phrases > 0 && count > 1 && sqlite3_value_int(values[1]) == phrases);
     if (result == SQLITE_OK)
         result = api->xSetAuxdata(fts, ranking, sqlite3_free); /* frees it if it fails */
     else
@@ -106,42 +107,47 @@ static int ranking_begin(const Fts5ExtensionApi *api, Fts5Context *fts, int coun
 static int size_of_row(const Fts5ExtensionApi *api, Fts5Context *fts, sqlite3_value *sizes,
                        int *ret)
 {
-    if (!sizes || sqlite3_value_type(sizes) != SQLITE_BLOB)
-        return api->xColumnSize(fts, -1, ret);
-    const unsigned char *bytes = sqlite3_value_blob(sizes);
-    int count = sqlite3_value_bytes(sizes);
+    bool given = sizes && sqlite3_value_type(sizes) == SQLITE_BLOB;
+    const unsigned char *bytes = given ? sqlite3_value_blob(sizes) : NULL;
+    int count = given ? sqlite3_value_bytes(sizes) : 0, columns = 0;
     unsigned all = 0, one = 0;
     for (int i = 0; i < count; i++) {
         one = one << 7 | (bytes[i] & 0x7f);
         if (!(bytes[i] & 0x80)) {
             all += one;
             one = 0;
+            columns++;
         }
     }
     *ret = (int)(all & 0x7fffffff);
-    return SQLITE_OK;
+    if (columns == api->xColumnCount(fts) && !(bytes[count - 1] & 0x80))
+        return SQLITE_OK;
+    return api->xColumnSize(fts, -1, ret); /* which says what is wrong with them */
 }
 
 static int rank_row(const Fts5ExtensionApi *api, Fts5Context *fts, const struct ranking *ranking,
                     int size, double *ret)
 {
     double length = SATURATION * (1 - NORMALIZATION + NORMALIZATION * size / ranking->size_mean);
-    int result = SQLITE_OK;
+    int result = SQLITE_OK, columns = api->xColumnCount(fts);
     *ret = 0;
     for (int i = 0; i < ranking->phrases && result == SQLITE_OK; i++) {
         Fts5PhraseIter at;
         int column, offset;
         double times = 0;
         result = api->xPhraseFirst(fts, i, &at, &column, &offset);
-        for (; result == SQLITE_OK && column >= 0; api->xPhraseNext(fts, &at, &column, &offset))
-            times += column < RANK_WEIGHTS_MAX ? ranking->weights[column] : 1;
+        for (; result == SQLITE_OK && column >= 0; api->xPhraseNext(fts, &at, &column, &offset)) {
+            if (column >= columns || column >= RANK_WEIGHTS_MAX)
+                return SQLITE_CORRUPT_VTAB;
+            times += ranking->weights[column];
+        }
         *ret -= ranking->rarities[i] * times * (SATURATION + 1) / (times + length);
     }
     return result;
 }
 
-static void rank_match(const Fts5ExtensionApi *api, Fts5Context *fts, sqlite3_context *context,
-                       int count, sqlite3_value **values)
+void derived_rank_match(const Fts5ExtensionApi *api, Fts5Context *fts, sqlite3_context *context,
+                        int count, sqlite3_value **values)
 {
     struct ranking *ranking = api->xGetAuxdata(fts, 0);
     int size = 0, result = SQLITE_OK;
@@ -156,22 +162,4 @@ static void rank_match(const Fts5ExtensionApi *api, Fts5Context *fts, sqlite3_co
         sqlite3_result_double(context, rank);
     else
         sqlite3_result_error_code(context, result);
-}
-
-fts5_api *derived_fts5_api(sqlite3 *db)
-{
-    fts5_api *api = NULL;
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, NULL) == SQLITE_OK) {
-        sqlite3_bind_pointer(statement, 1, &api, "fts5_api_ptr", NULL);
-        sqlite3_step(statement);
-    }
-    sqlite3_finalize(statement);
-    return api;
-}
-
-int derived_rank_register(sqlite3 *db)
-{
-    fts5_api *api = derived_fts5_api(db);
-    return api ? api->xCreateFunction(api, "fh_rank", NULL, rank_match, NULL) : SQLITE_NOMEM;
 }

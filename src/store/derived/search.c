@@ -14,9 +14,9 @@
  * Then each row of the page is read, and highlighted (hits.c). Pages order rows of the same place
  * by their ids, so that no page gives one twice.
  *
- * The rank is bm25 (rank.c), less for what fits better. Of several words it counts how often each
- * occurs in all rows, so it moves a little while others write, and with it the edge between two
- * pages.
+ * The rank is bm25 (rank.c), less for what fits better. It counts how long all rows are, and of
+ * several words how often each occurs in them: so it moves a little while others write, and with it
+ * the edge between two pages.
  */
 
 #include <stdio.h>
@@ -26,7 +26,9 @@
 #include "store/derived/facets.h"
 #include "store/derived/words.h"
 
-#define HIGHLIGHT_IN_MEMORY_MAX ((size_t)32 << 10) /* of texts, which takes a millisecond */
+/* In memory that takes about a millisecond. */
+#define HIGHLIGHT_SIZE_MAX ((size_t)32 << 10)
+#define HIGHLIGHT_FOUND_MIN 5000 /* from so many on it is quicker there than to find them again */
 
 struct searching {
     struct store_work *work;
@@ -58,7 +60,8 @@ static void add_rank(struct searching *searching)
 {
     const struct question *question = searching->question;
     text_printf(&searching->sql, ", fh_rank(fh_derived_%lld_text, d.sz, %d",
-                (long long)question->number, question_is_unfinished(question));
+                (long long)question->number,
+                question_is_unfinished(question) ? question->phrases : 0);
     for (const struct fh_derived_field *field = question->declared->fields; field->name; field++) {
         if (field->use & FH_TEXT)
             text_printf(&searching->sql, ", %d.0", field->weight ? field->weight : 1);
@@ -280,7 +283,8 @@ static size_t searched_size(const struct question *question, const json_t *hit)
     return size;
 }
 
-/* Mostly quicker in memory: in the store all that match are walked through once more. */
+/* In the store all that match are walked through once more, and a word that may go on is merged
+ * again. */
 static enum fh_code highlight_page(struct searching *searching, json_t *hits)
 {
     const struct question *question = searching->question;
@@ -288,7 +292,8 @@ static enum fh_code highlight_page(struct searching *searching, json_t *hits)
     json_t *hit;
     json_array_foreach (hits, i, hit)
         size += searched_size(question, hit);
-    if (size <= HIGHLIGHT_IN_MEMORY_MAX)
+    bool again = searching->total < HIGHLIGHT_FOUND_MIN && !question_is_unfinished(question);
+    if (size <= HIGHLIGHT_SIZE_MAX && !again)
         return word_highlight(question, hits, searching->error);
     return question_highlight(question, searching->work, &searching->best, hits, searching->error);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQLite as a library, without a file: FTS5 hands out its tokenizers, as it would to an extension,
- * and a table in memory, into which a page's hits are written, has snippet(). That depends on the
- * row alone, so it says of a hit what it would say in the service's own store.
+ * and a page's hits are written into a table in memory, of which excerpts are made. They depend on
+ * the row alone, so they are what they would be in the service's own store.
  */
 
 #include "store/derived/words.h"
@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#include "store/derived/rank.h"
+#include "store/derived/fts5.h"
 
 #define WORDS_SQL_SIZE 8192
 
@@ -30,7 +30,8 @@ static sqlite3 *open_words(void)
     sqlite3 *memory = NULL;
     int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(":memory:", &memory, flags, NULL) == SQLITE_OK)
+    if (sqlite3_open_v2(":memory:", &memory, flags, NULL) == SQLITE_OK &&
+        derived_fts5_register(memory) == SQLITE_OK)
         return memory;
     sqlite3_close(memory);
     return NULL;
@@ -44,7 +45,8 @@ static bool make_tokenizer(struct word_splitter *splitter, const struct fh_deriv
     char spelled[64], *rest = spelled;
     const char *words[8] = {NULL};
     int count = 0;
-    fts5_api *api = derived_fts5_api(splitter->memory);
+    int result;
+    fts5_api *api = derived_fts5_api(splitter->memory, &result);
     void *context;
     derived_tokenizer(declared, spelled, sizeof spelled);
     for (char *word; (word = strtok_r(rest, " ", &rest)) && count < 8;)
