@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "store/derived/words.h"
@@ -89,12 +90,40 @@ static void phrases_are_what_a_question_says(void **state)
     question_release(&question);
 }
 
+/* As JSON text, in which a control character has six bytes. */
+static bool value_fits(char of, size_t length)
+{
+    struct fh_error error;
+    char *name = malloc(length + 1);
+    assert_non_null(name);
+    memset(name, of, length);
+    name[length] = '\0';
+    json_t *value = json_pack("{s:s, s:[s], s:i}", "name", name, "marks", "x", "id", 1);
+    enum fh_code code = derived_value_check(&plain, value, &error);
+    assert_true(code == FH_OK || code == FH_INVALID);
+    json_decref(value);
+    free(name);
+    return code == FH_OK;
+}
+
+static void a_value_has_so_many_bytes_at_most(void **state)
+{
+    size_t most = DERIVED_VALUE_SIZE_MAX - strlen("\"\"[\"x\"]1");
+    (void)state;
+    assert_true(value_fits('x', 1000));
+    assert_true(value_fits('x', most));
+    assert_false(value_fits('x', most + 1));
+    assert_true(value_fits('\1', most / 6));
+    assert_false(value_fits('\1', most / 6 + 1));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_letters_and_digits_without_case_and_accents),
         cmocka_unit_test(hits_are_highlighted_as_html),
         cmocka_unit_test(phrases_are_what_a_question_says),
+        cmocka_unit_test(a_value_has_so_many_bytes_at_most),
     };
     json_memory_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
