@@ -7,7 +7,7 @@
  * the same (4, 10).
  */
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/crash.h"
 #include "carrier/page.h"
@@ -142,7 +142,8 @@ static enum fh_code walk_begin(struct derived_carrier *carrier,
     *ret_whole = true;
     if (carried_name_compare(&walking->generation, &generation->name) == 0)
         return FH_OK;
-    *walking = (struct carrier_walking){.last = {.to = generation->began}};
+    memset(walking, 0, sizeof *walking); /* large for a fiber's stack */
+    walking->last.to = generation->began;
     carried_walk_begin(&walking->walk, generation->began, generation->cursor);
     enum fh_code code = carrier_look_beyond(carrier, &generation->name, ret_whole, error);
     if (code == FH_OK)
