@@ -547,6 +547,7 @@ static void a_highlight_is_html_that_can_be_shown_as_it_is(struct conformance *c
 static void a_highlight_is_the_same_wherever_it_is_made(struct conformance *c)
 {
     char text[1400], key[16], after[4096];
+    size_t size = 0;
     int compared = 0;
     EXPECT(prepare(c, &plain, 1) == FH_OK);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -570,10 +571,12 @@ static void a_highlight_is_the_same_wherever_it_is_made(struct conformance *c)
         json_t *page = ask(c, &search);
         const json_t *alone = json_array_get(json_object_get(page, "hits"), 0);
         compared += json_equal(hit, alone) && json_object_get(hit, "highlight");
+        size += strlen(json_string_at(hit, "value.text"));
         snprintf(after, sizeof after, "%s", json_string_at(page, "next"));
         search.after = after;
         json_decref(page);
     }
+    EXPECT(size > SEARCH_HIGHLIGHT_SIZE_MAX);
     EXPECT(compared == (int)json_array_size(json_object_get(all, "hits")));
     json_decref(all);
 }

@@ -9,44 +9,19 @@
 
 #include <cmocka.h>
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/derived/fts5.h"
+#include "../support/searched.h"
 
 #define TEXT_SIZE 1024
-
-static uint64_t seed;
-
-static unsigned draw(unsigned below)
-{
-    seed ^= seed << 13; /* xorshift */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (unsigned)(seed % below);
-}
-
-static void run_plain(sqlite3 *db, const char *sql)
-{
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-}
-
-static sqlite3 *open_rows(void)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(derived_fts5_register(db), SQLITE_OK);
-    run_plain(db, "CREATE VIRTUAL TABLE rows USING fts5(one, other)");
-    return db;
-}
 
 /* That alone. */
 static void put_row(sqlite3 *db, const char *one, const char *other)
 {
     sqlite3_stmt *insert;
-    run_plain(db, "DELETE FROM rows");
+    searched_run(db, "DELETE FROM rows");
     assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO rows VALUES (?1, ?2)", -1, &insert, NULL),
                      SQLITE_OK);
     sqlite3_bind_text(insert, 1, one, -1, SQLITE_STATIC);
@@ -77,12 +52,13 @@ static const char *shown(sqlite3 *db, const char *column, const char *match)
 static void draw_words(char text[static TEXT_SIZE], unsigned count)
 {
     static const char *const between[] = {" ", ", ", "-", " (", "; "};
-    size_t length = (size_t)snprintf(text, TEXT_SIZE, "%s", draw(3) ? "" : "(");
+    size_t length = (size_t)snprintf(text, TEXT_SIZE, "%s", searched_draw(3) ? "" : "(");
     for (unsigned i = 0; i < count; i++)
-        length += (size_t)snprintf(text + length, TEXT_SIZE - length, "%s%c%c", draw(3) ? "é" : "",
-                                   'a' + (int)draw(4), ' ');
+        length += (size_t)snprintf(text + length, TEXT_SIZE - length, "%s%c%c",
+                                   searched_draw(3) ? "é" : "", 'a' + (int)searched_draw(4), ' ');
     for (unsigned i = 0; i < 3 && length; i++)
-        length += (size_t)snprintf(text + length, TEXT_SIZE - length, "%s", between[draw(5)]);
+        length +=
+            (size_t)snprintf(text + length, TEXT_SIZE - length, "%s", between[searched_draw(5)]);
 }
 
 /* Marks, and what is around words, as highlight() has them: of several words in a row, of phrases
@@ -92,14 +68,14 @@ static void a_short_text_is_marked_as_fts5_marks_it(void **state)
     static const char *const questions[] = {
         "a",           "a b", "\"a b\"",      "\"a b\" \"b a\"", "\"a a\"",
         "\"a b a\" b", "é*",  "a \"éb c\" c", "\"a\"* \"b\"",    "d \"c d\""};
-    sqlite3 *db = open_rows();
+    sqlite3 *db = searched_open();
     char one[TEXT_SIZE], other[TEXT_SIZE], expected[TEXT_SIZE * 4];
     int found = 0;
     (void)state;
-    seed = 5;
+    searched_seed = 5;
     for (int i = 0; i < 400; i++) {
-        draw_words(one, draw(4));
-        draw_words(other, draw(33));
+        draw_words(one, searched_draw(4));
+        draw_words(other, searched_draw(33));
         put_row(db, one, other);
         for (size_t j = 0; j < sizeof questions / sizeof *questions; j++) {
             snprintf(expected, sizeof expected, "%s",
@@ -137,7 +113,7 @@ static void assert_begins_and_ends(const char *text, const char *begins, const c
 
 static void of_a_long_one_the_part_is_shown_in_which_most_was_found(void **state)
 {
-    sqlite3 *db = open_rows();
+    sqlite3 *db = searched_open();
     (void)state;
     char *text = numbered(200, 100, "red", 103, "shoe");
     put_row(db, "", text);
@@ -163,7 +139,7 @@ static void of_a_long_one_the_part_is_shown_in_which_most_was_found(void **state
 /* A phrase that the part cuts off is closed where that ends. */
 static void each_mark_is_closed(void **state)
 {
-    sqlite3 *db = open_rows();
+    sqlite3 *db = searched_open();
     char match[1024] = "\"n10";
     char *text = numbered(100, 200, "", 200, "");
     (void)state;
@@ -180,7 +156,7 @@ static void each_mark_is_closed(void **state)
 /* As many pairs as snippet() would look at have no end within a test's time. */
 static void what_is_found_a_hundred_thousand_times_is_shown_at_once(void **state)
 {
-    sqlite3 *db = open_rows();
+    sqlite3 *db = searched_open();
     char *text = malloc(400001);
     (void)state;
     assert_non_null(text);
@@ -193,13 +169,25 @@ static void what_is_found_a_hundred_thousand_times_is_shown_at_once(void **state
     sqlite3_close(db);
 }
 
+static void there_is_no_such_column(void **state)
+{
+    static const char *const wrong[] = {"SELECT fh_excerpt(rows, -1) FROM rows('a')",
+                                        "SELECT fh_excerpt(rows, 2) FROM rows('a')"};
+    sqlite3 *db = searched_open();
+    (void)state;
+    put_row(db, "a", "a");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(sqlite3_exec(db, wrong[i], NULL, NULL, NULL), SQLITE_RANGE);
+    sqlite3_close(db);
+}
+
 static void a_damaged_table_is_an_error(void **state)
 {
-    sqlite3 *db = open_rows();
+    sqlite3 *db = searched_open();
     sqlite3_stmt *statement;
     (void)state;
     put_row(db, "", "a b c");
-    run_plain(db, "UPDATE rows_docsize SET sz = x'00ffff7f'");
+    searched_run(db, "UPDATE rows_docsize SET sz = x'00ffff7f'");
     assert_int_equal(
         sqlite3_prepare_v2(db, "SELECT fh_excerpt(rows, 1) FROM rows('a')", -1, &statement, NULL),
         SQLITE_OK);
@@ -215,6 +203,7 @@ int main(void)
         cmocka_unit_test(of_a_long_one_the_part_is_shown_in_which_most_was_found),
         cmocka_unit_test(each_mark_is_closed),
         cmocka_unit_test(what_is_found_a_hundred_thousand_times_is_shown_at_once),
+        cmocka_unit_test(there_is_no_such_column),
         cmocka_unit_test(a_damaged_table_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

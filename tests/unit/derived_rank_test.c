@@ -11,52 +11,33 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/derived/fts5.h"
+#include "../support/searched.h"
 
 #define ROWS 400
 #define WORDS 24u
 #define TEXT_SIZE 4096
 
-static uint64_t seed;
-
-static unsigned draw(unsigned below)
-{
-    seed ^= seed << 13; /* xorshift */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (unsigned)(seed % below);
-}
-
-static void run_plain(sqlite3 *db, const char *sql)
-{
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-}
-
 /* Of words of which the first ones are in most texts; none, a few, or more than a byte counts. */
 static void draw_text(char text[static TEXT_SIZE])
 {
-    unsigned count = draw(8) ? draw(12) : draw(400);
+    unsigned count = searched_draw(8) ? searched_draw(12) : searched_draw(400);
     size_t length = 0;
     text[0] = '\0';
     for (unsigned i = 0; i < count; i++)
-        length +=
-            (size_t)snprintf(text + length, TEXT_SIZE - length, "w%u ", draw(1 + draw(WORDS)));
+        length += (size_t)snprintf(text + length, TEXT_SIZE - length, "w%u ",
+                                   searched_draw(1 + searched_draw(WORDS)));
 }
 
 static sqlite3 *open_rows(void)
 {
-    sqlite3 *db;
+    sqlite3 *db = searched_open();
     sqlite3_stmt *insert;
     char one[TEXT_SIZE], other[TEXT_SIZE];
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-    assert_int_equal(derived_fts5_register(db), SQLITE_OK);
-    run_plain(db, "BEGIN");
-    run_plain(db, "CREATE VIRTUAL TABLE rows USING fts5(one, other)");
+    searched_run(db, "BEGIN");
     assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO rows VALUES (?1, ?2)", -1, &insert, NULL),
                      SQLITE_OK);
     for (int i = 0; i < ROWS; i++) {
@@ -110,11 +91,11 @@ static void it_is_that_of_fts5_for_several_phrases(void **state)
     char match[80];
     int found = 0;
     (void)state;
-    seed = 7;
+    searched_seed = 7;
     sqlite3 *db = open_rows();
     for (int i = 0; i < 100; i++) {
         snprintf(match, sizeof match, i % 2 ? "\"w%u w%u\" \"w%u\"" : "\"w%u\" \"w%u\" \"w%u\"",
-                 draw(WORDS), draw(WORDS), draw(WORDS));
+                 searched_draw(WORDS), searched_draw(WORDS), searched_draw(WORDS));
         found += rank_rows(db, match, 0);
         for (int row = 1; row <= ROWS; row++) {
             assert_true(is_about(ranked[row].rank, ranked[row].bm25));
@@ -130,7 +111,7 @@ static void one_phrase_is_as_rare_as_any(void **state)
 {
     char match[40];
     (void)state;
-    seed = 11;
+    searched_seed = 11;
     sqlite3 *db = open_rows();
     for (unsigned word = 0; word < WORDS; word++) {
         double factor = 0;
@@ -159,11 +140,11 @@ static void an_unfinished_word_counts_as_the_rarest_other_one(void **state)
     char match[80], one[40], other[40];
     int found = 0, rare = 0;
     (void)state;
-    seed = 13;
+    searched_seed = 13;
     sqlite3 *db = open_rows();
     for (unsigned word = 0; word < WORDS; word++) {
         snprintf(one, sizeof one, "\"w%u\"", word);
-        snprintf(other, sizeof other, "\"w%u\"*", draw(WORDS));
+        snprintf(other, sizeof other, "\"w%u\"*", searched_draw(WORDS));
         snprintf(match, sizeof match, "%s %s", one, other);
         rank_rows(db, other, 1);
         memcpy(last, ranked, sizeof last);
@@ -184,7 +165,7 @@ static void an_unfinished_word_counts_as_the_rarest_other_one(void **state)
 static void a_phrase_without_a_word_is_none(void **state)
 {
     (void)state;
-    seed = 19;
+    searched_seed = 19;
     sqlite3 *db = open_rows();
     assert_true(rank_rows(db, "\"w3\" \"w1\" \"-\"*", 3) > 1);
     for (int row = 1; row <= ROWS; row++)
@@ -195,9 +176,9 @@ static void a_phrase_without_a_word_is_none(void **state)
 /* As where its table is damaged: it is said, as FTS5 says it, and no rank is made up. */
 static void assert_corrupt_after(const char *damage)
 {
-    seed = 17;
+    searched_seed = 17;
     sqlite3 *db = open_rows();
-    run_plain(db, damage);
+    searched_run(db, damage);
     sqlite3_stmt *statement;
     assert_int_equal(sqlite3_prepare_v2(db,
                                         "SELECT fh_rank(rows, d.sz, 0) FROM rows LEFT JOIN"

@@ -31,7 +31,8 @@ struct sql_value;
 #define SEARCH_WORDS_MAX 32
 #define SEARCH_LIMIT_MAX 1000
 #define SEARCH_LIMIT 20
-#define SEARCH_COUNTS_MAX 100    /* of one facet */
+#define SEARCH_HIGHLIGHT_SIZE_MAX ((size_t)32 << 10) /* of a page's texts, in memory */
+#define SEARCH_COUNTS_MAX 100                        /* of one facet */
 #define SEARCH_VALUES_MAX 100000 /* of all facets of a question, that are counted */
 
 #define SERIES_KEEP_DAYS_MAX 36500

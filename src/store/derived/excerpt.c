@@ -176,7 +176,7 @@ static int write_excerpt(const Fts5ExtensionApi *api, Fts5Context *fts, struct e
 static int make_excerpt(const Fts5ExtensionApi *api, Fts5Context *fts, int column,
                         struct excerpt *excerpt)
 {
-    int result = api->xColumnSize(fts, column, &excerpt->count);
+    int result = column < 0 ? SQLITE_RANGE : api->xColumnSize(fts, column, &excerpt->count);
     if (result == SQLITE_OK)
         result = api->xColumnText(fts, column, &excerpt->text, &excerpt->length);
     if (result != SQLITE_OK || !excerpt->text)

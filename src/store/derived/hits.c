@@ -5,9 +5,9 @@
  * would do so for each row of the page that it is asked for, and a word that may go on is a merge
  * of many.
  *
- * FTS5 marks what was found by two control characters. Then the text is made HTML, in which they
- * are <mark> and </mark>: whatever else a text has is escaped, so it can be shown as it is. A text
- * that has these characters itself gets marks in other places, but each is closed.
+ * What was found stands between two control characters (excerpt.c). Then the text is made HTML, in
+ * which they are <mark> and </mark>: whatever else a text has is escaped, so it can be shown as it
+ * is. A text that has these characters itself gets marks in other places, but each is closed.
  */
 
 #include "base/json.h"
@@ -151,7 +151,7 @@ static bool take_highlight(void *context, const struct sql_row *row)
     return highlighting->code == FH_OK;
 }
 
-void derived_snippet_sql(struct text *sql, const char *table, int column)
+void derived_excerpt_sql(struct text *sql, const char *table, int column)
 {
     text_printf(sql, "SELECT rowid, fh_excerpt(%s, %d) FROM %s WHERE %s MATCH ?1", table, column,
                 table, table);
@@ -181,7 +181,7 @@ enum fh_code question_highlight(const struct question *question, struct store_wo
     const struct sql_value values[] = {question->values[0], sql_text(list)};
     snprintf(table, sizeof table, "fh_derived_%lld_text", (long long)question->number);
     text_init(&sql, DERIVED_SQL_SIZE);
-    derived_snippet_sql(&sql, table, question_text_column(question->declared, question->highlight));
+    derived_excerpt_sql(&sql, table, question_text_column(question->declared, question->highlight));
     text_add(&sql, " AND +rowid IN (SELECT value FROM json_each(?2))");
     FH_ASSERT(!sql.overflow);
     enum fh_code code =

@@ -43,7 +43,7 @@ void derived_words_sql(struct text *sql, const struct fh_derived *declared, cons
 #define DERIVED_MARK_ENDS '\3'
 /* hits.c. The columns of a statement that reads ids and excerpts of an FTS5 table, of one of its
  * columns, where ?1 is found. */
-void derived_snippet_sql(struct text *sql, const char *table, int column);
+void derived_excerpt_sql(struct text *sql, const char *table, int column);
 /* As HTML; NULL: there is no memory. */
 json_t *derived_highlight_html(const char *text, size_t length);
 

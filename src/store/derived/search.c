@@ -26,9 +26,7 @@
 #include "store/derived/facets.h"
 #include "store/derived/words.h"
 
-/* In memory that takes about a millisecond. */
-#define HIGHLIGHT_SIZE_MAX ((size_t)32 << 10)
-#define HIGHLIGHT_FOUND_MIN 5000 /* from so many on it is quicker there than to find them again */
+#define HIGHLIGHT_FOUND_MIN 5000 /* from about so many on it is slower to find them once more */
 
 struct searching {
     struct store_work *work;
@@ -293,7 +291,7 @@ static enum fh_code highlight_page(struct searching *searching, json_t *hits)
     json_array_foreach (hits, i, hit)
         size += searched_size(question, hit);
     bool again = searching->total < HIGHLIGHT_FOUND_MIN && !question_is_unfinished(question);
-    if (size <= HIGHLIGHT_SIZE_MAX && !again)
+    if (size <= SEARCH_HIGHLIGHT_SIZE_MAX && !again)
         return word_highlight(question, hits, searching->error);
     return question_highlight(question, searching->work, &searching->best, hits, searching->error);
 }

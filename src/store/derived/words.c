@@ -163,7 +163,7 @@ static bool prepare_highlighting(struct word_highlighting *highlighting, struct 
     text_add(sql, ")");
     if (!prepare_words_sql(highlighting->memory, sql, &highlighting->insert))
         return false;
-    derived_snippet_sql(sql, "words",
+    derived_excerpt_sql(sql, "words",
                         question_text_column(question->declared, question->highlight));
     return prepare_words_sql(highlighting->memory, sql, &highlighting->select) &&
            sqlite3_bind_text(highlighting->select, 1, question->match.data, -1, SQLITE_STATIC) ==

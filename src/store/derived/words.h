@@ -4,8 +4,8 @@
 
 /*
  * What an embedded search takes for words, for whoever searches elsewhere and shall find the same:
- * FTS5's own tokenizer, and its own highlights, of texts that are given to it in memory. So
- * letters, cases, accents and stems are the same everywhere, and nothing of them is written twice.
+ * FTS5's own tokenizer, and the highlights that a store makes, of texts in memory. So letters,
+ * cases, accents and stems are the same everywhere, and nothing of them is written twice.
  *
  * All of it computes and may be called on any thread, by one at a time for each splitter.
  */
