@@ -90,7 +90,7 @@ void kept_send_milestone(struct derived_carrier *carrier, const struct carried_p
     memcpy(placing.replaces, kept->milestone.name, ID_SIZE);
     name_milestone(world, placing.milestone.name);
     enum fh_code code = send_milestone(carrier, &placing.milestone, &error);
-    CRASH_POINT("kept.milestone.sent");
+    CRASH_POINT("kept.milestone_sent");
     if (code == FH_OK)
         carrier->placing = placing;
     else
@@ -114,7 +114,7 @@ enum fh_code kept_note_milestone(struct derived_carrier *carrier, int64_t runnin
         code = kept_leads_on(carrier, serving, &placing.milestone, &leads, error);
     if (code == FH_OK && leads)
         code = carrier_change_run(&change, error);
-    CRASH_POINT("kept.milestone.noted");
+    CRASH_POINT("kept.milestone_noted");
     carrier->counters.milestones += change.changed;
     if (!change.changed)
         place_later(carrier);

@@ -157,15 +157,18 @@ static bool derive(int number, int first)
 
 static bool take_turns(int number)
 {
-    struct conformance *c = keepers.c;
+    struct fh_error error = {0};
+    enum fh_code code = FH_OK;
     bool more = true;
-    for (int i = 0; i < TURNS_MAX && more; i++) {
-        if (carrier_turn(&instance_of(number)->carrier, &more, &c->error) != FH_OK) {
-            conformance_note(c, __FILE__, __LINE__, "a turn passes");
-            return false;
-        }
+    for (int i = 0; i < TURNS_MAX && more && code == FH_OK; i++)
+        code = carrier_turn(&instance_of(number)->carrier, &more, &error);
+    if (code != FH_OK) {
+        char what[300];
+        snprintf(what, sizeof what, "a turn passes: %s: %.200s", error_code_name(code),
+                 error.message);
+        conformance_note(keepers.c, __FILE__, __LINE__, what);
     }
-    return !more;
+    return code == FH_OK && !more;
 }
 
 /* How many, their sum, and how many numbers. */

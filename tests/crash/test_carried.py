@@ -24,8 +24,8 @@ ALL = {point for file in (ROOT / "src" / "carrier").glob("*.c")
        for point in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', file.read_text(encoding="utf-8"))}
 POINTS = sorted(point for point in ALL if not point.startswith(("kept.", "alike.")))
 ALIKE = ("alike.settling", "alike.settled")  # of several instances: scenario test_search_owners.py
-KEPT = ("kept.begun", "kept.made", "kept.sent", "kept.noted", "kept.settled", "kept.milestone.sent",
-        "kept.milestone.noted")  # passed when all is well
+KEPT = ("kept.begun", "kept.made", "kept.sent", "kept.noted", "kept.settled", "kept.milestone_sent",
+        "kept.milestone_noted")  # passed when all is well
 KEPT_LOST = ("kept.lost", "kept.accepted", "kept.found")  # where the server has lost facts
 KEPT_RESTORED = ("kept.counted",)  # where the service's store was restored: unit carrier_kept has that without a death
 
@@ -117,7 +117,7 @@ def keeper(stand):
 @pytest.mark.parametrize("point", KEPT)
 def test_killed_where_the_server_alone_keeps_facts_each_counts_once(keeper, point):
     crash = keeper.folder / "crash"
-    if point in ("kept.settled", "kept.milestone.sent", "kept.milestone.noted"):  # it looks when it starts
+    if point in ("kept.settled", "kept.milestone_sent", "kept.milestone_noted"):  # it looks when it starts
         keeper.put("c", "cheese")
         keeper.until("each counts once", keeper.are_counted)
         keeper.end()

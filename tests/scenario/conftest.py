@@ -32,6 +32,8 @@ LOOK_S_MIN, LOOK_S_MAX = 0.02, 0.1  # between two checks of a condition
 SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
 STACK_SHOWN_MAX = 8
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
+# tools/test looks for its beginning; where it is raised stands nothing that begins so, as pytest shows those lines, too.
+REPORTED = "SUMMARY: {what} in {process}: {names}\n{log}:\n{text}"
 
 
 def wait_for(what, condition, seconds=CONDITION_S_MAX):
@@ -60,8 +62,9 @@ def assert_unreported(folder):
         if found:  # its first stack, from the inside out, in the one line that everybody sees
             stack = re.search(r"(?:^ +#\d+ .*\n)+", text[found.start():], re.MULTILINE)
             names = re.findall(r" in (\w+)", stack.group(0))[:STACK_SHOWN_MAX] if stack else []
-            raise AssertionError(f"SUMMARY: {found.group(0).strip(': ')} in {log.parent.name}: {' < '.join(names)}\n{log}:\n"
-                                 f"{text[max(0, found.start() - 1000):found.start() + 6000]}")
+            raise AssertionError(REPORTED.format(
+                what=found.group(0).strip(": "), process=log.parent.name, names=" < ".join(names), log=log,
+                text=text[max(0, found.start() - 1000):found.start() + 6000]))
 
 
 def assert_unrefused(folder):
