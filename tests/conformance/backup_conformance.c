@@ -55,7 +55,7 @@ static void end(struct conformance *c, struct kept *kept)
 }
 
 /* What one unit of work of a service leaves: a row, an event, the record of a command. */
-static enum fh_code work_once(struct conformance *c, int number)
+static enum fh_code work_once(struct conformance *c, int number, struct fh_error *error)
 {
     char id[32], sql[128];
     struct store_work *work;
@@ -73,28 +73,29 @@ static enum fh_code work_once(struct conformance *c, int number)
                                      .digest = "d",
                                      .request = "{}",
                                      .answer = "{\"status\":201}"};
-    enum fh_code code = store_begin(c->store, STORE_WRITE, &work, &c->error);
+    enum fh_code code = store_begin(c->store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     if (c->model == FH_RELATIONAL)
-        code = relational_run(work, sql, NULL, 0, 0, NULL, NULL, &c->error);
+        code = relational_run(work, sql, NULL, 0, 0, NULL, NULL, error);
     if (code == FH_OK)
-        code = ledger_command_put(work, &command, &c->error);
+        code = ledger_command_put(work, &command, error);
     if (code == FH_OK)
-        code = ledger_outbox_append(work, &event, &c->error);
+        code = ledger_outbox_append(work, &event, error);
     if (code == FH_OK)
-        return store_commit(work, &c->error);
+        return store_commit(work, error);
     store_rollback(work);
     return code;
 }
 
 static bool works(struct conformance *c, int number)
 {
+    struct fh_error error;
     enum fh_code code;
     do
-        code = work_once(c, number);
-    while (code == FH_CONFLICT && c->error.retryable);
-    return code == FH_OK && store_sequence(c->store, NULL, 0, &c->error) == FH_OK;
+        code = work_once(c, number, &error);
+    while (code == FH_CONFLICT && error.retryable);
+    return code == FH_OK && store_sequence(c->store, NULL, 0, &error) == FH_OK;
 }
 
 static bool back_up(struct conformance *c, struct kept *kept)

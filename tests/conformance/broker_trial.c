@@ -7,15 +7,6 @@
 
 #define TRIALS_MAX 256
 
-/* librdkafka 2.0.2 sometimes leaves behind what it knows of a server when a handle ends while
- * others are under way: its leak, not ours. What is ours and reached only through its memory is
- * hidden with it, in these programs alone. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:librdkafka.so\n";
-}
-
 int64_t trial_soon(struct trial *t)
 {
     return world_in_ms(t->harness.world, t->patience_ms);

@@ -218,13 +218,22 @@ int conformance_main_of(const char *engine, enum fh_model model, const struct co
 
 /* ---- Units of work ---- */
 
+/* c->error is of the caller's last call here, also where others ran while that waited. */
+static enum fh_code told(struct conformance *c, enum fh_code code, const struct fh_error *error)
+{
+    if (code != FH_OK)
+        c->error = *error;
+    return code;
+}
+
 struct store_work *conformance_begin(struct conformance *c, enum store_mode mode)
 {
     struct store_work *work = NULL;
-    enum fh_code code = store_begin(c->store, mode, &work, &c->error);
+    struct fh_error error = {0};
+    enum fh_code code = store_begin(c->store, mode, &work, &error);
     if (code == FH_NO_MEMORY) /* where one call fails: a case looks at all that comes after it */
-        code = store_begin(c->store, mode, &work, &c->error);
-    if (code != FH_OK) {
+        code = store_begin(c->store, mode, &work, &error);
+    if (told(c, code, &error) != FH_OK) {
         conformance_note(c, __FILE__, __LINE__, "a work begins");
         return NULL;
     }
@@ -246,16 +255,19 @@ static void forget(struct conformance *c, const struct store_work *work)
 
 enum fh_code conformance_commit(struct conformance *c, struct store_work *work)
 {
+    struct fh_error error = {0};
     forget(c, work);
-    return store_commit(work, &c->error);
+    return told(c, store_commit(work, &error), &error);
 }
 
 void conformance_rollback(struct conformance *c, struct store_work *work)
 {
+    const struct fh_error error = c->error;
     if (!work)
         return;
     forget(c, work);
     store_rollback(work);
+    c->error = error;
 }
 
 void conformance_reopen(struct conformance *c)
@@ -335,8 +347,11 @@ json_t *conformance_rows(struct conformance *c, struct store_work *work, const c
                          const char *names)
 {
     json_t *object = names ? conformance_json(names) : NULL, *rows = NULL;
-    relational_run(work, sql, &object, object ? 1 : 0, RELATIONAL_ROWS_MAX, &rows, NULL, &c->error);
+    struct fh_error error = {0};
+    enum fh_code code = relational_run(work, sql, &object, object ? 1 : 0, RELATIONAL_ROWS_MAX,
+                                       &rows, NULL, &error);
     json_decref(object);
+    told(c, code, &error);
     return rows;
 }
 
@@ -344,11 +359,12 @@ enum fh_code conformance_exec(struct conformance *c, struct store_work *work, co
                               const char *names)
 {
     json_t *object = names ? conformance_json(names) : NULL;
+    struct fh_error error = {0};
     int64_t changes; /* wanted, so that a failure is reported now and not with a later statement */
     enum fh_code code =
-        relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, &changes, &c->error);
+        relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, &changes, &error);
     json_decref(object);
-    return code;
+    return told(c, code, &error);
 }
 
 bool conformance_reads(struct conformance *c, const char *sql, const char *text)

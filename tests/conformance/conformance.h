@@ -86,7 +86,7 @@ struct conformance {
     struct harness harness;
     struct store *store;
     struct store_work *works[CONFORMANCE_WORKS_MAX]; /* open */
-    struct fh_error error;                           /* of the last call that failed */
+    struct fh_error error; /* of the last call that failed; fibers that share it overwrite it */
     char failure[1280];
 
     int running; /* fibers started with conformance_start */

@@ -65,9 +65,12 @@ static enum fh_code update_in(struct conformance *c, struct store_work *work, co
 {
     json_t *filter = filter_text ? conformance_json(filter_text) : NULL;
     json_t *update = conformance_json(update_text);
-    enum fh_code code = documents(c)->update(work, "thing", id, filter, update, ret, &c->error);
+    struct fh_error error = {0};
+    enum fh_code code = documents(c)->update(work, "thing", id, filter, update, ret, &error);
     json_decref(filter);
     json_decref(update);
+    if (code != FH_OK)
+        c->error = error;
     return code;
 }
 
@@ -332,7 +335,8 @@ static void buy(void *argument)
         enum fh_code code =
             update_in(c, work, "a", "{'v':{'$gte':1}}", "{'$inc':{'v':-1}}", &document);
         json_decref(document);
-        fiber_yield();
+        if (code == FH_OK)
+            fiber_yield();
         if (code == FH_OK)
             code = conformance_commit(c, work);
         else

@@ -64,21 +64,21 @@ struct counter {
 };
 
 static enum fh_code count_once(struct conformance *c, const struct keyvalue_view *view,
-                               bool blindly)
+                               bool blindly, struct fh_error *error)
 {
     json_t *value;
     int64_t sum;
     char text[24];
     if (blindly)
-        return kv(c)->add(view, "n", 1, &c->error);
-    enum fh_code code = kv(c)->get(view, "n", &value, &c->error);
+        return kv(c)->add(view, "n", 1, error);
+    enum fh_code code = kv(c)->get(view, "n", &value, error);
     if (code != FH_OK && code != FH_NOT_FOUND)
         return code;
     fiber_yield();
-    code = keyvalue_add("n", value, 1, &sum, &c->error);
+    code = keyvalue_add("n", value, 1, &sum, error);
     json_decref(value);
     snprintf(text, sizeof text, "%lld", (long long)sum);
-    return code ? code : kv(c)->put(view, "n", text, true, &c->error);
+    return code ? code : kv(c)->put(view, "n", text, true, error);
 }
 
 static void count(void *argument)
@@ -86,15 +86,18 @@ static void count(void *argument)
     struct counter *counter = argument;
     struct conformance *c = counter->c;
     for (int tries = 0; tries < 100; tries++) {
+        struct fh_error error = {0};
         struct keyvalue_view view = begin(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, 0);
         EXPECT(view.work);
-        enum fh_code code = count_once(c, &view, counter->blindly);
+        enum fh_code code = count_once(c, &view, counter->blindly, &error);
         fiber_yield();
-        if (code == FH_OK)
+        if (code == FH_OK) {
             code = conformance_commit(c, view.work);
-        else
+            error = c->error;
+        } else {
             conformance_rollback(c, view.work);
-        if (code == FH_CONFLICT && c->error.retryable)
+        }
+        if (code == FH_CONFLICT && error.retryable)
             continue;
         counter->done += code == FH_OK;
         return;
@@ -127,21 +130,24 @@ static void come(void *argument)
     struct conformance *c = one->c;
     const char *mine = one->blindly ? "left" : "right", *other = one->blindly ? "right" : "left";
     for (int tries = 0; tries < 100; tries++) {
+        struct fh_error error = {0};
         struct keyvalue_view view = begin(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, 0);
         json_t *value = NULL;
         EXPECT(view.work);
-        enum fh_code code = kv(c)->get(&view, other, &value, &c->error);
+        enum fh_code code = kv(c)->get(&view, other, &value, &error);
         json_decref(value);
         fiber_yield();
         bool comes = code == FH_NOT_FOUND;
         if (comes)
-            code = kv(c)->put(&view, mine, "1", false, &c->error);
+            code = kv(c)->put(&view, mine, "1", false, &error);
         fiber_yield();
-        if (code == FH_OK)
+        if (code == FH_OK) {
             code = conformance_commit(c, view.work);
-        else
+            error = c->error;
+        } else {
             conformance_rollback(c, view.work);
-        if (code == FH_CONFLICT && c->error.retryable)
+        }
+        if (code == FH_CONFLICT && error.retryable)
             continue;
         one->done += comes && code == FH_OK;
         return;

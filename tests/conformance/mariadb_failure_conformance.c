@@ -46,16 +46,26 @@ static enum fh_code open_as(struct conformance *c, json_t *server, struct store 
 
 /* ---- One unit of work through another store ---- */
 
-static enum fh_code run_in(struct conformance *c, struct store *store, const char *sql)
+static enum fh_code run_as(struct store *store, const char *sql, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE, &work, &c->error);
+    enum fh_code code = store_begin(store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, &c->error);
+    code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
     if (code == FH_OK)
-        return store_commit(work, &c->error);
+        return store_commit(work, error);
     store_rollback(work);
+    return code;
+}
+
+/* Others may run meanwhile, with failures of their own. */
+static enum fh_code run_in(struct conformance *c, struct store *store, const char *sql)
+{
+    struct fh_error error = {0};
+    enum fh_code code = run_as(store, sql, &error);
+    if (code != FH_OK)
+        c->error = error;
     return code;
 }
 
