@@ -139,10 +139,10 @@ def check_says_who_could_do_what(shop, profile, what):
     told = json.loads(kept)
     told["buses"]["orders"].update({name: bus(shop, "users")[name] for name in ("user", "password")})
     path.write_text(json.dumps(told))
+    said = f"notifications can, on the broker of users and in its topic, {what}, which is not for it"
     try:
-        done = shop.command("check", shop.file, "--profile", profile, "--live", "--state", shop.state, check=False)
-        assert (f"notifications can, on the broker of users and in its topic, {what}, which is not for it" in
-                done.stderr), done.stderr
+        wait_for("who could do what is said, once the broker is there", lambda: said in shop.command(
+            "check", shop.file, "--profile", profile, "--live", "--state", shop.state, check=False).stderr)
     finally:
         path.write_text(kept)
 
