@@ -35,7 +35,7 @@ json_t *saga_handover_tell(void *context)
 
 struct search {
     char tag[SAGA_TYPE_TAG_SIZE];
-    const char *life; /* of an instance that has it; NULL: none */
+    char life[STORE_INSTANCE_SIZE]; /* of an instance that has it; "": none */
 };
 
 static void find_life(void *context, const json_t *told)
@@ -45,19 +45,21 @@ static void find_life(void *context, const json_t *told)
     size_t i;
     json_t *tag;
     json_array_foreach (json_object_get(told, "has"), i, tag) {
-        if (life && json_is_string(tag) && strcmp(json_string_value(tag), search->tag) == 0)
-            search->life = life;
+        if (life && strlen(life) < sizeof search->life && json_is_string(tag) &&
+            strcmp(json_string_value(tag), search->tag) == 0)
+            snprintf(search->life, sizeof search->life, "%s", life);
     }
 }
 
-/* NULL: none that we know of. */
-static const char *life_with(const struct saga_manager *manager, const struct ledger_saga *row)
+/* Copied, as what others told may be gone after the next wait. False: none that we know of. */
+static bool life_with(const struct saga_manager *manager, const struct ledger_saga *row,
+                      char ret[static STORE_INSTANCE_SIZE])
 {
-    struct search search = {.life = NULL};
+    struct search search = {.life = ""};
     json_t *state = NULL;
     json_int_t version = 0;
     if (json_parse(row->state, strlen(row->state), &state, ERROR_UNHEEDED) != FH_OK)
-        return NULL;
+        return false;
     const char *digest = json_string_at(state, "digest");
     if (digest && json_integer_at(state, "version", &version)) {
         snprintf(search.tag, sizeof search.tag, "%s %lld %s", row->name, (long long)version,
@@ -65,7 +67,8 @@ static const char *life_with(const struct saga_manager *manager, const struct le
         lease_told(manager->context->leases, find_life, &search);
     }
     json_decref(state);
-    return search.life;
+    memcpy(ret, search.life, STORE_INSTANCE_SIZE);
+    return ret[0] != '\0';
 }
 
 static enum fh_code hand_saga_over(struct saga_manager *manager, const struct ledger_saga *row,
@@ -88,11 +91,11 @@ static enum fh_code hand_saga_over(struct saga_manager *manager, const struct le
 
 bool saga_handover_leave(struct saga_manager *manager, const struct ledger_saga *row)
 {
-    struct fh_error error;
+    char life[STORE_INSTANCE_SIZE];
     if (!manager->context->leases)
         return false;
-    const char *life = life_with(manager, row);
-    if (life && hand_saga_over(manager, row, life, &error) == FH_OK) {
+    if (life_with(manager, row, life) &&
+        hand_saga_over(manager, row, life, ERROR_UNHEEDED) == FH_OK) {
         log_info(
             "saga-handed-over",
             "saga %s %s.%lld continues on another instance (%s): this program does not have the "

@@ -134,6 +134,8 @@ static void reach_end(struct saga_manager *manager)
     if (!manager->reread && manager->unread)
         return; /* something began since */
     manager->crowded = manager->reread;
+    if (!manager->strangers) /* those that come later are waited for as long */
+        manager->stranger_at_ns = 0;
     read_from_start(manager);
 }
 
