@@ -253,10 +253,10 @@ def test_what_is_counted_is_forgotten_when_it_has_come_back(redis):
 
 
 class Impostor:
-    """Reads requests, and answers each with `reply(count)`, of as many buckets as it names."""
+    """Reads requests, and answers each with `reply(count)`, of as many buckets as it names; a password with `welcome`."""
 
-    def __init__(self, reply):
-        self.reply, self.heard = reply, 0
+    def __init__(self, reply, welcome=b"+OK\r\n"):
+        self.reply, self.welcome, self.heard = reply, welcome, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.run, daemon=True).start()
@@ -270,6 +270,8 @@ class Impostor:
     def serve(self, link):
         with link, contextlib.suppress(OSError):
             while data := link.recv(1 << 20):
+                if b"AUTH\r\n" in data:
+                    link.sendall(self.welcome)
                 found = re.search(rb"return debts\n\r\n\$\d+\r\n(\d+)\r\n", data)
                 if not found:
                     continue
@@ -318,6 +320,18 @@ def test_whatever_a_server_answers_no_limit_is_lifted(started, reply):
     with open(f"/proc/{here.process.pid}/status", encoding="ascii") as file:
         peak_kib = int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
     assert SANITIZED or peak_kib < 200 << 10, peak_kib
+
+
+def test_a_server_that_says_too_much_while_it_lets_us_in_is_away(started):
+    """The connection is closed before whoever made it has gone on."""
+    impostor = started(Impostor(HOSTILE_REPLIES["nothing is owed"], welcome=b"+OK\r\n+OK\r\n"))
+    here, = gateways(started, named(impostor.port), count=1)
+    take(here, 1)
+    wait_for("it counts for itself", lambda: "[limits-unshared]" in said(here))
+    take(here, QUOTA - 1)
+    assert status(here) == 429
+    assert re.search(r"limits-unshared.*hung up", said(here))
+    assert impostor.heard == 0 and here.process.poll() is None
 
 
 def test_a_server_may_be_stricter_up_to_one_quota_more(started):

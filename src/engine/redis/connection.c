@@ -260,11 +260,21 @@ static void connection_turn(struct world_turn *turn)
         send_rest(connection);
 }
 
+static enum fh_code call_lost(const struct redis_connection *connection, struct fh_error *error)
+{
+    return error_set(error, FH_OUTCOME_UNKNOWN,
+                     "The connection to the Redis server was lost, or it did not answer within "
+                     "%d s.",
+                     connection->redis->answer_ms / 1000);
+}
+
 enum fh_code redis_ask_at(struct redis_connection *connection, const struct redis_words *commands,
                           redisReply **ret_replies, struct fh_error *error)
 {
     struct world *world = connection->redis->store.world;
-    FH_ASSERT(connection->state != REDIS_DOWN && commands->count > 0);
+    FH_ASSERT(commands->count > 0);
+    if (connection->state == REDIS_DOWN) /* lost since its last answer, in the same turn */
+        return call_lost(connection, error);
     if (!commands->text.overflow)
         text_append(&connection->sending, commands->text.data, commands->text.length);
     if (commands->text.overflow || connection->sending.overflow) {
@@ -291,11 +301,7 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
         return FH_OK;
     for (int i = 0; i < call.got; i++)
         hiredis.freeReplyObject(ret_replies[i]);
-    error_set(error, FH_OUTCOME_UNKNOWN,
-              "The connection to the Redis server was lost, or it did not answer within "
-              "%d s.",
-              connection->redis->answer_ms / 1000);
-    return FH_OUTCOME_UNKNOWN;
+    return call_lost(connection, error);
 }
 
 /* ---- Making and closing ---- */

@@ -94,6 +94,7 @@ struct redis_call;
 struct redis_connection {
     struct redis *redis;
     enum redis_state state;
+    bool making; /* a fiber connects it, and has not ended yet: it may be down again already */
     int fd;
     struct redis_tls *tls;     /* NULL: no TLS */
     struct fh_error tls_error; /* why TLS ended it before it was up; FH_OK: it did not */
@@ -200,6 +201,8 @@ void redis_connection_close(struct redis_connection *connection);
 /* session.c: logs in, and checks that the server keeps the data it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);
 enum fh_code redis_log_in(struct redis_connection *connection, struct fh_error *error);
+/* Of a connection that was lost before it was up: there is no outcome to be known. */
+enum fh_code redis_hung_up(const struct redis_connection *connection, struct fh_error *error);
 /* The value of a line "NAME:VALUE" of INFO, "" if there is none. */
 void redis_info_of(const char *info, const char *name, char *ret, size_t size);
 /* pool.c */

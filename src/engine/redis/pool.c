@@ -38,12 +38,16 @@ static enum fh_code make_connection(struct redis_connection *connection, struct 
         return error->code;
     }
     connection->state = REDIS_CONNECTING;
+    connection->making = true;
     enum fh_code code =
         redis_connection_make(connection, world_in_ms(world, REDIS_CONNECT_MS), error);
     if (code)
         connection->state = REDIS_DOWN;
     else
         code = redis->session(connection, error);
+    if (!code && connection->state == REDIS_DOWN) /* right behind its last answer */
+        code = redis_hung_up(connection, error);
+    connection->making = false;
     if (code) {
         redis_connection_close(connection);
         back_off(redis, error);
@@ -70,7 +74,8 @@ static enum fh_code pick_connection(struct redis *redis, struct redis_connection
         int first = redis->next;
         struct redis_connection *connection = &redis->connections[first];
         bool connecting = false;
-        if (connection->state == REDIS_DOWN && make_connection(connection, error) == FH_OK) {
+        if (connection->state == REDIS_DOWN && !connection->making &&
+            make_connection(connection, error) == FH_OK) {
             *ret = connection;
             return FH_OK;
         }
@@ -78,7 +83,7 @@ static enum fh_code pick_connection(struct redis *redis, struct redis_connection
             *ret = &redis->connections[(first + i) % count];
             if ((*ret)->state == REDIS_UP)
                 return FH_OK;
-            connecting = connecting || (*ret)->state == REDIS_CONNECTING;
+            connecting = connecting || (*ret)->making;
         }
         if (!connecting)
             return redis->down.code ? (*error = redis->down, error->code)

@@ -198,19 +198,21 @@ static void ask_past(struct redis_words *commands, const struct redis *redis,
     free(key);
 }
 
-/* Of a connection that was lost before it was up: there is no outcome to be known. */
-static enum fh_code hung_up_early(const struct redis_connection *connection, enum fh_code code,
-                                  struct fh_error *error)
+enum fh_code redis_hung_up(const struct redis_connection *connection, struct fh_error *error)
 {
     const struct redis_options *options = &connection->redis->options;
-    if (code != FH_OUTCOME_UNKNOWN)
-        return code;
     if (connection->tls_error.code) {
         *error = connection->tls_error;
         return error->code;
     }
     return error_retry(error, FH_UNAVAILABLE, "The Redis server at %s, port %d, hung up.",
                        options->host, options->port);
+}
+
+static enum fh_code hung_up_early(const struct redis_connection *connection, enum fh_code code,
+                                  struct fh_error *error)
+{
+    return code == FH_OUTCOME_UNKNOWN ? redis_hung_up(connection, error) : code;
 }
 
 enum fh_code redis_log_in(struct redis_connection *connection, struct fh_error *error)
