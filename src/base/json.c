@@ -310,11 +310,17 @@ static bool write_json_value(struct text *text, const json_t *value, int depth)
     return false;
 }
 
-void json_write(struct text *text, const json_t *value)
+bool json_write_fits(struct text *text, const json_t *value)
 {
     if (text->length_max - text->length > WRITTEN_AT_FIRST)
         text_reserve(text, WRITTEN_AT_FIRST);
-    FH_ASSERT(write_json_value(text, value, 0) && !text->overflow);
+    FH_ASSERT(write_json_value(text, value, 0));
+    return !text->overflow;
+}
+
+void json_write(struct text *text, const json_t *value)
+{
+    FH_ASSERT(json_write_fits(text, value));
 }
 
 /* Grows on the heap and is copied once: an arena would keep every smaller version of it. */

@@ -39,6 +39,8 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 json_t *json_parse_again(const char *text, size_t length);
 /* Appends it to `text`, compact; or ends the process, where it is no JSON or too long. */
 void json_write(struct text *text, const json_t *value);
+/* The same of what others decide how long it is. False: it is longer than the text may be. */
+bool json_write_fits(struct text *text, const json_t *value);
 /* A string, with its quotes. */
 void json_write_string(struct text *text, const char *string, size_t length);
 void json_write_real(struct text *text, double real); /* finite */

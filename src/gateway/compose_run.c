@@ -26,6 +26,9 @@
 #include "http/path.h"
 
 #define TARGET_LENGTH_MAX ((size_t)64 << 10)
+/* What all answers have together, and what is made of them. */
+#define COMPOSED_MIB_MAX 32
+#define COMPOSED_LENGTH_MAX ((size_t)COMPOSED_MIB_MAX << 20)
 /* Reserved from the deadline to assemble the answer if parts use all their time. */
 #define ASSEMBLE_MS 50
 
@@ -43,6 +46,7 @@ struct run {
     struct fiber_queue changed; /* wakes the request's fiber */
     const char *client, *query, *trace, *authorization, *user, *cache_control;
     int64_t deadline_ns;
+    size_t received;                     /* of all answers so far */
     struct call *failed;                 /* of a required part: its answer becomes the answer */
     const struct compose_part *unusable; /* a required part whose answer makes no sense */
 };
@@ -134,22 +138,39 @@ static void conclude_part(struct run *run, int part)
     }
 }
 
+static enum fh_code read_part(struct call *call, struct fh_error *error)
+{
+    struct run *run = call->run;
+    if (call->outcome == UPSTREAM_OVERSIZED)
+        return error_set(error, FH_INVALID, "the service %s.",
+                         upstream_outcome_text(call->outcome));
+    if (run->received > COMPOSED_LENGTH_MAX)
+        return error_set(error, FH_INVALID,
+                         "with it the answers of all parts are larger than %d MiB.",
+                         COMPOSED_MIB_MAX);
+    if (call->request.answer_length)
+        return json_parse(call->request.answer, call->request.answer_length, &call->answer, error);
+    call->answer = json_null();
+    return FH_OK;
+}
+
+/* Of an answer that was read, or is of no use, nothing is kept but its status. */
 static void understand_part(struct call *call)
 {
+    const struct compose_part *part = &call->run->compose->parts[call->part];
     struct fh_error error;
-    if (call->outcome != UPSTREAM_ANSWERED || call->request.status < 200 ||
-        call->request.status > 299)
+    bool told = call->outcome == UPSTREAM_ANSWERED && call->request.status >= 200 &&
+                call->request.status <= 299;
+    call->run->received += call->request.answer_length;
+    if (!told && call->outcome != UPSTREAM_OVERSIZED)
         return;
-    if (!call->request.answer_length) {
-        call->answer = json_null();
-    } else if (json_parse(call->request.answer, call->request.answer_length, &call->answer,
-                          &error) != FH_OK) {
-        const struct compose_part *part = &call->run->compose->parts[call->part];
+    if (read_part(call, &error) != FH_OK) {
         log_warning("composition-part-failed", "Composition %s, part %s: %s",
                     call->run->compose->pattern, part->name, error.message);
         if (part->required && !call->run->unusable)
             call->run->unusable = part;
     }
+    world_request_release(&call->request);
 }
 
 static void call_run(void *argument)
@@ -302,12 +323,20 @@ static void reply_whole(struct gateway_exchange *exchange, struct run *run)
     }
     if (json_array_size(missing))
         json_object_set(whole, "missing", missing);
-    char *body = json_text(whole);
+    struct text body;
+    text_init(&body, COMPOSED_LENGTH_MAX);
+    bool fits = json_write_fits(&body, whole);
     json_decref(missing);
     json_decref(whole);
-    gateway_reply(exchange,
-                  &(struct http_answer){.status = 200, .body = body, .body_length = strlen(body)});
-    json_text_free(body);
+    if (fits)
+        gateway_reply(exchange, &(struct http_answer){.status = 200,
+                                                      .body = body.data,
+                                                      .body_length = body.length});
+    else
+        gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL,
+                        "What the services answered is together larger than %d MiB.",
+                        COMPOSED_MIB_MAX);
+    text_release(&body);
 }
 
 static void reply_composed(struct gateway_exchange *exchange, struct run *run, bool late)

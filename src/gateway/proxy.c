@@ -121,6 +121,9 @@ void proxy_run(void *argument)
             gateway_pass_on(exchange, &request);
         else if (outcome == UPSTREAM_SHED)
             gateway_shed(exchange);
+        else if (outcome == UPSTREAM_OVERSIZED)
+            gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL, "The service %s %s.",
+                            upstream->name, upstream_outcome_text(outcome));
         else
             gateway_problem(exchange, PROBLEM_SERVICE_UNAVAILABLE, NULL, upstream->name,
                             "The service %s %s.", upstream->name, upstream_outcome_text(outcome));

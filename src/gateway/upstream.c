@@ -65,7 +65,7 @@ static void report_upstream(struct upstream *upstream, struct world *world, enum
                             const struct world_request *request, int64_t began_ns)
 {
     int64_t now_ns = world_monotonic_ns(world);
-    if (request->status) {
+    if (request->status || request->oversized) {
         breaker_answered(&upstream->breaker, began_ns, now_ns);
     } else if (now_ns >= request->deadline_ns &&
                request->deadline_ns - began_ns < BREAKER_FAIR_MS * NS_A_MS) {
@@ -136,6 +136,8 @@ static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct 
         request->unsent = true;
     else if (request->status)
         return UPSTREAM_ANSWERED;
+    else if (request->oversized)
+        return UPSTREAM_OVERSIZED;
     return world_monotonic_ns(world) >= request->deadline_ns ? UPSTREAM_LATE : UPSTREAM_UNREACHABLE;
 }
 
@@ -183,6 +185,8 @@ const char *upstream_outcome_text(enum upstream_outcome outcome)
         return "did not answer in time";
     case UPSTREAM_UNREACHABLE:
         return "cannot be reached now";
+    case UPSTREAM_OVERSIZED:
+        return "gave an answer larger than 16 MiB";
     }
     return "did not answer";
 }

@@ -35,6 +35,7 @@ enum upstream_outcome {
     UPSTREAM_AWAY,        /* it has not answered lately: nothing was sent */
     UPSTREAM_LATE,        /* the deadline passed */
     UPSTREAM_UNREACHABLE, /* no connection, or broken ones, in all attempts */
+    UPSTREAM_OVERSIZED,   /* its answer is larger than any may be, and would be again */
 };
 
 struct upstream *upstream_new(const char *name);

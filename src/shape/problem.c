@@ -190,7 +190,8 @@ static const struct {
          "The service behind the gateway does not answer: `service` names it."},
     [PROBLEM_ANSWER_UNUSABLE] =
         {URN "answer-unusable", 502,
-         "A service behind the gateway gave an answer that a composition can't use."},
+         "A service behind the gateway gave an answer that can't be used: it is too large, or no "
+         "JSON where an answer is composed of it."},
     [PROBLEM_GATEWAY_NOT_GRANTED] =
         {URN "gateway-not-granted", 502,
          "The service behind the gateway refuses this gateway's requests."},

@@ -440,6 +440,17 @@ def test_a_broken_connection_is_repeated_only_where_that_is_safe(started):
     assert asked == ["POST"]
 
 
+def test_an_answer_that_is_too_large_is_502_and_made_once(started):
+    users, gateway = one_service(started, lambda method, target, *rest: (
+        200, {}, "7" * (17 << 20) if target.endswith("large") else {"id": 7}))
+    for number in range(1, 7):  # as often as would be silence enough for a breaker
+        answer = gateway.get("/api/users/large")
+        assert (answer.status, answer.json["type"]) == (502, "urn:freehold:problem:answer-unusable")
+        assert answer.json["detail"] == "The service users gave an answer larger than 16 MiB."
+        assert "Retry-After" not in answer.headers and len(users.asked) == number
+    assert gateway.get("/api/users/7").status == 200
+
+
 def test_a_status_that_does_not_exist_is_no_answer(started):
     users, gateway = one_service(started, lambda method, *request: (600 if method == "POST" else 999, {}, {}))
     assert_away(gateway.ask("POST", "/api/users", body="{}"), "users")
@@ -652,6 +663,21 @@ def test_parts_that_do_not_wait_for_each_other_are_fetched_side_by_side(started)
         service.answer = meet(service.answer)
     answer = shop.gateway.get("/api/orders/1/details")
     assert answer.status == 200 and "missing" not in answer.json
+
+
+def test_answers_that_are_together_too_large_are_none(started):
+    shop = Shop(started)
+    shop.products.answer = lambda *request: (200, {}, json.dumps(["x" * (11 << 20)]))  # each of three calls
+    answer = shop.gateway.get("/api/users/7/orders")
+    assert answer.status == 200
+    assert list(answer.json) == ["orders", "missing"] and answer.json["missing"] == ["products"]
+    # Written out they are more than three times as long.
+    shop.orders.answer = lambda *request: (200, {}, json.dumps([order(1)])[:-1] + ", 1e14" * (2 << 20) + "]")
+    answer = shop.gateway.get("/api/users/7/orders")
+    assert (answer.status, answer.json["type"]) == (502, "urn:freehold:problem:answer-unusable")
+    assert answer.json["detail"] == "What the services answered is together larger than 32 MiB."
+    shop.orders.answer, shop.products.answer = answer_orders, answer_products
+    assert shop.gateway.get("/api/users/7/orders").status == 200
 
 
 # ---- The process -------------------------------------------------------------------------------
