@@ -238,9 +238,9 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
     int64_t now_ns = world_monotonic_ns(store->base.world);
     if (group->answered_ns < store->gather.committed_ns) /* it was sent after that COMMIT */
         group->answered_ns = store->gather.committed_ns;
-    bool failed = call->code != FH_OK || call->aborted;
+    bool failed = call->code != FH_OK || call->aborted || call->wide;
     bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
-    if ((call->code != FH_OK && !call->lost && !group->lone) || is_slow)
+    if (((call->code != FH_OK || call->wide) && !call->lost && !group->lone) || is_slow)
         blame_statement(call->statement);
     group->answered_ns = now_ns;
     if (failed && group->lone)
