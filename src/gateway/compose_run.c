@@ -329,9 +329,8 @@ static void reply_whole(struct gateway_exchange *exchange, struct run *run)
     json_decref(missing);
     json_decref(whole);
     if (fits)
-        gateway_reply(exchange, &(struct http_answer){.status = 200,
-                                                      .body = body.data,
-                                                      .body_length = body.length});
+        gateway_reply(exchange, &(struct http_answer){
+                                    .status = 200, .body = body.data, .body_length = body.length});
     else
         gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL,
                         "What the services answered is together larger than %d MiB.",

@@ -271,6 +271,23 @@ static void a_migration_can_not_end_its_transaction(void **state)
     }
 }
 
+static void a_migration_sets_nothing_for_the_units_of_work_after_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const sets[] = {"PRAGMA ignore_check_constraints = ON",
+                                       "pragma main.Query_Only(1)", "PRAGMA user_version=5"};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        char sql[128];
+        snprintf(sql, sizeof sql, "CREATE TABLE t (a INT);\n%s;", sets[i]);
+        put(fixture, "0001_a.sql", sql);
+        ASSERT_FAILS(fixture, "statement 2, line 2", "sets a PRAGMA");
+        assert_rows(fixture, tables, "");
+    }
+    put(fixture, "0001_a.sql",
+        "PRAGMA defer_foreign_keys = ON; CREATE TABLE t (a INT); PRAGMA foreign_key_check(t);");
+    assert_applies(fixture, 1);
+}
+
 static void an_older_version_starts_on_what_a_newer_one_has_applied(void **state)
 {
     struct fixture *fixture = *state;
@@ -452,6 +469,7 @@ int main(void)
         MIGRATION_TEST(a_note_has_its_reason),
         MIGRATION_TEST(a_failure_is_reported_with_file_statement_and_line),
         MIGRATION_TEST(a_migration_can_not_end_its_transaction),
+        MIGRATION_TEST(a_migration_sets_nothing_for_the_units_of_work_after_it),
         MIGRATION_TEST(an_older_version_starts_on_what_a_newer_one_has_applied),
         MIGRATION_TEST(what_is_done_is_not_done_again_and_the_rest_may_be_fixed),
         MIGRATION_TEST(a_first_statement_that_fails_leaves_nothing),

@@ -119,14 +119,14 @@ static enum fh_code lock_migrations(struct postgresql_work *work, struct fh_erro
     }
 }
 
+/* What migrations SET, such as synchronous_commit or a search_path, lasts as long as the
+ * connection: units of work get another one. Its end releases the lock, too, but later, as the
+ * server sees it. */
 static void unlock_migrations(struct postgresql_work *work)
 {
-    char sql[160];
-    snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
-             store_of_unit(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
-    /* If there is no answer, the connection is closed, which releases the lock. */
-    if (postgresql_simple(work->connection, sql, -1, NULL, NULL, ERROR_UNHEEDED) != FH_OK)
-        postgresql_disconnect(work->connection);
+    postgresql_simple(work->connection, "SELECT pg_advisory_unlock(" MIGRATIONS_LOCK ")", -1, NULL,
+                      NULL, ERROR_UNHEEDED);
+    postgresql_disconnect(work->connection);
 }
 
 /* ---- Begin and end ---- */

@@ -3,6 +3,7 @@
 
 #define _GNU_SOURCE
 #include <string.h>
+#include <strings.h>
 
 #include "engine/sqlite/internal.h"
 
@@ -237,13 +238,36 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     return code;
 }
 
-static int refuse_to_end(void *refused, int action, const char *one, const char *two,
-                         const char *three, const char *four)
+/* What is set lasts as long as the connection, which the units of work after a migration use. */
+static bool lasts(const char *pragma, const char *value)
 {
-    (void)one, (void)two, (void)three, (void)four;
-    if (action != SQLITE_TRANSACTION && action != SQLITE_SAVEPOINT)
+    static const char *const passing[] = {
+        "defer_foreign_keys", "foreign_key_check", "foreign_key_list", "index_info",
+        "index_list",         "index_xinfo",       "integrity_check",  "quick_check",
+        "table_info",         "table_list",        "table_xinfo"};
+    for (size_t i = 0; value && i < sizeof passing / sizeof *passing; i++) {
+        if (strcasecmp(pragma, passing[i]) == 0)
+            return false;
+    }
+    return value != NULL;
+}
+
+struct script_refusal {
+    bool migrates;
+    const char *why; /* NULL: nothing was refused */
+};
+
+static int refuse_in_script(void *context, int action, const char *one, const char *two,
+                            const char *three, const char *four)
+{
+    struct script_refusal *refusal = context;
+    (void)three, (void)four;
+    if (action == SQLITE_TRANSACTION || action == SQLITE_SAVEPOINT)
+        refusal->why = "It begins or ends a transaction, and is one already.";
+    else if (action == SQLITE_PRAGMA && refusal->migrates && lasts(one, two))
+        refusal->why = "It sets a PRAGMA, which would hold for the units of work after it, too.";
+    else
         return SQLITE_OK;
-    *(bool *)refused = true;
     return SQLITE_DENY;
 }
 
@@ -265,21 +289,20 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
     sqlite3 *db = store->writer.db;
-    bool refused = false;
+    struct script_refusal refusal = {.migrates = work->mode & STORE_MIGRATES};
     struct scripting scripting = {.db = db, .sql = sql};
     ((struct sqlite_work *)work)->changed = true;
     scripting.result = sqlite_late_write(store);
     if (scripting.result != SQLITE_OK)
         return sqlite_statement_failed(work, scripting.result, error);
-    sqlite3_set_authorizer(db, refuse_to_end, &refused);
+    sqlite3_set_authorizer(db, refuse_in_script, &refusal);
     if (work->mode & STORE_MIGRATES)
         world_blocking(work->store->world, script_run, &scripting);
     else
         script_run(&scripting);
     enum fh_code code = FH_OK;
-    if (refused)
-        code = error_set(error, FH_UNSUPPORTED,
-                         "It begins or ends a transaction, and is one already.");
+    if (refusal.why)
+        code = error_set(error, FH_UNSUPPORTED, "%s", refusal.why);
     else if (scripting.result != SQLITE_OK)
         code = sqlite_error(db, scripting.result, error);
     sqlite_statements_release(&store->writer); /* a view may name other tables now */
