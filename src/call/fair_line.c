@@ -39,11 +39,11 @@ static int64_t wanted_until_ns(int64_t deadline_ns)
 }
 
 static enum fair_place fair_wait(struct fair_line *line, struct world *world, const char *caller,
-                                 int64_t deadline_ns, int64_t now_ns)
+                                 size_t bytes, int64_t deadline_ns, int64_t now_ns)
 {
     struct turns *turns = &line->overload.turns;
-    struct fair_waiter waiting = {.waiter.until_ns = wanted_until_ns(deadline_ns),
-                                  .place = FAIR_LATE};
+    struct fair_waiter waiting = {
+        .waiter = {.until_ns = wanted_until_ns(deadline_ns), .bytes = bytes}, .place = FAIR_LATE};
     turns_add(turns, caller, &waiting.waiter, now_ns);
     fiber_wait_until(&waiting.queue, world, deadline_ns);
     if (waiting.place == FAIR_LATE)
@@ -52,7 +52,7 @@ static enum fair_place fair_wait(struct fair_line *line, struct world *world, co
 }
 
 enum fair_place fair_line_enter(struct fair_line *line, struct world *world, const char *caller,
-                                int64_t deadline_ns)
+                                size_t bytes, int64_t deadline_ns)
 {
     struct overload *overload = &line->overload;
     overload->world = world;
@@ -63,7 +63,7 @@ enum fair_place fair_line_enter(struct fair_line *line, struct world *world, con
     int64_t now_ns = world_monotonic_ns(world);
     bool shed = turns_shed(&overload->turns, caller, wanted_until_ns(deadline_ns), now_ns);
     overload_look(overload);
-    return shed ? FAIR_SHED : fair_wait(line, world, caller, deadline_ns, now_ns);
+    return shed ? FAIR_SHED : fair_wait(line, world, caller, bytes, deadline_ns, now_ns);
 }
 
 void fair_line_leave(struct fair_line *line)

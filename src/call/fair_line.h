@@ -27,9 +27,10 @@ void fair_line_init(struct fair_line *line, const char *what, int in_flight_max,
                     unsigned waiting_max);
 /* Nothing may be in flight, or wait. */
 void fair_line_release(struct fair_line *line);
-/* Call on a fiber. A deadline below 0 is none. After FAIR_TAKEN, call fair_line_leave. */
+/* Call on a fiber. `bytes`: what it keeps while it waits. A deadline below 0 is none. After
+ * FAIR_TAKEN, call fair_line_leave. */
 enum fair_place fair_line_enter(struct fair_line *line, struct world *world, const char *caller,
-                                int64_t deadline_ns);
+                                size_t bytes, int64_t deadline_ns);
 void fair_line_leave(struct fair_line *line);
 /* Sends all that wait away: there is nothing to wait for. */
 void fair_line_turn_away(struct fair_line *line);

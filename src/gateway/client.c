@@ -210,4 +210,5 @@ void client_address_of(const struct client_proxies *proxies, const struct http_i
     for (size_t i = forwarded.count; i > 0 && !stopped; i--)
         walk_hops(proxies, forwarded.values[i - 1], address, &stopped);
     name_client(address, ret);
+    ret->by_proxy = true;
 }

@@ -39,6 +39,7 @@ enum fh_code client_proxies_init(struct client_proxies *proxies, const json_t *c
 struct client_address {
     char name[CLIENT_NAME_SIZE]; /* "192.0.2.7", "2001:db8:0:7::/64", or "unknown" */
     bool local;                  /* of this machine */
+    bool by_proxy;               /* its requests come by a connection that others' come by, too */
 };
 
 /* Of whoever has opened a connection: IPv6 by /64, which is what one subscriber has at least.

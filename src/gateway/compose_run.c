@@ -36,6 +36,7 @@ struct run {
     unsigned users;
     struct world *world;
     const struct compose *compose;
+    struct place *place; /* held while there are calls, also those that end after the answer */
     struct arena arena;
     json_t *values; /* the names in the path, and the parts that are there */
     uint32_t started, finished, missing;
@@ -73,6 +74,7 @@ static void run_unuse(struct run *run)
     }
     json_decref(run->values);
     arena_release(&run->arena);
+    place_let_go(run->place);
     free(run);
 }
 
@@ -379,6 +381,8 @@ static struct run *run_new(const struct gateway_exchange *exchange)
     run->users = 1;
     run->world = exchange->world;
     run->compose = exchange->route->compose;
+    run->place = exchange->place;
+    place_hold(run->place);
     run->deadline_ns = exchange->deadline_ns - (int64_t)ASSEMBLE_MS * 1000000;
     arena_init(&run->arena, ARENA_SIZE_MAX);
     run->client = arena_text(&run->arena, limits_client(&exchange->address, exchange->user));

@@ -183,7 +183,7 @@ static void reply_through_door(const struct gateway_exchange *exchange,
     struct text vary;
     text_init(&vary, VARY_LENGTH_MAX);
     char *coded = encode_answer(exchange, &whole, headers, &vary);
-    whole.paced = exchange->paced;
+    whole.paced = exchange->paced && !exchange->address.by_proxy;
     if (exchange->place)
         whole.held = place_answer(exchange->place, whole.body_length);
     http_reply(request, &whole);
@@ -242,6 +242,7 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     const struct route *route = exchange->route;
     struct request_log *log = &exchange->metrics->request_log;
     if (!can_keep(exchange, answer)) {
+        place_note(exchange->place, answer->body_length);
         gateway_busy(exchange);
         return;
     }

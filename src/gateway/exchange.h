@@ -37,7 +37,7 @@ struct gateway_exchange {
     struct seal *seal;         /* of positions, from when it has a route */
     struct coder *coder;       /* NULL: answers go out as they are */
     struct place *place;       /* NULL: none yet, or it needs none */
-    bool paced;                /* its client asked too much: what it sends next is read later */
+    bool paced;                /* its client asked too much: what it sends itself is read later */
     const struct route *route; /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;

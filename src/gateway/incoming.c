@@ -108,8 +108,9 @@ static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exc
 static bool take_place(struct gateway_exchange *exchange)
 {
     bool shed;
-    exchange->place = limits_place(exchange->limits, &exchange->address, exchange->user,
-                                   exchange->route->index, exchange->deadline_ns, &shed);
+    exchange->place =
+        limits_place(exchange->limits, &exchange->address, exchange->user, exchange->route->index,
+                     exchange->incoming.body_length, exchange->deadline_ns, &shed);
     if (exchange->place)
         return true;
     if (shed)

@@ -271,11 +271,12 @@ void limits_charge_failure(struct limits *limits, const struct client_address *a
 }
 
 struct place *limits_place(struct limits *limits, const struct client_address *address,
-                           const struct known_user *user, size_t route, int64_t deadline_ns,
-                           bool *ret_shed)
+                           const struct known_user *user, size_t route, size_t body,
+                           int64_t deadline_ns, bool *ret_shed)
 {
-    struct place *place = places_take(limits->places, limits_client(address, user),
-                                      !is_spared(limits, address), route, deadline_ns, ret_shed);
+    struct place *place =
+        places_take(limits->places, limits_client(address, user), !is_spared(limits, address),
+                    route, body, deadline_ns, ret_shed);
     if (!place && !*ret_shed) {
         limits->busy++;
         log_limited(limits, address, "requests at one time, or answers that it does not read");

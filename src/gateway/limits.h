@@ -80,8 +80,8 @@ const char *limits_client(const struct client_address *address, const struct kno
 /* A place to be served at, as places_take. NULL: it was shed, or the client has too much under way.
  */
 struct place *limits_place(struct limits *limits, const struct client_address *address,
-                           const struct known_user *user, size_t route, int64_t deadline_ns,
-                           bool *ret_shed);
+                           const struct known_user *user, size_t route, size_t body,
+                           int64_t deadline_ns, bool *ret_shed);
 
 /* The values of the headers of draft-ietf-httpapi-ratelimit-headers-10; only for a standing that is
  * known. `ret_retry_s`: after how many seconds a request that was refused is possible. */

@@ -46,6 +46,7 @@ struct places_client {
     struct share *shares;
     int64_t expected; /* `asked`, and what still waits for what belongs to all */
     int64_t asked, unread;
+    int64_t waiting; /* bodies */
     struct fiber_queue room;
 };
 
@@ -57,7 +58,10 @@ struct place {
     size_t route;
     size_t lines; /* of its client's two, how many it is in */
     bool on_route;
+    unsigned holds; /* place_hold */
+    bool sent;      /* its answer is gone */
     int64_t expected, asked, unread;
+    int64_t body, waiting; /* 0: it does not wait */
 };
 
 struct places {
@@ -66,7 +70,7 @@ struct places {
     struct map clients;
     /* Those whose own bounds would let them, by whether they have something already. */
     struct fiber_queue firsts, others;
-    int64_t asked, unread;
+    int64_t asked, unread, waiting;
     size_t route_count;
     struct places_route routes[];
 };
@@ -144,7 +148,7 @@ static void unuse_client(struct places *places, struct places_client *client)
     if (--client->users)
         return;
     FH_ASSERT(!client->shares && client->expected == 0 && client->asked == 0 &&
-              client->unread == 0);
+              client->unread == 0 && client->waiting == 0);
     map_remove(&places->clients, client->name);
     free(client->name);
     free(client);
@@ -174,6 +178,29 @@ static void unuse_share(struct places_client *client, struct share *share)
         at = &(*at)->next;
     *at = share->next;
     free(share);
+}
+
+/* ---- What waits ---- */
+
+static void count_waiting(struct place *place, int64_t bytes)
+{
+    place->waiting += bytes;
+    place->client->waiting += bytes;
+    place->places->waiting += bytes;
+}
+
+/* False: too much waits already. */
+static bool begin_to_wait(struct place *place)
+{
+    const struct places *places = place->places;
+    int64_t of_client = place->client->waiting, of_all = places->waiting, body = place->body;
+    if (place->waiting || !body)
+        return true;
+    if ((of_client && of_client + body > places->bounds.unread) ||
+        (of_all && of_all + body > places->bounds.all / 2))
+        return false;
+    count_waiting(place, body);
+    return true;
 }
 
 /* ---- Bytes ---- */
@@ -212,7 +239,8 @@ static bool take_own_bytes(struct place *place, int64_t deadline_ns)
     bool in_time = true, waited = false;
     while (in_time && !fits_client(places, client, size)) {
         waited = true;
-        in_time = fiber_wait_until(&client->room, places->world, deadline_ns);
+        in_time =
+            begin_to_wait(place) && fiber_wait_until(&client->room, places->world, deadline_ns);
         size = expected_size(places, place->route, place->share != NULL);
     }
     if (in_time) {
@@ -232,7 +260,8 @@ static bool take_bytes_of_all(struct place *place, int64_t deadline_ns)
     bool in_time = true, waited = false;
     while (in_time && !fits_all(places, client, place->expected)) {
         waited = true;
-        in_time = fiber_wait_until(has_nothing(client) ? &places->firsts : &places->others,
+        in_time = begin_to_wait(place) &&
+                  fiber_wait_until(has_nothing(client) ? &places->firsts : &places->others,
                                    places->world, deadline_ns);
     }
     if (in_time) {
@@ -245,25 +274,35 @@ static bool take_bytes_of_all(struct place *place, int64_t deadline_ns)
     return in_time;
 }
 
-static void give_bytes_back(struct place *place)
+static void wake_for_bytes(const struct place *place)
 {
-    struct places *places = place->places;
-    struct places_client *client = place->client;
-    client->expected -= place->expected;
-    client->asked -= place->asked;
-    client->unread -= place->unread;
-    places->asked -= place->asked;
-    places->unread -= place->unread;
-    place->expected = place->asked = place->unread = 0;
-    fiber_wake_one(&client->room);
-    wake_for_all(places);
+    fiber_wake_one(&place->client->room);
+    wake_for_all(place->places);
+}
+
+static void give_asked_back(struct place *place)
+{
+    place->client->expected -= place->expected;
+    place->client->asked -= place->asked;
+    place->places->asked -= place->asked;
+    place->expected = place->asked = 0;
+    wake_for_bytes(place);
+}
+
+static void set_unread(struct place *place, int64_t bytes)
+{
+    place->client->unread += bytes - place->unread;
+    place->places->unread += bytes - place->unread;
+    place->unread = bytes;
+    wake_for_bytes(place);
 }
 
 /* ---- Places ---- */
 
 static bool enter_place_line(struct place *place, struct line *line, int most, int64_t deadline_ns)
 {
-    return line_enter(line, place->places->world, most, WAITING_MAX, deadline_ns) == LINE_TAKEN;
+    return (line->in_flight < most || begin_to_wait(place)) &&
+           line_enter(line, place->places->world, most, WAITING_MAX, deadline_ns) == LINE_TAKEN;
 }
 
 static bool enter_own_lines(struct place *place, int64_t deadline_ns)
@@ -282,10 +321,13 @@ static bool enter_own_lines(struct place *place, int64_t deadline_ns)
 static bool enter_route(struct place *place, int64_t deadline_ns, bool *ret_shed)
 {
     struct places *places = place->places;
+    struct fair_line *line = &places->routes[place->route].line;
     if (!place->share)
         return true;
-    enum fair_place taken = fair_line_enter(&places->routes[place->route].line, places->world,
-                                            place->client->name, deadline_ns);
+    if (line->in_flight >= line->in_flight_max && !begin_to_wait(place))
+        return false;
+    enum fair_place taken =
+        fair_line_enter(line, places->world, place->client->name, (size_t)place->body, deadline_ns);
     place->on_route = taken == FAIR_TAKEN;
     *ret_shed = taken == FAIR_SHED;
     return place->on_route;
@@ -301,7 +343,8 @@ static void leave_route(struct place *place)
 /* With all that it has. */
 static void give_place_back(struct place *place)
 {
-    give_bytes_back(place);
+    set_unread(place, 0);
+    give_asked_back(place);
     leave_route(place);
     if (place->lines > 1)
         line_leave(&place->share->line);
@@ -315,11 +358,30 @@ static void give_place_back(struct place *place)
 
 static void on_place_gone(struct http_held *held)
 {
-    give_place_back((struct place *)held);
+    struct place *place = (struct place *)held;
+    place->sent = true;
+    set_unread(place, 0);
+    if (!place->holds)
+        give_place_back(place);
+}
+
+void place_hold(struct place *place)
+{
+    place->holds++;
+}
+
+void place_let_go(struct place *place)
+{
+    if (--place->holds)
+        return;
+    give_asked_back(place);
+    leave_route(place);
+    if (place->sent)
+        give_place_back(place);
 }
 
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,
-                          int64_t deadline_ns, bool *ret_shed)
+                          size_t body, int64_t deadline_ns, bool *ret_shed)
 {
     FH_ASSERT(route < places->route_count);
     *ret_shed = false;
@@ -328,14 +390,22 @@ struct place *places_take(struct places *places, const char *client, bool counte
     *place = (struct place){.held = {.gone = on_place_gone},
                             .places = places,
                             .client = use_client(places, client),
-                            .route = route};
+                            .route = route,
+                            .body = (int64_t)body};
     if (counted)
         place->share = use_share(place->client, route);
-    if (enter_own_lines(place, deadline_ns) && take_own_bytes(place, deadline_ns) &&
-        enter_route(place, deadline_ns, ret_shed) && take_bytes_of_all(place, deadline_ns))
+    bool taken = enter_own_lines(place, deadline_ns) && take_own_bytes(place, deadline_ns) &&
+                 enter_route(place, deadline_ns, ret_shed) && take_bytes_of_all(place, deadline_ns);
+    count_waiting(place, -place->waiting);
+    if (taken)
         return place;
     give_place_back(place);
     return NULL;
+}
+
+void place_note(const struct place *place, size_t size)
+{
+    note_size(place->places, place->route, (int64_t)size);
 }
 
 bool place_fits(const struct place *place, size_t size)
@@ -352,11 +422,11 @@ struct http_held *place_answer(struct place *place, size_t size)
 {
     int64_t bytes = (int64_t)size;
     note_size(place->places, place->route, bytes);
-    give_bytes_back(place);
-    leave_route(place);
-    place->unread = bytes;
-    place->client->unread += bytes;
-    place->places->unread += bytes;
+    if (!place->holds) {
+        give_asked_back(place);
+        leave_route(place);
+    }
+    set_unread(place, bytes);
     return &place->held;
 }
 

@@ -17,6 +17,9 @@
  * nothing else. Of what all may have together, clients that have something already leave half to
  * those that have nothing.
  *
+ * What waits keeps its request's body: of those a client may have as many bytes as it may leave
+ * unread, and one request more, and all together half of what they may leave unread.
+ *
  * Clients take turns at a route's places; where more comes than its service can do, whoever asks
  * most is shed (call/turns.h).
  */
@@ -42,16 +45,22 @@ struct places *places_new(struct world *world, const struct places_bounds *bound
 void places_free(struct places *places); /* no place may be taken; NULL is fine */
 
 /* On a fiber, which may wait. `client`: a name; `route`: less than route_count; `counted`: requests
- * are counted, too. NULL: it was shed, of which nothing is left; or the client's line is full, or
- * the deadline passed first. */
+ * are counted, too; `body`: bytes of this one's. NULL: it was shed, of which nothing is left; or
+ * the client's line is full, or the bodies that wait are too many, or the deadline passed first. */
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,
-                          int64_t deadline_ns, bool *ret_shed);
+                          size_t body, int64_t deadline_ns, bool *ret_shed);
 /* Whether an answer of `size` bytes may be kept until it is read. It may not where all bytes are
  * taken up: that it would be so large was not expected. */
 bool place_fits(const struct place *place, size_t size);
+/* Its answer, of `size` bytes, is here and does not fit: others of its route may be as large. */
+void place_note(const struct place *place, size_t size);
 /* Its answer is here, of `size` bytes, and is about to be sent: for http_answer.held. When that is
  * gone, so is the place. */
 struct http_held *place_answer(struct place *place, size_t size);
+/* Until place_let_go, services are asked for it even if its answer is here, or gone: it keeps what
+ * it has but for the answer's bytes. Before the answer; not after the last place_let_go. */
+void place_hold(struct place *place);
+void place_let_go(struct place *place);
 
 /* Bytes of all clients, and clients that have any place. */
 void places_load(const struct places *places, int64_t *ret_asked, int64_t *ret_unread,

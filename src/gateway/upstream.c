@@ -41,12 +41,13 @@ void upstream_free(struct upstream *upstream)
 
 /* Takes a place in flight if the breaker permits: ANSWERED, or why not. */
 static enum upstream_outcome enter_upstream(struct upstream *upstream, struct world *world,
-                                            const char *client, int64_t deadline_ns,
+                                            const char *client, const struct world_request *request,
                                             enum breaker_pass *ret_pass)
 {
     enum fair_place place = FAIR_AWAY;
     if (!breaker_refuses(&upstream->breaker, world_monotonic_ns(world)))
-        place = fair_line_enter(&upstream->line, world, client, deadline_ns);
+        place = fair_line_enter(&upstream->line, world, client, request->body_length,
+                                request->deadline_ns);
     if (place == FAIR_SHED)
         return UPSTREAM_SHED;
     if (place == FAIR_LATE)
@@ -111,8 +112,7 @@ static enum upstream_outcome attempt_upstream(struct upstream *upstream, struct 
                                               bool repeatable)
 {
     enum breaker_pass pass;
-    enum upstream_outcome outcome =
-        enter_upstream(upstream, world, client, request->deadline_ns, &pass);
+    enum upstream_outcome outcome = enter_upstream(upstream, world, client, request, &pass);
     if (outcome != UPSTREAM_ANSWERED)
         return outcome;
     char left[24];

@@ -49,7 +49,7 @@ static void enter_line(void *argument)
 {
     struct asking *asking = argument;
     asking->place =
-        fair_line_enter(asking->line, asking->world, asking->caller, asking->deadline_ns);
+        fair_line_enter(asking->line, asking->world, asking->caller, 0, asking->deadline_ns);
     asking->done = true;
 }
 

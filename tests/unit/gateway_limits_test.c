@@ -406,7 +406,7 @@ static void who_is_cut_off_is_named_as_in_other_lines(void **state)
 struct taking {
     struct places *places;
     const char *client;
-    size_t route;
+    size_t route, body;
     int64_t deadline_ns;
     struct place *place;
     bool shed, done;
@@ -415,7 +415,7 @@ struct taking {
 static void take_place_of(void *argument)
 {
     struct taking *taking = argument;
-    taking->place = places_take(taking->places, taking->client, true, taking->route,
+    taking->place = places_take(taking->places, taking->client, true, taking->route, taking->body,
                                 taking->deadline_ns, &taking->shed);
     taking->done = true;
 }
@@ -665,6 +665,94 @@ static void whoever_waits_for_a_route_leaves_the_bytes_to_others(void **state)
     harness_release(&harness);
 }
 
+static void bodies_that_wait_are_bounded_for_each_client_and_in_all(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 1, 1000 * KIB, 300 * KIB, 1000 * KIB);
+    static const char *const names[] = {"a", "b", "c"};
+    struct taking first[3], waiting[3][4];
+    int waits = 0;
+    for (size_t i = 0; i < COUNT(first); i++) {
+        first[i] = (struct taking)TAKING(places, names[i]);
+        first[i].body = 900 * KIB; /* it does not wait */
+        begin_taking(&harness, &first[i]);
+        assert_non_null(first[i].place);
+        for (size_t j = 0; j < COUNT(waiting[i]); j++) {
+            waiting[i][j] = (struct taking)TAKING(places, names[i]);
+            waiting[i][j].body = 100 * KIB;
+            begin_taking(&harness, &waiting[i][j]);
+            assert_true(waiting[i][j].done || j < 3); /* 300 KiB of a client's */
+            assert_false(waiting[i][j].shed || waiting[i][j].place);
+            waits += !waiting[i][j].done;
+        }
+    }
+    assert_int_equal(waits, 5); /* 500 KiB of all */
+    for (size_t i = 0; i < COUNT(first); i++) {
+        answer_and_send(first[i].place, 10);
+        for (size_t j = 0; j < COUNT(waiting[i]); j++) {
+            fibers_run(harness.world->fibers);
+            if (waiting[i][j].place)
+                answer_and_send(waiting[i][j].place, 10);
+        }
+    }
+    places_free(places);
+    harness_release(&harness);
+}
+
+static void an_answer_that_did_not_fit_is_expected_to_come_as_large_again(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 100, 1000 * KIB, 2000 * KIB, 8000 * KIB);
+    struct taking first = TAKING(places, "a"), many[] = {TAKING(places, "b"), TAKING(places, "b")};
+    begin_taking(&harness, &first);
+    place_note(first.place, 900 * KIB);
+    answer_and_send(first.place, 400); /* that it was too large */
+    begin_taking(&harness, &many[0]);
+    begin_taking(&harness, &many[1]);
+    assert_non_null(many[0].place);
+    assert_false(many[1].done);
+    answer_and_send(many[0].place, 10);
+    fibers_run(harness.world->fibers);
+    answer_and_send(many[1].place, 10);
+    places_free(places);
+    harness_release(&harness);
+}
+
+static void a_place_that_is_held_is_taken_after_its_answer_was_sent(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct places *places = places_of(&harness, 1, 1000 * KIB, 2000 * KIB, 8000 * KIB);
+    struct taking first = TAKING(places, "a"), next = TAKING(places, "a");
+    int64_t asked, unread;
+    size_t clients;
+    begin_taking(&harness, &first);
+    place_hold(first.place);
+    place_hold(first.place);
+    answer_and_send(first.place, 10);
+    begin_taking(&harness, &next);
+    place_let_go(first.place);
+    fibers_run(harness.world->fibers);
+    assert_false(next.done);
+    places_load(places, &asked, &unread, &clients);
+    assert_true(asked == 64 * KIB && unread == 0);
+    place_let_go(first.place);
+    fibers_run(harness.world->fibers);
+    assert_non_null(next.place);
+    place_hold(next.place);
+    place_let_go(next.place); /* all that was asked has ended before the answer is made */
+    answer_and_send(next.place, 10);
+    places_load(places, &asked, &unread, &clients);
+    assert_true(asked == 0 && unread == 0 && clients == 0);
+    places_free(places);
+    harness_release(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,6 +774,9 @@ int main(void)
         cmocka_unit_test(answers_that_are_not_read_leave_their_route_to_others),
         cmocka_unit_test(whoever_waits_for_itself_has_no_place_on_the_route),
         cmocka_unit_test(whoever_waits_for_a_route_leaves_the_bytes_to_others),
+        cmocka_unit_test(bodies_that_wait_are_bounded_for_each_client_and_in_all),
+        cmocka_unit_test(an_answer_that_did_not_fit_is_expected_to_come_as_large_again),
+        cmocka_unit_test(a_place_that_is_held_is_taken_after_its_answer_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
