@@ -54,8 +54,11 @@ void taking_tell(struct progress *progress, const json_t *status)
     progress_reach(progress, json_integer_value(json_object_get(status, "done")));
 }
 
+/* What the service says is checked before it is in the manifest, which all others need, too. */
 int taking_file(const struct taking *taking, const json_t *status, json_t *entries)
 {
+    static const char *const told[] = {"engine",   "incarnation", "position",
+                                       "taken_ms", "migration",   "rows"};
     struct fh_error error;
     struct kept_reading reading;
     char file[BACKUP_FILE_SIZE];
@@ -72,15 +75,17 @@ int taking_file(const struct taking *taking, const json_t *status, json_t *entri
     kept_end(&reading);
     if (code != FH_OK)
         return cli_fail(CLI_FAILED, "%s: %s", taking->service, error.message);
-    json_object_set_new(entries, taking->service,
-                        json_pack("{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:s}", "file",
-                                  file, "model", json_at(service, "description.model"), "engine",
-                                  json_object_get(status, "engine"), "incarnation",
-                                  json_object_get(status, "incarnation"), "position",
-                                  json_object_get(status, "position"), "taken_ms",
-                                  json_object_get(status, "taken_ms"), "migration",
-                                  json_object_get(status, "migration"), "rows",
-                                  json_object_get(status, "rows"), "size", (json_int_t)copying.size,
-                                  "sha256", copying.sum));
+    json_t *entry = json_pack("{s:s, s:O*, s:s, s:I}", "file", file, "model",
+                              json_at(service, "description.model"), "sha256", copying.sum, "size",
+                              (json_int_t)copying.size);
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        json_object_set(entry, told[i], json_object_get(status, told[i]));
+    json_object_set_new(entries, taking->service, entry);
+    const char *wrong = backup_wrong_with(taking->service, entry, taking->seal != NULL);
+    if (wrong)
+        return cli_fail(CLI_FAILED,
+                        "%s: what its process says of its backup is wrong at \"%s\": with that no "
+                        "service could be restored.",
+                        taking->service, wrong);
     return CLI_DONE;
 }

@@ -68,16 +68,20 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
 
 /* ---- The manifest ---- */
 
+#define TEXT_SIZE_MAX 256 /* of what others say */
+
 static bool is_count(const json_t *said, const char *name)
 {
     json_int_t value;
-    return json_integer_at(said, name, &value) && value >= 0;
+    const char *digits = json_string_at(said, name);
+    return (!digits || strlen(digits) < TEXT_SIZE_MAX) && json_integer_at(said, name, &value) &&
+           value >= 0;
 }
 
 static bool is_text(const json_t *said, const char *name, size_t length)
 {
     const char *text = json_string_at(said, name);
-    return text && *text && (length == 0 || strlen(text) == length);
+    return text && *text && (length == 0 ? strlen(text) < TEXT_SIZE_MAX : strlen(text) == length);
 }
 
 bool backup_is_sealed(const json_t *manifest)
@@ -91,7 +95,7 @@ void backup_file_name(const char *service, bool sealed, char ret[static BACKUP_F
              sealed ? "sealed" : "db");
 }
 
-static const char *wrong_with(const char *service, const json_t *said, bool sealed)
+const char *backup_wrong_with(const char *service, const json_t *said, bool sealed)
 {
     static const char *const counts[] = {"position", "taken_ms", "migration", "rows", "size"};
     char file[BACKUP_FILE_SIZE];
@@ -130,7 +134,7 @@ enum fh_code backup_manifest_check(const json_t *manifest, struct fh_error *erro
         return error_set(error, FH_INVALID,
                          "The manifest lacks its system, its time, or its services.");
     json_object_foreach (services, service, said) {
-        const char *wrong = wrong_with(service, said, backup_is_sealed(manifest));
+        const char *wrong = backup_wrong_with(service, said, backup_is_sealed(manifest));
         if (wrong)
             return error_set(error, FH_INVALID, "The manifest is wrong at services.%.64s.%s.",
                              service, wrong);
@@ -163,10 +167,13 @@ enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct f
 enum fh_code backup_finish(const char *folder, int folder_fd, json_t *manifest,
                            const struct seal *seal, struct fh_error *error)
 {
+    enum fh_code code = backup_manifest_check(manifest, error);
+    if (code != FH_OK)
+        return code;
     if (seal)
         seal_manifest(seal, manifest);
     CRASH_POINT("backup.unended");
-    enum fh_code code = process_write(NULL, folder, BACKUP_MANIFEST, manifest, error);
+    code = process_write(NULL, folder, BACKUP_MANIFEST, manifest, error);
     if (code == FH_OK && fsync(folder_fd) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be synced",
                                folder);

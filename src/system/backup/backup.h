@@ -37,11 +37,13 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
 /* Whether that is a valid manifest, whatever files are there. FH_INVALID says what is wrong
  * where. */
 enum fh_code backup_manifest_check(const json_t *manifest, struct fh_error *error);
+/* Where what it says of one service is wrong; NULL: nowhere. */
+const char *backup_wrong_with(const char *service, const json_t *said, bool sealed);
 /* Opens the folder and reads its manifest, checked. FH_NOT_FOUND: there is none; FH_INVALID. */
 enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct fh_error *error);
 bool backup_is_sealed(const json_t *manifest);
-/* Writes the manifest durably: from now on the folder is a backup. `seal` NULL: it is neither
- * encrypted nor signed. */
+/* Writes the manifest durably, if it is valid: from now on the folder is a backup. `seal` NULL: it
+ * is neither encrypted nor signed. */
 enum fh_code backup_finish(const char *folder, int folder_fd, json_t *manifest,
                            const struct seal *seal, struct fh_error *error);
 /* The name of a service's file, BACKUP_FILE_SIZE. */
