@@ -441,6 +441,19 @@ static void indexes_follow_every_change(struct conformance *c)
     EXPECT(finds(c, NULL, "{'v':-1}", NULL, 10, "a b"));
 }
 
+/* Of the last two nothing is found without a number: a path goes through one array by itself. */
+static void elements_are_found_by_their_numbers_in_arrays_of_arrays_too(struct conformance *c)
+{
+    make_things(c);
+    EXPECT(insert(c, "thing", "{'id':'a','v':[[{'b':1}],[4,5]]}") == FH_OK);
+    EXPECT(insert(c, "thing", "{'id':'b','v':[{'b':1}]}") == FH_OK);
+    EXPECT(finds(c, "{'v.0.b':1}", NULL, NULL, 10, "a b"));
+    EXPECT(finds(c, "{'v.1.1':5}", NULL, NULL, 10, "a"));
+    EXPECT(finds(c, "{'$or':[{'v.1.0':{'$gt':3}},{'v.b':2}]}", NULL, NULL, 10, "a"));
+    EXPECT(finds(c, "{'v.b':1}", NULL, NULL, 10, "b"));
+    EXPECT(finds(c, "{'v':5}", NULL, NULL, 10, ""));
+}
+
 static void finds_are_checked(struct conformance *c)
 {
     static const struct {
@@ -754,6 +767,7 @@ int main(void)
         CASE(collections_are_what_is_declared),
         CASE(indexes_are_built_of_what_is_there_and_dropped),
         CASE(indexes_follow_every_change),
+        CASE(elements_are_found_by_their_numbers_in_arrays_of_arrays_too),
         CASE(finds_are_checked),
         CASE(an_indexed_field_is_found_as_by_looking_at_everything),
         CASE(an_indexed_nested_field_is_found_as_by_looking_at_everything),

@@ -428,10 +428,24 @@ static void append_or(struct conditions *to, const json_t *branches)
     mongoc.bson_append_document_end(to->list, &condition);
 }
 
+/* Of an array in an array, which MONGODB_WRAPPED stores as something else, elements by their
+ * numbers are no array for the server. The evaluator alone finds them. */
+static bool has_index(const char *path)
+{
+    for (size_t length; *path; path += length + (path[length] == '.')) {
+        length = strcspn(path, ".");
+        if (document_index(path, length) >= 0)
+            return true;
+    }
+    return false;
+}
+
 static void append_field(struct conditions *to, const char *name, const json_t *value)
 {
     bson_t condition;
     char path[PATH_SIZE];
+    if (has_index(name))
+        return;
     if (strcmp(name, "id") == 0)
         snprintf(path, sizeof path, "_id");
     else
