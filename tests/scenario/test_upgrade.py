@@ -32,13 +32,13 @@ class Replaced:
             file.write("upgrade: by hand\n")  # tests/scenario/test_upgrades.py tests it by itself
         self.system.up()
 
-    def says(self, **changed):
-        """Its description is the real one's with these keys; None takes one away."""
+    def says(self, runs=True, **changed):
+        """Its description is the real one's with these keys; None takes one away. It `runs`, or fails to."""
         said = {key: value for key, value in {**self.truth, **changed}.items() if value is not None}
         new = self.program.with_suffix(".new")
         new.with_suffix(".json").write_text(json.dumps(said))
         new.write_text(f'#!/bin/sh\nif [ "$1" = --describe ]; then exec cat {new.with_suffix(".json")}; fi\n'
-                       f'exec {self.real} "$@"\n')
+                       + (f'exec {self.real} "$@"\n' if runs else "exit 78\n"))
         new.chmod(0o755)
         new.rename(self.program)
 
@@ -88,6 +88,16 @@ def test_before_it_the_program_gets_nothing_that_it_did_not_declare(replaced):
     wait_for("it is told what it was not granted",
              lambda: "the field name of ProductUpdated" in str(replaced.subscription("products")))
     assert system.http("GET", "/api/orders?user_id=1").status in (404, 405)  # the gateway does not know it
+
+
+def test_one_that_fails_its_trial_starts_nobody(replaced):
+    """What it needs is granted already; those who give it learn of that with the next one, which is below."""
+    before = replaced.pids()
+    replaced.says(runs=False)
+    failed = replaced.upgrade(check=False)
+    assert failed.returncode != 0 and "on a copy of its store it does not get ready" in failed.stderr, failed.stderr
+    assert replaced.pids() == before
+    assert "orders" in replaced.config("users")["callers"]
 
 
 def test_an_upgrade_grants_what_the_new_program_needs_and_no_request_fails(replaced):

@@ -38,6 +38,10 @@ static const char working_program[] =
     "while [ ! -e go ]; do echo 'working 1 2 orders' >&4; sleep 0.05 5>&-; done\n"
     "echo ready >&4\n"
     "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
+static const char failing_program[] = "#!/bin/sh\n"
+                                      "echo starts >> starts\n"
+                                      "while [ ! -e go ]; do sleep 0.02 5>&-; done\n"
+                                      "exit 3\n";
 static const char storeless_program[] = "#!/bin/sh\nexit 69\n";
 static const char hanging_program[] = "#!/bin/sh\necho hangs >> hangs\nexec sleep 1000\n";
 
@@ -412,6 +416,29 @@ static void a_further_process_that_ends_on_probation_stops_nothing(void **state)
     one_that_ends_on_probation_fails_the_upgrade(*state, true);
 }
 
+static bool older_one_starts(void *argument)
+{
+    return size_of(argument, "starts") > 0;
+}
+
+/* It is no fault of the newer program, which was never started. */
+static void an_older_program_that_fails_to_start_meanwhile_fails_no_upgrade(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    write_program(fixture, failing_program);
+    begin(fixture, false, 1);
+    harness_until(&fixture->harness, older_one_starts, fixture);
+    fixture->instances.children[0]->failures = INSTANCES_FAILURES_MAX;
+    write_program(fixture, newer_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, true, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    write_go(fixture);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->failed, 0);
+    assert_int_equal(size_of(fixture, "newer"), (int)strlen("newer\n"));
+}
+
 /* A migration that is cut off may need somebody to look after it. */
 static void one_that_works_on_its_store_is_not_abandoned(void **state)
 {
@@ -458,6 +485,7 @@ int main(void)
         TEST(one_that_hangs_has_one_try_and_can_be_abandoned),
         TEST(an_only_process_that_ends_on_probation_fails_the_upgrade),
         TEST(a_further_process_that_ends_on_probation_stops_nothing),
+        TEST(an_older_program_that_fails_to_start_meanwhile_fails_no_upgrade),
         TEST(one_that_works_on_its_store_is_not_abandoned),
         TEST(one_that_lacks_its_server_may_be_tried_again),
     };

@@ -431,15 +431,15 @@ enum fh_code provision_configure(struct provision *provision, struct fh_error *e
     return write_configs(provision, &provision->options, error);
 }
 
-enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
-                             struct fh_error *error)
+enum fh_code provision_renew(struct provision *provision, struct fh_error *error)
 {
     struct system_file *file = provision->options.file;
     json_t *before = json_incref(provision->granted);
     enum fh_code code = provision_configure(provision, error);
     for (size_t i = 0; i < file->service_count; i++)
-        ret_changed[i] = !json_equal(json_object_get(before, file->services[i].name),
-                                     json_object_get(provision->granted, file->services[i].name));
+        provision->owed[i] |=
+            !json_equal(json_object_get(before, file->services[i].name),
+                        json_object_get(provision->granted, file->services[i].name));
     json_decref(before);
     return code;
 }

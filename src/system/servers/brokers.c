@@ -223,10 +223,8 @@ static enum fh_code give_bus_files(struct provision *provision, struct provision
     static const char *const members[] = {"ca", "certificate", "key", NULL};
     struct arena *arena = &provision->arena;
     json_t *tls = json_object_get(options, "tls");
-    if (!server->address.host) {
-        const struct provision_part *broker = privates_part(provision, server);
-        return privates_make_known(broker, part, BUS_CA, tls, error);
-    }
+    if (!server->address.host)
+        return privates_make_known(provision, part, BUS_CA, tls, error);
     for (const char *const *member = members; *member; member++) {
         const char *path = json_string_at(server->address.tls, *member);
         if (path)

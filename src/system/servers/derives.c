@@ -127,9 +127,8 @@ static enum fh_code give_derived_files(struct provision *provision, struct provi
     struct arena *arena = &provision->arena;
     json_t *tls = json_object_get(options, "tls");
     if (!server->address.host)
-        return privates_make_known(privates_part(provision, server), part,
-                                   arena_printf(arena, "derived-%s-ca.pem", server->name), tls,
-                                   error);
+        return privates_make_known(
+            provision, part, arena_printf(arena, "derived-%s-ca.pem", server->name), tls, error);
     for (const char *const *member = members; *member; member++) {
         const char *path = json_string_at(server->address.tls, *member);
         if (path)

@@ -61,12 +61,13 @@ enum fh_code privates_certify(const struct provision *provision, const struct pr
     return code;
 }
 
-enum fh_code privates_make_known(const struct provision_part *server,
+enum fh_code privates_make_known(const struct provision *provision,
                                  const struct provision_part *service, const char *file,
                                  json_t *tls, struct fh_error *error)
 {
     char path[PROVISION_PATH_SIZE];
-    snprintf(path, sizeof path, "%s/" CERTIFICATES_CA, server->folder);
+    snprintf(path, sizeof path, "%s/" CERTIFICATES_FOLDER "/" CERTIFICATES_CA,
+             provision->state.folder);
     json_object_set_new(tls, "ca", json_sprintf("%s/%s", service->folder, file));
     return tls_file_copy(service, path, file, error);
 }

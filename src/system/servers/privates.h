@@ -25,8 +25,9 @@ int privates_port(const struct provision_part *part);
 enum fh_code privates_certify(const struct provision *provision, const struct provision_part *part,
                               struct fh_error *error);
 /* Copies the authority, by which it is known, into the folder of a service under the name `file`,
- * and names it in `tls`. */
-enum fh_code privates_make_known(const struct provision_part *server,
+ * and names it in `tls`. It is the system's own file, and not the server's, who may have put a link
+ * to anything in place of that. */
+enum fh_code privates_make_known(const struct provision *provision,
                                  const struct provision_part *service, const char *file,
                                  json_t *tls, struct fh_error *error);
 /* What the supervisor of one that listens on a port is told: `role` is "broker" or "derived", and

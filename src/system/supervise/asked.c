@@ -75,9 +75,13 @@ static enum fh_code begin_scale(struct supervisor *supervisor, struct instances 
                          "The request does not say how many instances %s is to have.",
                          service->name);
     int count = wanted < 1 || wanted > SYSTEM_INSTANCES_MAX ? 0 : (int)wanted;
+    int before = instances->wanted;
     enum fh_code code = instances_scale(instances, count, error);
-    if (code == FH_OK)
-        code = scale_record(&supervisor->options->provision->state, service, count, error);
+    if (code != FH_OK)
+        return code;
+    code = scale_record(&supervisor->options->provision->state, service, count, error);
+    if (code != FH_OK)
+        instances->wanted = before;
     return code;
 }
 

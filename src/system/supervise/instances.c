@@ -224,6 +224,24 @@ static enum instances_news tend_parted(struct instances *instances)
     return INSTANCES_CHANGING;
 }
 
+/* One of the older program that does not get ready is no fault of the newer one, which starts in
+ * its place. */
+static void replace_failed_older(struct instances *instances)
+{
+    bool any = false;
+    for (int i = 0; i < instances_limit(instances); i++) {
+        struct child *child = instances->children[i];
+        bool failed =
+            child->state == CHILD_GIVEN_UP || (child->state == CHILD_WAITING && !child->ready_ns);
+        if (failed && !is_of_upgrade(instances, child)) {
+            child_stop(child);
+            any = true;
+        }
+    }
+    if (any)
+        tend_all(instances);
+}
+
 enum instances_news instances_tend(struct instances *instances)
 {
     instances->tend_again = true;
@@ -233,6 +251,8 @@ enum instances_news instances_tend(struct instances *instances)
     tend_all(instances);
     enum instances_news news = tend_parted(instances);
     const struct child *failing = NULL;
+    if (instances->upgraded >= 0)
+        replace_failed_older(instances);
     if (instances->upgraded >= 0 && (failing = failing_start(instances, true))) {
         note_failure(instances, failing);
         end_upgrade(instances);

@@ -87,13 +87,13 @@ static enum fh_code check_sagas(const struct provision *provision, size_t servic
 }
 
 static void plan_parts(struct renewal *renewal, const struct provision *provision, size_t service,
-                       const bool *changed, bool other_routes)
+                       bool other_routes)
 {
     size_t gateway = provision->part_count - 1;
     renewal->service = service;
     renewal->count = renewal->at = 0;
     for (size_t i = 0; i < gateway; i++) {
-        if (changed[i] && i != service)
+        if (provision->owed[i] && i != service)
             renewal->parts[renewal->count++] = i;
     }
     renewal->parts[renewal->count++] = service;
@@ -106,7 +106,7 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
 {
     struct system_file *file = provision->options.file;
     struct system_service *own = &file->services[service];
-    bool changed[PROVISION_PARTS_MAX] = {false}, other_routes = false;
+    bool other_routes = false;
     json_t *before = own->description;
     struct program_held older = own->described;
     own->description = NULL;
@@ -117,7 +117,7 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
     if (code == FH_OK && json_equal(before, own->description)) {
         code = provision_configure_service(provision, service, error);
     } else if (code == FH_OK) {
-        code = provision_renew(provision, changed, error);
+        code = provision_renew(provision, error);
         other_routes = member_differs(before, own->description, "routes") ||
                        member_differs(before, own->description, "publishes");
     }
@@ -125,7 +125,7 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
         take_description_back(own, before, older);
         return code;
     }
-    plan_parts(renewal, provision, service, changed, other_routes);
+    plan_parts(renewal, provision, service, other_routes);
     renewal->before = before;
     renewal->older = older;
     renewal->taken = own->described.file;
@@ -169,8 +169,9 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
     return FH_OK;
 }
 
-bool renewal_next(struct renewal *renewal)
+bool renewal_next(struct renewal *renewal, struct provision *provision)
 {
+    provision->owed[renewal->parts[renewal->at]] = false;
     if (++renewal->at < renewal->count)
         return true;
     renewal_end(renewal);
@@ -186,11 +187,12 @@ static void take_gateway_back(struct renewal *renewal, struct provision *provisi
 
 bool renewal_take_back(struct renewal *renewal, struct provision *provision, struct fh_error *error)
 {
-    bool changed[PROVISION_PARTS_MAX] = {false};
     struct system_service *own = &provision->options.file->services[renewal->service];
-    if (renewal->newer.file.inode)
+    bool tried_only = renewal->newer.file.inode != 0;
+    if (tried_only)
         renewal_go_on(renewal, provision);
-    bool whole = program_is_whole(&renewal->older);
+    /* Who was only tried is not started, even where the older one was overwritten. */
+    bool whole = tried_only || program_is_whole(&renewal->older);
     *error = (struct fh_error){0};
     if (whole && renewal->service == provision->part_count - 1) {
         take_gateway_back(renewal, provision);
@@ -200,7 +202,7 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision, str
         renewal->before = NULL;
         renewal->older = (struct program_held){0};
         if (differs)
-            provision_renew(provision, changed, error);
+            provision_renew(provision, error);
     }
     renewal_end(renewal);
     return whole;

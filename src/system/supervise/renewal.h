@@ -42,7 +42,7 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
 void renewal_put_off(struct renewal *renewal, struct provision *provision);
 void renewal_go_on(struct renewal *renewal, struct provision *provision);
 /* Moves on to the next part, once this one's processes are new; false: that was the last. */
-bool renewal_next(struct renewal *renewal);
+bool renewal_next(struct renewal *renewal, struct provision *provision);
 /* Abandons the upgrade. True: the service has its older program back, and its processes start from
  * that; false: the older program is gone. With an error other than FH_OK: configurations and keys
  * are still as the new program needs them, which is more. */

@@ -103,7 +103,7 @@ void upgrade_settled(struct supervisor *supervisor, struct instances *instances)
             begin_superseding(supervisor);
         else if (!rebuild_has(supervisor, instances)) /* whose clients wait for its end */
             control_done(supervisor->control, instances->part->name, NULL);
-    } else if (!renewal_next(&supervisor->renewal)) {
+    } else if (!renewal_next(&supervisor->renewal, supervisor->options->provision)) {
         watch_taken(supervisor, service);
         finish_upgrade(supervisor, service, NULL);
     } else if (renew_one(supervisor, &error) != FH_OK) {
