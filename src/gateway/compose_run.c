@@ -140,7 +140,7 @@ static void conclude_part(struct run *run, int part)
     }
 }
 
-static enum fh_code read_part(struct call *call, struct fh_error *error)
+static enum fh_code read_part_answer(struct call *call, struct fh_error *error)
 {
     struct run *run = call->run;
     if (call->outcome == UPSTREAM_OVERSIZED)
@@ -166,7 +166,7 @@ static void understand_part(struct call *call)
     call->run->received += call->request.answer_length;
     if (!told && call->outcome != UPSTREAM_OVERSIZED)
         return;
-    if (read_part(call, &error) != FH_OK) {
+    if (read_part_answer(call, &error) != FH_OK) {
         log_warning("composition-part-failed", "Composition %s, part %s: %s",
                     call->run->compose->pattern, part->name, error.message);
         if (part->required && !call->run->unusable)

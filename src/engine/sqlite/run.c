@@ -239,7 +239,7 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
 }
 
 /* What is set lasts as long as the connection, which the units of work after a migration use. */
-static bool lasts(const char *pragma, const char *value)
+static bool pragma_lasts(const char *pragma, const char *value)
 {
     static const char *const passing[] = {
         "defer_foreign_keys", "foreign_key_check", "foreign_key_list", "index_info",
@@ -264,7 +264,7 @@ static int refuse_in_script(void *context, int action, const char *one, const ch
     (void)three, (void)four;
     if (action == SQLITE_TRANSACTION || action == SQLITE_SAVEPOINT)
         refusal->why = "It begins or ends a transaction, and is one already.";
-    else if (action == SQLITE_PRAGMA && refusal->migrates && lasts(one, two))
+    else if (action == SQLITE_PRAGMA && refusal->migrates && pragma_lasts(one, two))
         refusal->why = "It sets a PRAGMA, which would hold for the units of work after it, too.";
     else
         return SQLITE_OK;
