@@ -109,8 +109,8 @@ static void *worker_main(void *argument)
         pthread_mutex_lock(&worker->mutex);
         call->next = worker->done;
         worker->done = call;
+        broker_signal(worker->done_fd); /* who takes the call may close that */
         pthread_mutex_unlock(&worker->mutex);
-        broker_signal(worker->done_fd);
     }
 }
 

@@ -12,6 +12,7 @@
 struct turns_caller {
     struct turns_waiter *first, *last;
     unsigned waiting;
+    size_t bytes;
     int64_t overloaded_until_ns;
     struct turns_caller *previous, *next;
     char name[];
@@ -100,6 +101,7 @@ void turns_add(struct turns *turns, const char *name, struct turns_waiter *waite
     *(caller->last ? &caller->last->next : &caller->first) = waiter;
     caller->last = waiter;
     caller->waiting++;
+    caller->bytes += waiter->bytes;
     turns->waiting++;
     turns->bytes += waiter->bytes;
 }
@@ -112,6 +114,7 @@ static void remove_waiter(struct turns *turns, struct turns_waiter *waiter)
     waiter->caller = NULL;
     turns->waiting--;
     turns->bytes -= waiter->bytes;
+    caller->bytes -= waiter->bytes;
     if (--caller->waiting)
         return;
     unlink_caller(turns, caller);
@@ -136,8 +139,11 @@ static unsigned bounded_number(unsigned number, unsigned least, unsigned most)
 /* All wait together where nothing is taken, so that no rate tells how many are too many. */
 static bool has_its_part(const struct turns *turns, const struct turns_caller *caller)
 {
-    return turns->waiting_max && turns->waiting >= turns->waiting_max &&
-           caller->waiting >= turns->waiting_max / turns->caller_count;
+    bool many = turns->waiting_max && turns->waiting >= turns->waiting_max &&
+                caller->waiting >= turns->waiting_max / turns->caller_count;
+    bool large =
+        turns->bytes >= TURNS_BYTES_MAX && caller->bytes >= TURNS_BYTES_MAX / turns->caller_count;
+    return many || large;
 }
 
 /* How many of a caller may wait. */
@@ -172,7 +178,7 @@ bool turns_shed(struct turns *turns, const char *name, int64_t until_ns, int64_t
     note_growth(turns, caller, now_ns);
     int64_t oldest_ns = now_ns - caller->first->since_ns;
     if (caller->waiting < line_allowed(turns, caller, now_ns) && !has_its_part(turns, caller) &&
-        turns->bytes < TURNS_BYTES_MAX && oldest_ns <= (until_ns - now_ns) / 2)
+        oldest_ns <= (until_ns - now_ns) / 2)
         return false;
     note_shed(turns, now_ns);
     return true;

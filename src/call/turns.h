@@ -28,9 +28,9 @@
 #define TURNS_LONG_NS INT64_C(200000000)
 #define TURNS_SHORT_NS INT64_C(100000000)
 #define TURNS_CALM_NS INT64_C(1000000000)
-#define TURNS_CALLER_MIN 256u  /* a line of fewer is none that grows */
-#define TURNS_CALLER_MAX 4096u /* in one caller's line */
-#define TURNS_BYTES_MAX ((size_t)32 << 20)
+#define TURNS_CALLER_MIN 256u              /* a line of fewer is none that grows */
+#define TURNS_CALLER_MAX 4096u             /* in one caller's line */
+#define TURNS_BYTES_MAX ((size_t)32 << 20) /* beyond it no caller has more than its part */
 
 struct turns_caller;
 

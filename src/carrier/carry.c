@@ -37,7 +37,7 @@ static enum fh_code note_page(struct carrier_change *change, struct store_work *
     for (int i = 0; i < page->count; i++) {
         const struct carried_op *op = &page->ops[i];
         if (!op->refused[0])
-            carried_unpark(generation, op->key);
+            carried_unpark(generation, op);
         else if (!carried_park(generation, op))
             return error_set(error, FH_UNSUPPORTED,
                              "The server refuses the values of more than %d keys of the derived "

@@ -480,16 +480,19 @@ bool carried_park(struct carried_generation *generation, const struct carried_op
     struct carried_parked *parked = &generation->parked[i];
     if (i == generation->parked_count)
         generation->parked_count++;
+    else if (parked->position > op->position)
+        return true;
     parked->position = op->position;
     snprintf(parked->key, sizeof parked->key, "%s", op->key);
     snprintf(parked->reason, sizeof parked->reason, "%s", op->refused);
     return true;
 }
 
-void carried_unpark(struct carried_generation *generation, const char *key)
+void carried_unpark(struct carried_generation *generation, const struct carried_op *op)
 {
     for (int i = 0; i < generation->parked_count; i++) {
-        if (strcmp(generation->parked[i].key, key) == 0)
+        const struct carried_parked *parked = &generation->parked[i];
+        if (parked->position <= op->position && strcmp(parked->key, op->key) == 0)
             generation->parked[i--] = generation->parked[--generation->parked_count];
     }
 }

@@ -149,9 +149,9 @@ enum fh_code carried_names_settle(struct store *store, const char *const *names,
  * though its outbox and incarnation stay. */
 enum fh_code carried_names_forget(struct store_work *work, struct fh_error *error);
 
-/* Notes a refused op in place of an earlier one of its key; false: there is no room. */
+/* Notes a refused op in place of an older one of its key; false: there is no room. */
 bool carried_park(struct carried_generation *generation, const struct carried_op *op);
-/* A later op of that key was taken. */
-void carried_unpark(struct carried_generation *generation, const char *key);
+/* It was taken: what is noted of older ones of its key is over. A row may be older. */
+void carried_unpark(struct carried_generation *generation, const struct carried_op *op);
 
 #endif

@@ -156,17 +156,19 @@ static enum fh_code read_part_answer(struct call *call, struct fh_error *error)
     return FH_OK;
 }
 
-/* Of an answer that was read, or is of no use, nothing is kept but its status. */
+/* Of an answer that was read, or is of no use, nothing is kept but its status. What is of no use
+ * takes no room from others. */
 static void understand_part(struct call *call)
 {
     const struct compose_part *part = &call->run->compose->parts[call->part];
     struct fh_error error;
     bool told = call->outcome == UPSTREAM_ANSWERED && call->request.status >= 200 &&
                 call->request.status <= 299;
-    call->run->received += call->request.answer_length;
     if (!told && call->outcome != UPSTREAM_OVERSIZED)
         return;
+    call->run->received += call->request.answer_length;
     if (read_part_answer(call, &error) != FH_OK) {
+        call->run->received -= call->request.answer_length;
         log_warning("composition-part-failed", "Composition %s, part %s: %s",
                     call->run->compose->pattern, part->name, error.message);
         if (part->required && !call->run->unusable)

@@ -196,8 +196,8 @@ static bool begin_to_wait(struct place *place)
     int64_t of_client = place->client->waiting, of_all = places->waiting, body = place->body;
     if (place->waiting || !body)
         return true;
-    if ((of_client && of_client + body > places->bounds.unread) ||
-        (of_all && of_all + body > places->bounds.all / 2))
+    int64_t most = of_client ? places->bounds.all / 2 : places->bounds.all;
+    if ((of_client && of_client + body > places->bounds.unread) || (of_all && of_all + body > most))
         return false;
     count_waiting(place, body);
     return true;

@@ -18,7 +18,8 @@
  * those that have nothing.
  *
  * What waits keeps its request's body: of those a client may have as many bytes as it may leave
- * unread, and one request more, and all together half of what they may leave unread.
+ * unread, or one request, and all together as many as they may leave unread, half of which is left
+ * to clients of which nothing waits.
  *
  * Clients take turns at a route's places; where more comes than its service can do, whoever asks
  * most is shed (call/turns.h).

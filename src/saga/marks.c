@@ -325,8 +325,12 @@ static void redact_shown_request(const struct saga_type *type, int step, const j
     json_t *parsed = NULL;
     if (url && source_marks(type, step, url))
         replace_shown(request, "path", json_string("[personal]"));
-    if (!body || json_parse(body, strlen(body), &parsed, ERROR_UNHEEDED) != FH_OK)
+    if (!body)
         return;
+    if (json_parse(body, strlen(body), &parsed, ERROR_UNHEEDED) != FH_OK) {
+        replace_shown(request, "body", json_string(UNKNOWN_LABEL)); /* whatever is marked in it */
+        return;
+    }
     while (next_of_body(&map, name, &source)) {
         unsigned marks = source_marks(type, step, source);
         const fh_field field = {.name = name,

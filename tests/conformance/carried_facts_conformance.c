@@ -343,11 +343,12 @@ static void of_one_page_the_highest_position_counts(struct trial *t)
 {
     struct written all[] = {write_one(1, 1000, 1, 1), write_one(2, 1000, 1, 2),
                             write_one(1, 1000, 2, is_series(t) ? 3 : 1),
-                            write_one(1, 1000, 4, is_series(t) ? 5 : 1)};
+                            write_one(1, 1000, 4, is_series(t) ? 5 : 1),
+                            write_one(1, 1000, 3, is_series(t) ? 7 : 1)}; /* a row, later */
     EXPECT_CODE(t, FH_OK, make(t));
-    EXPECT_CODE(t, FH_OK, send_written(t, (struct carried_link){0, 4}, all, 4));
-    expect_written(t, all, 4, __LINE__);
-    release_written(all, 4);
+    EXPECT_CODE(t, FH_OK, send_written(t, (struct carried_link){0, 4}, all, 5));
+    expect_written(t, all, 5, __LINE__);
+    release_written(all, 5);
 }
 
 /* ---- Many ---- */

@@ -284,7 +284,8 @@ static void a_migration_sets_nothing_for_the_units_of_work_after_it(void **state
         assert_rows(fixture, tables, "");
     }
     put(fixture, "0001_a.sql",
-        "PRAGMA defer_foreign_keys = ON; CREATE TABLE t (a INT); PRAGMA foreign_key_check(t);");
+        "PRAGMA foreign_keys = OFF; PRAGMA defer_foreign_keys = ON; CREATE TABLE t (a INT); PRAGMA "
+        "foreign_key_check(t);");
     assert_applies(fixture, 1);
 }
 

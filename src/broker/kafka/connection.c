@@ -69,6 +69,7 @@ enum fh_code kafka_client_renew(struct kafka_broker *broker, bool publishes, str
     kafka_client_free(broker->client);
     broker->client = NULL;
     broker->unfinished = false;
+    broker->refused = RD_KAFKA_RESP_ERR_NO_ERROR;
     broker->outstanding = 0;
     broker->publishes = publishes;
     enum fh_code code = publishes ? set_producer(conf, error) : FH_OK;

@@ -182,7 +182,7 @@ static void kafka_publish_now(void *argument)
         forget_topic(broker);
     else
         broker->unfinished = false;
-    if (code && broker->refused)
+    if (code && broker->refused && broker->client)
         abandon_producer(publishing, ERROR_UNHEEDED);
 }
 

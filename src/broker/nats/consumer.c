@@ -137,6 +137,9 @@ void nats_consumer_left(struct nats_consumer *consumer)
 static bool request_ended(struct nats_pull *pull, natsMsg *message)
 {
     const char *status = NULL, *left = NULL, *why = NULL;
+    const char *reply = nats.natsMsg_GetReply(message);
+    if (reply && strncmp(reply, "$JS.ACK.", 8) == 0)
+        return false; /* a stream's, whatever its publisher has put into its headers */
     if (nats.natsMsg_GetDataLength(message) > 0 ||
         nats.natsMsgHeader_Get(message, "Status", &status) != NATS_OK)
         return false;

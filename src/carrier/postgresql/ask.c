@@ -50,12 +50,15 @@ static struct sql_value value_of_field(const PGresult *result, int row, int colu
     if (postgresql_pq.PQgetisnull(result, row, column))
         return value;
     const char *at = postgresql_pq.PQgetvalue(result, row, column);
+    size_t length = (size_t)postgresql_pq.PQgetlength(result, row, column);
     if (field && field->type == FH_STRING) {
         value.kind = SQL_TEXT;
         value.text = at;
-        value.length = (size_t)postgresql_pq.PQgetlength(result, row, column);
+        value.length = length;
         return value;
     }
+    if (length != sizeof(int64_t)) /* it is no number, whatever the server calls it */
+        return value;
     int64_t bits = integer_of_field((const unsigned char *)at);
     if (!field || field->type != FH_NUMBER)
         return sql_integer(bits);

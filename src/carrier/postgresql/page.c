@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A page as the server is given it: columns, each an array. Ops that are no points as declared are
- * refused, so that nothing in the arrays can be wrong; of several of one point the last counts, as
- * one statement changes a row once.
+ * refused, so that nothing in the arrays can be wrong; of several of one point the one of the
+ * highest version counts, as one statement changes a row once.
  *
  * A digest of all its tags tells curves apart, here and on the server, whatever texts they are: an
  * index can't hold 32 of 255 bytes each.

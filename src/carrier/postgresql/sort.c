@@ -172,14 +172,23 @@ static void sort_by_tags(struct curves_page *page, const struct curves_point *po
         sort_by_time(page->points + from, begins[i] - from);
 }
 
-static void keep_last_of_each(struct curves_page *page, int count)
+/* A row of a generation that is filled may follow a correction that it did not know. */
+static bool stands_before(const struct carried_op *one, const struct carried_op *other)
+{
+    int lives = one->life && other->life ? strcmp(one->life, other->life) : 0;
+    return lives ? lives > 0 : one->position > other->position;
+}
+
+static void keep_newest_of_each(struct curves_page *page, int count)
 {
     for (int i = 0; i < count; i++) {
         const struct curves_point *point = &page->points[i];
-        bool same =
-            i + 1 < count && point[1].tags == point->tags && point[1].op->at_ms == point->op->at_ms;
-        if (same)
+        struct curves_point *kept = page->count ? &page->points[page->count - 1] : NULL;
+        if (kept && kept->tags == point->tags && kept->op->at_ms == point->op->at_ms) {
+            if (!stands_before(kept->op, point->op))
+                *kept = *point;
             continue;
+        }
         page->times[page->count] = point->op->at_ms;
         page->points[page->count++] = *point;
     }
@@ -207,7 +216,7 @@ bool curves_page_sort(struct curves_page *page, const struct carried_name *gener
         for (int i = 0; i < count; i++)
             points[i].tags = ranks[points[i].tags];
         sort_by_tags(page, points, count, begins);
-        keep_last_of_each(page, count);
+        keep_newest_of_each(page, count);
     }
     free(table.places);
     free(points);

@@ -365,6 +365,7 @@ static bool is_asked(const char *operator_name, const json_t *operand)
 /* A list of conditions that must all hold. */
 struct conditions {
     bson_t *list;
+    enum mongodb_nesting nesting;
     int count;
 };
 
@@ -395,10 +396,10 @@ static void append_operators(struct conditions *to, const char *path, const json
 
 static void append_conditions(struct conditions *to, const json_t *filter);
 
-static int count_conditions(const json_t *filter)
+static int count_conditions(const json_t *filter, enum mongodb_nesting nesting)
 {
     bson_t ignored;
-    struct conditions counted = {.list = &ignored};
+    struct conditions counted = {.list = &ignored, .nesting = nesting};
     mongoc.bson_init(&ignored);
     append_conditions(&counted, filter);
     mongoc.bson_destroy(&ignored);
@@ -412,7 +413,7 @@ static void append_or(struct conditions *to, const json_t *branches)
     size_t index;
     json_t *filter;
     json_array_foreach (document_iterable(branches), index, filter) {
-        if (count_conditions(filter) == 0)
+        if (count_conditions(filter, to->nesting) == 0)
             return;
     }
     begin_condition(to, &condition);
@@ -421,17 +422,19 @@ static void append_or(struct conditions *to, const json_t *branches)
         char number[24];
         snprintf(number, sizeof number, "%zu", index);
         mongoc.bson_append_document_begin(&list, number, -1, &branch);
-        mongodb_append_filter(&branch, filter, NULL, false);
+        mongodb_append_filter(&branch, filter, NULL, false, to->nesting);
         mongoc.bson_append_document_end(&list, &branch);
     }
     mongoc.bson_append_array_end(&condition, &list);
     mongoc.bson_append_document_end(to->list, &condition);
 }
 
-/* Of an array in an array, which MONGODB_WRAPPED stores as something else, elements by their
- * numbers are no array for the server. The evaluator alone finds them. */
+/* With MONGODB_WRAPPED an array in an array is an object for the server, which finds no element by
+ * its number in it: the evaluator alone does. A first part is a field's name. */
 static bool has_index(const char *path)
 {
+    path += strcspn(path, ".");
+    path += *path == '.';
     for (size_t length; *path; path += length + (path[length] == '.')) {
         length = strcspn(path, ".");
         if (document_index(path, length) >= 0)
@@ -444,7 +447,7 @@ static void append_field(struct conditions *to, const char *name, const json_t *
 {
     bson_t condition;
     char path[PATH_SIZE];
-    if (has_index(name))
+    if (to->nesting == MONGODB_WRAPPED && has_index(name))
         return;
     if (strcmp(name, "id") == 0)
         snprintf(path, sizeof path, "_id");
@@ -476,11 +479,12 @@ static void append_conditions(struct conditions *to, const json_t *filter)
     }
 }
 
-void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending)
+void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending,
+                           enum mongodb_nesting nesting)
 {
     bson_t list, condition, bound;
-    struct conditions conditions = {.list = &list};
-    if (!after && (!filter || count_conditions(filter) == 0))
+    struct conditions conditions = {.list = &list, .nesting = nesting};
+    if (!after && (!filter || count_conditions(filter, nesting) == 0))
         return;
     mongoc.bson_append_array_begin(to, "$and", -1, &list);
     if (filter)

@@ -32,7 +32,8 @@ json_t *mongodb_object(const bson_t *document, const char *id);
  * those that all servers understand alike. The caller applies the rest with document_matches.
  * `after` (or NULL): the _id must also be greater, or less if `descending`.
  */
-void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending);
+void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending,
+                           enum mongodb_nesting nesting);
 /* A field's value, int32 or int64; 0 if there is none. */
 int64_t mongodb_integer_at(const bson_t *document, const char *name);
 /* A text; NULL if there is none, or it is something else. */

@@ -83,7 +83,8 @@ static enum fh_code ask_server(struct finding *finding, struct fh_error *error)
     mongoc.bson_init(&options);
     bool descending = finding->page.order.descending;
     mongodb_append_filter(&filter, finding->find->filter,
-                          finding->sorted ? finding->find->after : NULL, descending);
+                          finding->sorted ? finding->find->after : NULL, descending,
+                          finding->own->mongodb->nesting);
     if (finding->sorted) {
         mongoc.bson_append_document_begin(&options, "sort", -1, &sort);
         mongoc.bson_append_int64(&sort, "_id", -1, descending ? -1 : 1);

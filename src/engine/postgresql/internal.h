@@ -129,6 +129,7 @@ struct postgresql_connection {
     PGconn *pg;
     enum postgresql_state state;
     bool taken;     /* of `works`: lent */
+    bool altered;   /* by a migration, which may have SET what lasts as long as it is up */
     bool read_only; /* of `readers` */
     bool listens;   /* of `sequence` */
     bool reports;   /* for one report, as their user: report.c */
@@ -345,6 +346,9 @@ bool postgresql_is_hopeless(const struct fh_error *error); /* waiting would not 
 /* pool.c */
 enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_connection **ret,
                              struct fh_error *error);
+/* For a migration: the one that the statement before it has altered, where that is free. */
+enum fh_code postgresql_take_altered(struct postgresql_store *store,
+                                     struct postgresql_connection **ret, struct fh_error *error);
 void postgresql_give_back(struct postgresql_connection *connection);
 /* For a connection shared by several fibers: only one of them connects it. */
 enum fh_code postgresql_connect_shared(struct postgresql_connection *connection,

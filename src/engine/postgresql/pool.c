@@ -20,10 +20,16 @@ static bool may_connect(const struct postgresql_store *store)
     return !store->failures || world_monotonic_ns(store->base.world) >= store->retry_ns;
 }
 
+/* One that a migration has altered is connected anew for whatever else comes by it. */
+static bool is_up(const struct postgresql_connection *connection)
+{
+    return connection->state == CONNECTION_UP && !connection->altered;
+}
+
 static bool any_is_up(const struct postgresql_store *store)
 {
     for (int i = 0; i < store->options.connections; i++) {
-        if (store->works[i].state == CONNECTION_UP)
+        if (is_up(&store->works[i]))
             return true;
     }
     return false;
@@ -38,9 +44,9 @@ static struct postgresql_connection *find_free(struct postgresql_store *store)
         struct postgresql_connection *connection = &store->works[i];
         if (connection->taken)
             continue;
-        if (connection->state == CONNECTION_UP)
+        if (is_up(connection))
             return connection;
-        if (!down)
+        if (!down || (down->altered && !connection->altered))
             down = connection;
     }
     return down && (may_connect(store) || !any_is_up(store)) ? down : NULL;
@@ -58,6 +64,9 @@ static enum fh_code take_free(struct postgresql_store *store,
                               struct postgresql_connection *connection, struct fh_error *error)
 {
     connection->taken = true;
+    if (connection->altered)
+        postgresql_disconnect(connection);
+    connection->altered = false;
     enum fh_code code =
         connection->state == CONNECTION_UP ? FH_OK : postgresql_connect(connection, error);
     if (code != FH_OK)
@@ -90,6 +99,20 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
     return error_retry(error, FH_UNAVAILABLE,
                        "All %d connections to the store were in use for %d s; nothing was done.",
                        store->options.connections, POSTGRESQL_WAIT_MS / 1000);
+}
+
+enum fh_code postgresql_take_altered(struct postgresql_store *store,
+                                     struct postgresql_connection **ret, struct fh_error *error)
+{
+    for (int i = 0; i < store->options.connections; i++) {
+        struct postgresql_connection *connection = &store->works[i];
+        if (connection->altered && !connection->taken && connection->state == CONNECTION_UP) {
+            connection->taken = true;
+            *ret = connection;
+            return FH_OK;
+        }
+    }
+    return postgresql_take(store, ret, error);
 }
 
 void postgresql_give_back(struct postgresql_connection *connection)

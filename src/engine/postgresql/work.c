@@ -119,14 +119,14 @@ static enum fh_code lock_migrations(struct postgresql_work *work, struct fh_erro
     }
 }
 
-/* What migrations SET, such as synchronous_commit or a search_path, lasts as long as the
- * connection: units of work get another one. Its end releases the lock, too, but later, as the
- * server sees it. */
 static void unlock_migrations(struct postgresql_work *work)
 {
-    postgresql_simple(work->connection, "SELECT pg_advisory_unlock(" MIGRATIONS_LOCK ")", -1, NULL,
-                      NULL, ERROR_UNHEEDED);
-    postgresql_disconnect(work->connection);
+    char sql[160];
+    snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
+             store_of_unit(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
+    /* If there is no answer, the connection is closed, which releases the lock. */
+    if (postgresql_simple(work->connection, sql, -1, NULL, NULL, ERROR_UNHEEDED) != FH_OK)
+        postgresql_disconnect(work->connection);
 }
 
 /* ---- Begin and end ---- */
@@ -167,7 +167,8 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     enum fh_code code =
         postgresql_takes_turnstile(mode) ? turnstile_pass(store, mode, error) : FH_OK;
     if (code == FH_OK && mode != STORE_READ_COMMITTED && !(mode & STORE_GROUPED)) {
-        code = postgresql_take(store, &work->connection, error);
+        code = mode & STORE_MIGRATES ? postgresql_take_altered(store, &work->connection, error)
+                                     : postgresql_take(store, &work->connection, error);
         if (code != FH_OK && postgresql_takes_turnstile(mode))
             turnstile_leave(store, mode);
     }
@@ -364,6 +365,8 @@ enum fh_code postgresql_work_simple(struct postgresql_work *work, const char *sq
                                     struct fh_error *error)
 {
     struct fh_error why;
+    if (work->base.mode & STORE_MIGRATES)
+        work->connection->altered = true;
     postgresql_sync(work->connection);
     enum fh_code code = postgresql_simple(work->connection, sql, -1, NULL, NULL, &why);
     if (work->connection->state != CONNECTION_UP)

@@ -238,13 +238,14 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     return code;
 }
 
-/* What is set lasts as long as the connection, which the units of work after a migration use. */
+/* What is set lasts as long as the connection, which the units of work after a migration use. Of
+ * those that pass foreign_keys does nothing in a transaction. */
 static bool pragma_lasts(const char *pragma, const char *value)
 {
     static const char *const passing[] = {
-        "defer_foreign_keys", "foreign_key_check", "foreign_key_list", "index_info",
-        "index_list",         "index_xinfo",       "integrity_check",  "quick_check",
-        "table_info",         "table_list",        "table_xinfo"};
+        "defer_foreign_keys", "foreign_key_check", "foreign_key_list", "foreign_keys",
+        "index_info",         "index_list",        "index_xinfo",      "integrity_check",
+        "quick_check",        "table_info",        "table_list",       "table_xinfo"};
     for (size_t i = 0; value && i < sizeof passing / sizeof *passing; i++) {
         if (strcasecmp(pragma, passing[i]) == 0)
             return false;

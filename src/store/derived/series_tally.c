@@ -250,13 +250,19 @@ static enum fh_code add_sample(struct series_tally *tally, size_t cell, uint64_t
     return FH_OK;
 }
 
-static size_t interval_place(const struct series_tally *tally, const struct series_curve *curve,
-                             int64_t at_ms)
+/* A server may answer with any time. */
+static enum fh_code interval_place(const struct series_tally *tally,
+                                   const struct series_curve *curve, int64_t at_ms, size_t *ret,
+                                   struct fh_error *error)
 {
     const struct series_question *question = tally->question;
-    int64_t interval = (at_ms - question->first_ms) / question->series->every_ms;
-    FH_ASSERT(interval >= 0 && interval < question->intervals);
-    return series_interval_at(tally, curve->group, (int)interval);
+    int64_t since_ms, every_ms = question->series->every_ms;
+    if (__builtin_sub_overflow(at_ms, question->first_ms, &since_ms) || since_ms < 0 ||
+        since_ms / every_ms >= question->intervals)
+        return error_set(error, FH_UNAVAILABLE,
+                         "The answer has a point of another time than was asked for.");
+    *ret = series_interval_at(tally, curve->group, (int)(since_ms / every_ms));
+    return FH_OK;
 }
 
 static enum fh_code add_to_interval(struct series_tally *tally, const struct series_curve *curve,
@@ -264,8 +270,10 @@ static enum fh_code add_to_interval(struct series_tally *tally, const struct ser
 {
     const struct series_question *question = tally->question;
     int64_t at_ms = row->values[1].integer;
-    size_t place = interval_place(tally, curve, at_ms);
-    enum fh_code code = FH_OK;
+    size_t place = 0;
+    enum fh_code code = interval_place(tally, curve, at_ms, &place, error);
+    if (code != FH_OK)
+        return code;
     tally->counts[place]++;
     for (int i = 0; i < question->read_count && code == FH_OK; i++) {
         const struct sql_value *value = &row->values[2 + i];
@@ -343,7 +351,10 @@ enum fh_code series_tally_rollup(struct series_tally *tally, const struct sql_ro
         return FH_OK;
     if (++tally->found > SERIES_FOUND_MAX)
         return too_many_points(error);
-    size_t place = interval_place(tally, curve, row->values[1].integer);
+    size_t place = 0;
+    enum fh_code code = interval_place(tally, curve, row->values[1].integer, &place, error);
+    if (code != FH_OK)
+        return code;
     tally->counts[place] += row->values[2].integer;
     for (int i = 0; i < question->read_count; i++) {
         enum fh_type type = question->declared->fields[question->reads[i]].type;

@@ -431,13 +431,13 @@ enum fh_code provision_configure(struct provision *provision, struct fh_error *e
     return write_configs(provision, &provision->options, error);
 }
 
-enum fh_code provision_renew(struct provision *provision, struct fh_error *error)
+enum fh_code provision_renew(struct provision *provision, size_t service, struct fh_error *error)
 {
     struct system_file *file = provision->options.file;
     json_t *before = json_incref(provision->granted);
     enum fh_code code = provision_configure(provision, error);
     for (size_t i = 0; i < file->service_count; i++)
-        provision->owed[i] |=
+        provision->owed[service][i] |=
             !json_equal(json_object_get(before, file->services[i].name),
                         json_object_get(provision->granted, file->services[i].name));
     json_decref(before);

@@ -80,8 +80,10 @@ struct provision {
     bool covered;    /* processes run in mount namespaces (namespace.h) */
     json_t *moved;   /* contents of moves.json (moved.h) */
     json_t *granted; /* who may call whom (callers.h), as in the configurations */
-    bool owed[PROVISION_PARTS_MAX]; /* a restart: `granted` has callers that it does not know */
-    json_t *keys;                   /* contents of keys.json (keys.h), as in the configurations */
+    /* [for][whom] a restart: `granted` has a caller that it does not know, since that program was
+     * upgraded, or was to be. */
+    bool owed[PROVISION_PARTS_MAX][PROVISION_PARTS_MAX];
+    json_t *keys; /* contents of keys.json (keys.h), as in the configurations */
     struct client_keys_copy client_keys;
     json_t *stores;  /* {"users": {...}}: for services with a store on a server, its part of their
                       * configuration */
@@ -106,9 +108,9 @@ enum fh_code provision_configure_gateway(struct provision *provision, struct fh_
 enum fh_code provision_configure(struct provision *provision, struct fh_error *error);
 /* Writes the configurations again, from the present descriptions, with keys for new pairs. Earlier
  * grants remain until the next `up`: older programs are still running. Services whose callers have
- * changed learn of it when they are restarted, which they are `owed`, even where this fails, or the
- * program that needs it is not taken: what is granted stays. */
-enum fh_code provision_renew(struct provision *provision, struct fh_error *error);
+ * changed for that one, by its number, learn of it when they are restarted, which they are `owed`,
+ * even where this fails, or the program that needs it is not taken: what is granted stays. */
+enum fh_code provision_renew(struct provision *provision, size_t service, struct fh_error *error);
 /* What a running process of a service or the gateway is told of its keys (keys.h). New
  * reference. */
 json_t *provision_keys(const struct provision *provision, const struct provision_part *part);

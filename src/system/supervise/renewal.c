@@ -93,7 +93,7 @@ static void plan_parts(struct renewal *renewal, const struct provision *provisio
     renewal->service = service;
     renewal->count = renewal->at = 0;
     for (size_t i = 0; i < gateway; i++) {
-        if (provision->owed[i] && i != service)
+        if (provision->owed[service][i] && i != service)
             renewal->parts[renewal->count++] = i;
     }
     renewal->parts[renewal->count++] = service;
@@ -117,7 +117,7 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
     if (code == FH_OK && json_equal(before, own->description)) {
         code = provision_configure_service(provision, service, error);
     } else if (code == FH_OK) {
-        code = provision_renew(provision, error);
+        code = provision_renew(provision, service, error);
         other_routes = member_differs(before, own->description, "routes") ||
                        member_differs(before, own->description, "publishes");
     }
@@ -171,7 +171,8 @@ enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *pr
 
 bool renewal_next(struct renewal *renewal, struct provision *provision)
 {
-    provision->owed[renewal->parts[renewal->at]] = false;
+    for (size_t i = 0; i < provision->part_count; i++)
+        provision->owed[i][renewal->parts[renewal->at]] = false;
     if (++renewal->at < renewal->count)
         return true;
     renewal_end(renewal);
@@ -202,7 +203,7 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision, str
         renewal->before = NULL;
         renewal->older = (struct program_held){0};
         if (differs)
-            provision_renew(provision, error);
+            provision_renew(provision, renewal->service, error);
     }
     renewal_end(renewal);
     return whole;
