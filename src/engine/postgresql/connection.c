@@ -303,6 +303,22 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     return code;
 }
 
+/* As it was when it was connected. To connect anew could fail where the server counts the former
+ * one still. */
+enum fh_code postgresql_restore_session(struct postgresql_connection *connection,
+                                        struct fh_error *error)
+{
+    int64_t deadline_ns = world_in_ms(connection->store->base.world, POSTGRESQL_CONNECT_MS);
+    enum fh_code code =
+        postgresql_simple(connection, "DISCARD ALL", deadline_ns, NULL, NULL, error);
+    memset(connection->prepared, 0, sizeof connection->prepared);
+    if (code == FH_OK)
+        code = session_set(connection, deadline_ns, error);
+    if (code != FH_OK)
+        postgresql_disconnect(connection);
+    return code;
+}
+
 /* ---- Up and down ---- */
 
 static void put_off_connecting(struct postgresql_store *store, const struct fh_error *error)

@@ -239,6 +239,9 @@ struct postgresql_store {
 
 /* connection.c: FH_UNAVAILABLE with the reason; at once while the last failure is fresh. */
 enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error);
+/* It is up, and its settings are made what they were; or it is down. */
+enum fh_code postgresql_restore_session(struct postgresql_connection *connection,
+                                        struct fh_error *error);
 /* The same of one outside the store's set: no failure puts others off, and its pipeline is not
  * started. `deadline_ns`: it is given up. */
 enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, int64_t deadline_ns,

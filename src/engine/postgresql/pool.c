@@ -20,16 +20,10 @@ static bool may_connect(const struct postgresql_store *store)
     return !store->failures || world_monotonic_ns(store->base.world) >= store->retry_ns;
 }
 
-/* One that a migration has altered is connected anew for whatever else comes by it. */
-static bool is_up(const struct postgresql_connection *connection)
-{
-    return connection->state == CONNECTION_UP && !connection->altered;
-}
-
 static bool any_is_up(const struct postgresql_store *store)
 {
     for (int i = 0; i < store->options.connections; i++) {
-        if (is_up(&store->works[i]))
+        if (store->works[i].state == CONNECTION_UP)
             return true;
     }
     return false;
@@ -44,9 +38,9 @@ static struct postgresql_connection *find_free(struct postgresql_store *store)
         struct postgresql_connection *connection = &store->works[i];
         if (connection->taken)
             continue;
-        if (is_up(connection))
+        if (connection->state == CONNECTION_UP)
             return connection;
-        if (!down || (down->altered && !connection->altered))
+        if (!down)
             down = connection;
     }
     return down && (may_connect(store) || !any_is_up(store)) ? down : NULL;
@@ -65,7 +59,7 @@ static enum fh_code take_free(struct postgresql_store *store,
 {
     connection->taken = true;
     if (connection->altered)
-        postgresql_disconnect(connection);
+        postgresql_restore_session(connection, ERROR_UNHEEDED); /* or it is down then */
     connection->altered = false;
     enum fh_code code =
         connection->state == CONNECTION_UP ? FH_OK : postgresql_connect(connection, error);

@@ -83,6 +83,15 @@ static enum model_outcome terminate_backend(struct model_session *session, const
     return MODEL_DONE;
 }
 
+static void forget_prepared(struct model_session *session)
+{
+    struct map_entry *entry;
+    const char *name;
+    void *text;
+    while (entry = NULL, map_next(&session->prepared, &entry, &name, &text))
+        free(map_remove(&session->prepared, name));
+}
+
 static enum model_outcome control_statement(struct model_session *session, const char *text,
                                             PGresult **ret, bool *ret_known)
 {
@@ -101,6 +110,12 @@ static enum model_outcome control_statement(struct model_session *session, const
     *ret_known = true;
     if (strncmp(text, "SET ", 4) == 0)
         return change_setting(session, text, ret);
+    if (strcmp(text, "DISCARD ALL") == 0) { /* what was set is set again by who sends this */
+        forget_prepared(session);
+        model_unlock(session, true);
+        session->listens = false;
+        return answer_tag(ret, "DISCARD ALL");
+    }
     if (strncmp(text, "DEALLOCATE ", 11) == 0) {
         free(map_remove(&session->prepared, text + 11));
         return answer_tag(ret, "DEALLOCATE");
