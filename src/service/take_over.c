@@ -83,8 +83,7 @@ static bool take_page_command(void *context, const struct ledger_command *comman
         command->request, "answer", command->answer, "undo_answer", command->undo_answer);
     FH_ASSERT(object != NULL && json_array_append_new(page->commands, object) == 0);
     page->size += (command->request ? strlen(command->request) : 0) +
-                  (command->answer ? strlen(command->answer) : 0) +
-                  (command->undo_answer ? strlen(command->undo_answer) : 0);
+                  (command->answer ? strlen(command->answer) : 0);
     return page->size < PAGE_SIZE_MAX;
 }
 
@@ -331,7 +330,6 @@ static enum fh_code take_one_command(struct taking *taking, const json_t *told,
                                             .answer = json_string_at(told, "answer"),
                                             .undo_answer = json_string_at(told, "undo_answer")};
     if (!command.caller || !command.key || !command.birth || !outcome ||
-        !ledger_outcome_is(outcome) || ledger_outcome_of(outcome) == LEDGER_PENDING ||
         !json_integer_at(told, "number", &number) || !json_integer_at(told, "attempt", &attempt) ||
         !json_integer_at(told, "created_ms", &created_ms))
         return error_set(error, FH_INVALID, "%s reports a command that is none.",

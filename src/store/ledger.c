@@ -113,24 +113,11 @@ const char *ledger_outcome_name(enum ledger_outcome outcome)
     return outcome_names[outcome];
 }
 
-static int number_of_outcome(const char *name)
+enum ledger_outcome ledger_outcome_of(const char *name)
 {
     for (size_t i = 0; i < sizeof outcome_names / sizeof outcome_names[0]; i++) {
         if (strcmp(outcome_names[i], name) == 0)
-            return (int)i;
+            return (enum ledger_outcome)i;
     }
-    return -1;
-}
-
-bool ledger_outcome_is(const char *name)
-{
-    return number_of_outcome(name) >= 0;
-}
-
-enum ledger_outcome ledger_outcome_of(const char *name)
-{
-    int number = number_of_outcome(name);
-    if (number < 0)
-        error_assertion_failed("a command record has a known outcome", __FILE__, __LINE__);
-    return (enum ledger_outcome)number;
+    error_assertion_failed("a command record has a known outcome", __FILE__, __LINE__);
 }

@@ -269,7 +269,6 @@ struct ledger_command {
 
 const char *ledger_outcome_name(enum ledger_outcome outcome);
 enum ledger_outcome ledger_outcome_of(const char *name); /* of a name from ledger_outcome_name */
-bool ledger_outcome_is(const char *name); /* one of those: what others say may be none */
 
 /* FH_NOT_FOUND: no such record. A unit of work that writes asks for this first, and only for a
  * record that it then writes: so the engine may look outside its snapshot, provided that it sees no

@@ -353,7 +353,9 @@ def test_products_are_found_by_all_of_their_words(shop):
                 ("Bright lamp", "light", "100% glass"), ("Desk LAMP, black", "light", "tall"), ("Table", "Wood", "5_legs")])]
 
     def search(words, **more):
-        answer = shop.http("GET", "/api/search?" + urllib.parse.urlencode({"q": words, "sort": "id", **more}))
+        # A server that has just been started may not be asked yet.
+        answer = wait_for("it can be asked", lambda: (a := shop.http(
+            "GET", "/api/search?" + urllib.parse.urlencode({"q": words, "sort": "id", **more}))).status != 503 and a)
         assert answer.status == 200, answer
         return answer.body
 

@@ -276,7 +276,7 @@ static enum fh_code run_over(struct store *base, const char *sql,
                              struct fh_error *error)
 {
     struct postgresql_connection *connection;
-    enum fh_code code = postgresql_take((struct postgresql_store *)base, &connection, error);
+    enum fh_code code = postgresql_take((struct postgresql_store *)base, false, &connection, error);
     if (code != FH_OK)
         return code;
     code = postgresql_simple(connection, sql, -1, visit, context, error);
@@ -404,7 +404,7 @@ static enum fh_code postgresql_beside_take(struct store *base, struct fh_error *
 {
     struct postgresql_store *store = (struct postgresql_store *)base;
     struct postgresql_connection *connection;
-    enum fh_code code = postgresql_take(store, &connection, error);
+    enum fh_code code = postgresql_take(store, false, &connection, error);
     if (code != FH_OK)
         return code;
     code = take_schema(connection, error);

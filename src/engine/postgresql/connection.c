@@ -303,22 +303,6 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     return code;
 }
 
-/* As it was when it was connected. To connect anew could fail where the server counts the former
- * one still. */
-enum fh_code postgresql_restore_session(struct postgresql_connection *connection,
-                                        struct fh_error *error)
-{
-    int64_t deadline_ns = world_in_ms(connection->store->base.world, POSTGRESQL_CONNECT_MS);
-    enum fh_code code =
-        postgresql_simple(connection, "DISCARD ALL", deadline_ns, NULL, NULL, error);
-    memset(connection->prepared, 0, sizeof connection->prepared);
-    if (code == FH_OK)
-        code = session_set(connection, deadline_ns, error);
-    if (code != FH_OK)
-        postgresql_disconnect(connection);
-    return code;
-}
-
 /* ---- Up and down ---- */
 
 static void put_off_connecting(struct postgresql_store *store, const struct fh_error *error)
@@ -349,9 +333,30 @@ enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, 
     return code;
 }
 
+/* An altered one is made what it was when it was connected. To connect anew could fail where the
+ * server counts the former one still. */
+static bool restore_session(struct postgresql_connection *connection)
+{
+    int64_t deadline_ns = world_in_ms(connection->store->base.world, POSTGRESQL_CONNECT_MS);
+    bool was_altered = connection->altered;
+    connection->altered = false;
+    if (!was_altered || connection->state != CONNECTION_UP)
+        return false;
+    enum fh_code code =
+        postgresql_simple(connection, "DISCARD ALL", deadline_ns, NULL, NULL, ERROR_UNHEEDED);
+    memset(connection->prepared, 0, sizeof connection->prepared);
+    if (code == FH_OK)
+        code = session_set(connection, deadline_ns, ERROR_UNHEEDED);
+    if (code != FH_OK)
+        postgresql_disconnect(connection);
+    return code == FH_OK;
+}
+
 enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error)
 {
     struct postgresql_store *store = connection->store;
+    if (restore_session(connection))
+        return FH_OK;
     if (store->failures && world_monotonic_ns(store->base.world) < store->retry_ns) {
         *error = store->down;
         return error->code;

@@ -239,9 +239,6 @@ struct postgresql_store {
 
 /* connection.c: FH_UNAVAILABLE with the reason; at once while the last failure is fresh. */
 enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error);
-/* It is up, and its settings are made what they were; or it is down. */
-enum fh_code postgresql_restore_session(struct postgresql_connection *connection,
-                                        struct fh_error *error);
 /* The same of one outside the store's set: no failure puts others off, and its pipeline is not
  * started. `deadline_ns`: it is given up. */
 enum fh_code postgresql_connect_alone(struct postgresql_connection *connection, int64_t deadline_ns,
@@ -347,11 +344,8 @@ enum fh_code postgresql_idle_error(struct fh_error *error);
 bool postgresql_is_hopeless(const struct fh_error *error); /* waiting would not help */
 
 /* pool.c */
-enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_connection **ret,
-                             struct fh_error *error);
-/* For a migration: the one that the statement before it has altered, where that is free. */
-enum fh_code postgresql_take_altered(struct postgresql_store *store,
-                                     struct postgresql_connection **ret, struct fh_error *error);
+enum fh_code postgresql_take(struct postgresql_store *store, bool migrates,
+                             struct postgresql_connection **ret, struct fh_error *error);
 void postgresql_give_back(struct postgresql_connection *connection);
 /* For a connection shared by several fibers: only one of them connects it. */
 enum fh_code postgresql_connect_shared(struct postgresql_connection *connection,

@@ -58,11 +58,8 @@ static enum fh_code take_free(struct postgresql_store *store,
                               struct postgresql_connection *connection, struct fh_error *error)
 {
     connection->taken = true;
-    if (connection->altered)
-        postgresql_restore_session(connection, ERROR_UNHEEDED); /* or it is down then */
-    connection->altered = false;
-    enum fh_code code =
-        connection->state == CONNECTION_UP ? FH_OK : postgresql_connect(connection, error);
+    bool is_up = connection->state == CONNECTION_UP && !connection->altered;
+    enum fh_code code = is_up ? FH_OK : postgresql_connect(connection, error);
     if (code != FH_OK)
         connection->taken = false;
     /* A waiting fiber may find another one free, or must get this error too. */
@@ -71,9 +68,25 @@ static enum fh_code take_free(struct postgresql_store *store,
     return code;
 }
 
-enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_connection **ret,
-                             struct fh_error *error)
+/* A migration gets the one that the statement before it has altered, if that is free. */
+static bool take_altered(struct postgresql_store *store, struct postgresql_connection **ret)
 {
+    for (int i = 0; i < store->options.connections; i++) {
+        struct postgresql_connection *connection = &store->works[i];
+        if (connection->altered && !connection->taken && connection->state == CONNECTION_UP) {
+            connection->taken = true;
+            *ret = connection;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum fh_code postgresql_take(struct postgresql_store *store, bool migrates,
+                             struct postgresql_connection **ret, struct fh_error *error)
+{
+    if (migrates && take_altered(store, ret))
+        return FH_OK;
     struct world *world = store->base.world;
     int64_t deadline_ns = world_in_ms(world, POSTGRESQL_WAIT_MS);
     bool first = !store->works_free.first && !store->granted;
@@ -93,20 +106,6 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
     return error_retry(error, FH_UNAVAILABLE,
                        "All %d connections to the store were in use for %d s; nothing was done.",
                        store->options.connections, POSTGRESQL_WAIT_MS / 1000);
-}
-
-enum fh_code postgresql_take_altered(struct postgresql_store *store,
-                                     struct postgresql_connection **ret, struct fh_error *error)
-{
-    for (int i = 0; i < store->options.connections; i++) {
-        struct postgresql_connection *connection = &store->works[i];
-        if (connection->altered && !connection->taken && connection->state == CONNECTION_UP) {
-            connection->taken = true;
-            *ret = connection;
-            return FH_OK;
-        }
-    }
-    return postgresql_take(store, ret, error);
 }
 
 void postgresql_give_back(struct postgresql_connection *connection)

@@ -111,7 +111,7 @@ static enum mark_said ask_for_mark(struct postgresql_store *store, const struct 
     struct postgresql_connection *connection;
     enum mark_said said = MARK_UNKNOWN;
     char sql[640];
-    enum fh_code code = postgresql_take(store, &connection, error);
+    enum fh_code code = postgresql_take(store, false, &connection, error);
     if (code != FH_OK)
         return MARK_UNKNOWN;
     snprintf(sql, sizeof sql,

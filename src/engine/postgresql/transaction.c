@@ -35,7 +35,7 @@ enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error
         return FH_OK;
     if (!work->connection) {
         struct postgresql_store *store = (struct postgresql_store *)work->base.store;
-        enum fh_code code = postgresql_take(store, &work->connection, error);
+        enum fh_code code = postgresql_take(store, false, &work->connection, error);
         if (code == FH_OK && postgresql_is_late(work))
             code = error_set(error, FH_UNAVAILABLE, STORE_TOO_BUSY);
         if (code != FH_OK)

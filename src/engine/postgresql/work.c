@@ -167,8 +167,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     enum fh_code code =
         postgresql_takes_turnstile(mode) ? turnstile_pass(store, mode, error) : FH_OK;
     if (code == FH_OK && mode != STORE_READ_COMMITTED && !(mode & STORE_GROUPED)) {
-        code = mode & STORE_MIGRATES ? postgresql_take_altered(store, &work->connection, error)
-                                     : postgresql_take(store, &work->connection, error);
+        code = postgresql_take(store, mode & STORE_MIGRATES, &work->connection, error);
         if (code != FH_OK && postgresql_takes_turnstile(mode))
             turnstile_leave(store, mode);
     }

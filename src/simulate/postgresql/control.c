@@ -83,7 +83,7 @@ static enum model_outcome terminate_backend(struct model_session *session, const
     return MODEL_DONE;
 }
 
-static void forget_prepared(struct model_session *session)
+static void forget_session_prepared(struct model_session *session)
 {
     struct map_entry *entry;
     const char *name;
@@ -111,7 +111,7 @@ static enum model_outcome control_statement(struct model_session *session, const
     if (strncmp(text, "SET ", 4) == 0)
         return change_setting(session, text, ret);
     if (strcmp(text, "DISCARD ALL") == 0) { /* what was set is set again by who sends this */
-        forget_prepared(session);
+        forget_session_prepared(session);
         model_unlock(session, true);
         session->listens = false;
         return answer_tag(ret, "DISCARD ALL");
