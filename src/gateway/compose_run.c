@@ -148,7 +148,7 @@ static enum fh_code read_part_answer(struct call *call, struct fh_error *error)
                          upstream_outcome_text(call->outcome));
     if (run->received > COMPOSED_LENGTH_MAX)
         return error_set(error, FH_INVALID,
-                         "with it the answers of all parts are larger than %d MiB.",
+                         "with this one the answers of all parts are larger than %d MiB.",
                          COMPOSED_MIB_MAX);
     if (call->request.answer_length)
         return json_parse(call->request.answer, call->request.answer_length, &call->answer, error);
@@ -337,8 +337,7 @@ static void reply_whole(struct gateway_exchange *exchange, struct run *run)
                                     .status = 200, .body = body.data, .body_length = body.length});
     else
         gateway_problem(exchange, PROBLEM_ANSWER_UNUSABLE, NULL, NULL,
-                        "What the services answered is together larger than %d MiB.",
-                        COMPOSED_MIB_MAX);
+                        "The services' answers together are larger than %d MiB.", COMPOSED_MIB_MAX);
     text_release(&body);
 }
 

@@ -294,7 +294,6 @@ static void set_unread(struct place *place, int64_t bytes)
     place->client->unread += bytes - place->unread;
     place->places->unread += bytes - place->unread;
     place->unread = bytes;
-    wake_for_bytes(place);
 }
 
 /* ---- Places ---- */
@@ -360,9 +359,12 @@ static void on_place_gone(struct http_held *held)
 {
     struct place *place = (struct place *)held;
     place->sent = true;
-    set_unread(place, 0);
-    if (!place->holds)
+    if (!place->holds) {
         give_place_back(place);
+        return;
+    }
+    set_unread(place, 0);
+    wake_for_bytes(place);
 }
 
 void place_hold(struct place *place)
@@ -374,10 +376,12 @@ void place_let_go(struct place *place)
 {
     if (--place->holds)
         return;
+    if (place->sent) {
+        give_place_back(place);
+        return;
+    }
     give_asked_back(place);
     leave_route(place);
-    if (place->sent)
-        give_place_back(place);
 }
 
 struct place *places_take(struct places *places, const char *client, bool counted, size_t route,

@@ -675,7 +675,7 @@ def test_answers_that_are_together_too_large_are_none(started):
     shop.orders.answer = lambda *request: (200, {}, json.dumps([order(1)])[:-1] + ", 1e14" * (2 << 20) + "]")
     answer = shop.gateway.get("/api/users/7/orders")
     assert (answer.status, answer.json["type"]) == (502, "urn:freehold:problem:answer-unusable")
-    assert answer.json["detail"] == "What the services answered is together larger than 32 MiB."
+    assert answer.json["detail"] == "The services' answers together are larger than 32 MiB."
     shop.orders.answer, shop.products.answer = answer_orders, answer_products
     assert shop.gateway.get("/api/users/7/orders").status == 200
 

@@ -84,8 +84,8 @@ int taking_file(const struct taking *taking, const json_t *status, json_t *entri
     const char *wrong = backup_wrong_with(taking->service, entry, taking->seal != NULL);
     if (wrong)
         return cli_fail(CLI_FAILED,
-                        "%s: what its process says of its backup is wrong at \"%s\": with that no "
-                        "service could be restored.",
+                        "%s: what its process reports of its backup is wrong at \"%s\": no service "
+                        "could be restored from a backup with that in it.",
                         taking->service, wrong);
     return CLI_DONE;
 }

@@ -264,9 +264,10 @@ static int refuse_in_script(void *context, int action, const char *one, const ch
     struct script_refusal *refusal = context;
     (void)three, (void)four;
     if (action == SQLITE_TRANSACTION || action == SQLITE_SAVEPOINT)
-        refusal->why = "It begins or ends a transaction, and is one already.";
+        refusal->why = "It begins or ends a transaction, and is in one already.";
     else if (action == SQLITE_PRAGMA && refusal->migrates && pragma_lasts(one, two))
-        refusal->why = "It sets a PRAGMA, which would hold for the units of work after it, too.";
+        refusal->why =
+            "It sets a PRAGMA that would outlast the migration, and hold for units of work.";
     else
         return SQLITE_OK;
     return SQLITE_DENY;
